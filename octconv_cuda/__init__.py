@@ -1,0 +1,29 @@
+"""Octave Convolution for PyTorch: import ``OctConv2d`` where you imported ``nn.Conv2d``."""
+
+from . import reference
+from .functional import Explanation, explain, oct_conv2d
+from .maps import (
+    OctaveBatchNorm2d,
+    OctaveMaps,
+    OctaveMerge,
+    OctaveSplit,
+    PerPart,
+    split_channels,
+)
+from .modules import OctConv2d
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Explanation",
+    "OctConv2d",
+    "OctaveBatchNorm2d",
+    "OctaveMaps",
+    "OctaveMerge",
+    "OctaveSplit",
+    "PerPart",
+    "explain",
+    "oct_conv2d",
+    "reference",
+    "split_channels",
+]

@@ -1,0 +1,136 @@
+"""Derivatives of any order: the layer is one trilinear form and its three derivatives.
+
+T(x, W, dy) = <dy, conv(x, W)> is linear in each argument. Its derivatives are the operators:
+forward F(x, W) by dy, input gradient D(dy, W) by x, weight gradient G(x, dy) by W. The backward of
+each is the other two, so the three Functions close over themselves. The bias belongs to W: F adds
+it, G returns its gradient beside that of W, D does not see it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .problem import Pair
+
+__all__ = ["forward"]
+
+_ops: Any = torch.ops.octconv_cuda
+TensorPair = tuple[Tensor, Tensor]
+Parts = tuple[Tensor | None, Tensor | None]
+
+
+def forward(x: Parts, weight: Tensor, bias: Tensor | None, high_out: int, *call: Any) -> TensorPair:
+    """The operator ``forward``; ``call`` is (size, stride, allow_tf32), here and below."""
+    return _run(_Forward, _ops.forward, *x, weight, bias, high_out, *call)
+
+
+def _input_grad(dy: TensorPair, weight: Tensor, high_in: int, *call: Any) -> TensorPair:
+    return _run(_InputGrad, _ops.input_grad, *dy, weight, high_in, *call)
+
+
+def _weight_grad(x: Parts, dy: TensorPair, kernel_size: Pair, *call: Any) -> TensorPair:
+    size, stride, allow_tf32 = call
+    return _run(_WeightGrad, _ops.weight_grad, *x, *dy, size, kernel_size, stride, allow_tf32)
+
+
+def _run(function: Any, operator: Callable[..., TensorPair], *arguments: Any) -> TensorPair:
+    """The operator alone where no graph is wanted: a Function costs several times its call."""
+    if torch.is_grad_enabled() and any(
+        isinstance(a, Tensor) and a.requires_grad for a in arguments
+    ):
+        result: TensorPair = function.apply(*arguments)
+        return result
+    return operator(*arguments)
+
+
+class _Forward(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x_high: Tensor | None,
+        x_low: Tensor | None,
+        weight: Tensor,
+        bias: Tensor | None,
+        high_out: int,
+        *call: Any,
+    ) -> Any:
+        ctx.save_for_backward(x_high, x_low, weight)
+        ctx.call = call
+        return _ops.forward(x_high, x_low, weight, bias, high_out, *call)
+
+    @staticmethod
+    def backward(ctx: Any, *dy: Any) -> Any:
+        x_high, x_low, weight = ctx.saved_tensors
+        needs_x, needs_weight = any(ctx.needs_input_grad[:2]), any(ctx.needs_input_grad[2:4])
+        dx: Parts = (None, None)
+        dweight = dbias = None
+        if needs_x:
+            high_in = 0 if x_high is None else x_high.shape[1]
+            dx = _present((x_high, x_low), _input_grad(dy, weight, high_in, *ctx.call))
+        if needs_weight:
+            dweight, dbias = _weight_grad((x_high, x_low), dy, weight.shape[2:], *ctx.call)
+        return (*dx, dweight, dbias if ctx.needs_input_grad[3] else None, None, None, None, None)
+
+
+class _InputGrad(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, dy_high: Tensor, dy_low: Tensor, weight: Tensor, high_in: int, *call: Any
+    ) -> Any:
+        ctx.save_for_backward(dy_high, dy_low, weight)
+        ctx.call = call
+        return _ops.input_grad(dy_high, dy_low, weight, high_in, *call)
+
+    @staticmethod
+    def backward(ctx: Any, *g: Any) -> Any:
+        dy_high, dy_low, weight = ctx.saved_tensors
+        ddy: Parts = (None, None)
+        dweight = None
+        if any(ctx.needs_input_grad[:2]):
+            ddy = forward(g, weight, None, dy_high.shape[1], *ctx.call)
+        if ctx.needs_input_grad[2]:
+            dweight, _ = _weight_grad(g, (dy_high, dy_low), weight.shape[2:], *ctx.call)
+        return (*ddy, dweight, None, None, None, None)
+
+
+class _WeightGrad(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x_high: Tensor | None,
+        x_low: Tensor | None,
+        dy_high: Tensor,
+        dy_low: Tensor,
+        size: Pair,
+        kernel_size: Pair,
+        stride: int,
+        allow_tf32: bool,
+    ) -> Any:
+        ctx.save_for_backward(x_high, x_low, dy_high, dy_low)
+        ctx.call = (size, stride, allow_tf32)
+        return _ops.weight_grad(
+            x_high, x_low, dy_high, dy_low, size, kernel_size, stride, allow_tf32
+        )
+
+    @staticmethod
+    def backward(ctx: Any, g_weight: Tensor, g_bias: Tensor) -> Any:
+        x_high, x_low, dy_high, dy_low = ctx.saved_tensors
+        dx: Parts = (None, None)
+        ddy: Parts = (None, None)
+        if any(ctx.needs_input_grad[:2]):
+            high_in = 0 if x_high is None else x_high.shape[1]
+            grads = _input_grad((dy_high, dy_low), g_weight, high_in, *ctx.call)
+            dx = _present((x_high, x_low), grads)
+        if any(ctx.needs_input_grad[2:4]):
+            ddy = forward((x_high, x_low), g_weight, g_bias, dy_high.shape[1], *ctx.call)
+        return (*dx, *ddy, None, None, None, None)
+
+
+def _present(parts: Parts, grads: TensorPair) -> Parts:
+    """The gradients of the parts that are there; the operators give one without channels else."""
+    return (
+        None if parts[0] is None else grads[0],
+        None if parts[1] is None else grads[1],
+    )

@@ -1,0 +1,219 @@
+"""The three operators from three of PyTorch's convolutions each, for every device and dtype.
+
+The formulas are those of the package's ``reference``, arranged so that nothing is done twice. Both
+directions are one function, ``_octave``:
+
+- the low output is one convolution of z = [pool(x_high); x_low] with the low rows of the weight;
+- the input gradient is an octave convolution of the output gradient by the same weight transposed,
+  where pool sums instead of averaging and up divides by the pixels that pool would have averaged;
+- at stride 2 the layer is the stride-1 operator of z, a map without low part.
+
+The arguments are those of the schemas in ``csrc/ops.cpp``. A part is absent when it is None or has
+no channels. ``allow_tf32`` is for kernels of this library; PyTorch's convolutions follow PyTorch's
+own setting.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .operands import check_forward, check_input_grad, check_weight_grad
+from .problem import Pair, low_size
+
+__all__ = ["empty_part", "forward", "input_grad", "weight_grad"]
+
+_CHANNELS_LAST = torch.channels_last
+
+
+def forward(
+    x_high: Tensor | None,
+    x_low: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    high_out: int,
+    size: Pair,
+    stride: int,
+    allow_tf32: bool,
+) -> tuple[Tensor, Tensor]:
+    """y_high (N, high_out, H', W') and y_low, channels_last; without channels where absent."""
+    check_forward(x_high, x_low, weight, bias, high_out, size, stride)
+    x_high, x_low = _channels_last(x_high), _channels_last(x_low)
+    if stride == 2:
+        x_high, x_low, size = _pool_concat(x_high, x_low), None, low_size(size)
+    weight = weight.contiguous(memory_format=_CHANNELS_LAST)
+    high_in = 0 if x_high is None else x_high.shape[1]
+    b_high, b_low = (None, None) if bias is None else (bias[:high_out], bias[high_out:])
+    pad = [k // 2 for k in weight.shape[2:]]
+    return _octave(
+        lambda x, w, b: F.conv2d(x, w, b, padding=pad),
+        x_high,
+        x_low,
+        (weight[:high_out, :high_in], b_high),
+        weight[:high_out, high_in:],
+        (weight[high_out:], b_low),
+        (high_out, weight.shape[0] - high_out),
+        size,
+        adjoint=False,
+    )
+
+
+def input_grad(
+    dy_high: Tensor,
+    dy_low: Tensor,
+    weight: Tensor,
+    high_in: int,
+    size: Pair,
+    stride: int,
+    allow_tf32: bool,
+) -> tuple[Tensor, Tensor]:
+    """dx_high (N, high_in, H, W) and dx_low, channels_last; without channels where absent."""
+    check_input_grad(dy_high, dy_low, weight, high_in, size, stride)
+    high_out, low_in = dy_high.shape[1], weight.shape[1] - high_in
+    weight = weight.contiguous(memory_format=_CHANNELS_LAST)
+    pad = [k // 2 for k in weight.shape[2:]]
+
+    def octave(high_in: int, size: Pair) -> tuple[Tensor, Tensor]:
+        return _octave(
+            lambda x, w, _: F.conv_transpose2d(x, w, padding=pad),
+            _channels_last(dy_high),
+            _channels_last(dy_low),
+            (weight[:high_out, :high_in], None),
+            weight[high_out:, :high_in],
+            (weight[:, high_in:], None),
+            (high_in, weight.shape[1] - high_in),
+            size,
+            adjoint=True,
+        )
+
+    if stride == 1:
+        return octave(high_in, size)
+    dz, _ = octave(weight.shape[1], low_size(size))
+    dx_high = empty_part(dz, high_in, size)
+    if high_in:
+        _upsample(dx_high, dz[:, :high_in], accumulate=False, mean=True)
+    return dx_high, empty_part(dz, low_in, low_size(size)).copy_(dz[:, high_in:])
+
+
+def weight_grad(
+    x_high: Tensor | None,
+    x_low: Tensor | None,
+    dy_high: Tensor,
+    dy_low: Tensor,
+    size: Pair,
+    kernel_size: Pair,
+    stride: int,
+    allow_tf32: bool,
+) -> tuple[Tensor, Tensor]:
+    """DW (C_out, C_in, k_h, k_w), contiguous, and dbias (C_out)."""
+    check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride)
+    x_high, x_low = _channels_last(x_high), _channels_last(x_low)
+    if stride == 2:
+        x_high, x_low = _pool_concat(x_high, x_low), None
+    high_in = 0 if x_high is None else x_high.shape[1]
+    c_in = high_in + (0 if x_low is None else x_low.shape[1])
+    high_out = dy_high.shape[1]
+    c_out = high_out + dy_low.shape[1]
+    dw = dy_high.new_empty((c_out, c_in, *kernel_size))
+    dbias = torch.cat([dy_high.sum((0, 2, 3)), dy_low.sum((0, 2, 3))])
+    high, low = _channels_last(dy_high), _channels_last(dy_low)
+    if high is not None:
+        if x_high is not None:
+            dw[:high_out, :high_in] = _correlate(x_high, high, kernel_size)
+        if x_low is not None:
+            dw[:high_out, high_in:] = _correlate(x_low, _pool(high, None, False), kernel_size)
+    if low is not None:
+        z = _pool_concat(x_high, x_low)
+        assert z is not None
+        dw[high_out:] = _correlate(z, low, kernel_size)
+    return dw, dbias
+
+
+def _octave(
+    conv: Callable[[Tensor, Tensor, Tensor | None], Tensor],
+    high: Tensor | None,
+    low: Tensor | None,
+    high_to_high: tuple[Tensor, Tensor | None],
+    low_to_high: Tensor,
+    to_low: tuple[Tensor, Tensor | None],
+    channels: Pair,
+    size: Pair,
+    *,
+    adjoint: bool,
+) -> tuple[Tensor, Tensor]:
+    """High: conv(high) + up(conv(low)); low: conv([pool(high); low]).
+
+    ``channels`` are those of the two results, ``size`` is (H, W) of the high one; the weights come
+    with the bias of the result that they end in. ``adjoint``: pool sums, up divides by the pixels
+    of its window.
+    """
+    present = low if high is None else high
+    assert present is not None
+    w_high, b_high = high_to_high
+    w_low, b_low = to_low
+    if not channels[0]:
+        y_high = empty_part(present, 0, size)
+    elif high is None:
+        assert low is not None
+        y_high = empty_part(present, channels[0], size)
+        _upsample(y_high, conv(low, low_to_high, b_high), accumulate=False, mean=adjoint)
+    else:
+        y_high = _exact_strides(conv(high, w_high, b_high))
+        if low is not None:
+            _upsample(y_high, conv(low, low_to_high, None), accumulate=True, mean=adjoint)
+    if not channels[1]:
+        return y_high, empty_part(present, 0, low_size(size))
+    z = low if high is None else _pool(high, low, not adjoint)
+    assert z is not None
+    return y_high, _exact_strides(conv(z, w_low, b_low))
+
+
+def _pool(high: Tensor, low: Tensor | None, mean: bool) -> Tensor:
+    pooled: Tensor = torch.ops.octconv_cuda.pool2x2(high, low, mean)
+    return pooled
+
+
+def _pool_concat(x_high: Tensor | None, x_low: Tensor | None) -> Tensor | None:
+    """Z = [pool(x_high); x_low]."""
+    return x_low if x_high is None else _pool(x_high, x_low, True)
+
+
+def _upsample(out: Tensor, low: Tensor, *, accumulate: bool, mean: bool) -> None:
+    torch.ops.octconv_cuda.upsample2x2_(out, low, accumulate, mean)
+
+
+def _correlate(x: Tensor, dy: Tensor, kernel_size: Pair) -> Tensor:
+    """The weight gradient of one convolution; its weight argument only lends its shape."""
+    weight = x.new_empty((dy.shape[1], x.shape[1], *kernel_size))
+    pad = [k // 2 for k in kernel_size]
+    result: Tensor = torch.ops.aten.convolution_backward(
+        dy, x, weight, None, [1, 1], pad, [1, 1], False, [0, 0], 1, [False, True, False]
+    )[1]
+    return result
+
+
+def _channels_last(x: Tensor | None) -> Tensor | None:
+    """The part in channels_last, or None if it is absent."""
+    return x.contiguous(memory_format=_CHANNELS_LAST) if x is not None and x.shape[1] else None
+
+
+def empty_part(like: Tensor, channels: int, size: Pair) -> Tensor:
+    """An empty (N, channels, *size) in channels_last; dtype, device and N are those of ``like``."""
+    return torch.empty(
+        (like.shape[0], channels, *size),
+        dtype=like.dtype,
+        device=like.device,
+        memory_format=_CHANNELS_LAST,
+    )
+
+
+def _exact_strides(y: Tensor) -> Tensor:
+    """The same values in just the strides that channels_last gives, also where a size is 1."""
+    _, c, h, w = y.shape
+    strides = (c * h * w, 1, c * w, c)
+    if y.stride() == strides:
+        return y
+    if y.is_contiguous(memory_format=_CHANNELS_LAST):
+        return y.as_strided(y.shape, strides)
+    return empty_part(y, c, (h, w)).copy_(y)

@@ -1,0 +1,63 @@
+"""What an octave convolution costs: multiply-adds and activation elements, from shapes alone.
+
+Relative to the vanilla layer with the same channels, with alpha on both sides and even sizes, they
+are 1 - 3/4 alpha (2 - alpha) and 1 - 3/4 alpha (Chen et al. 2019, table 1). A vanilla layer is the
+split (C, 0).
+"""
+
+from .problem import check_channels, is_depthwise, low_size
+
+__all__ = ["activation_elements", "macs"]
+
+Pair = tuple[int, int]
+
+
+def macs(
+    in_channels: Pair,
+    out_channels: Pair,
+    kernel_size: Pair,
+    size: Pair,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    batch: int = 1,
+) -> int:
+    """Multiply-adds of one forward pass's convolutions; pool, upsampling and adds are left out.
+
+    Args:
+        in_channels: (C_high, C_low) of the input.
+        out_channels: (C_high, C_low) of the output.
+        kernel_size: (k_h, k_w).
+        size: (H, W) of the high input.
+        stride: 1, or 2 (pool first, then convolve at stride 1).
+        groups: Groups of each path; groups = C_in > 1 is depthwise, without exchange.
+        batch: N.
+
+    Raises:
+        ValueError: groups that do not divide, or a stride other than 1 and 2.
+    """
+    check_channels("macs", in_channels, out_channels, groups)
+    if stride not in (1, 2):
+        raise ValueError(f"macs: stride must be 1 or 2, got {stride}")
+    high_size = size if stride == 1 else low_size(size)
+    pixels_high, pixels_low = _area(high_size), _area(low_size(high_size))
+    (high_in, low_in), (high_out, low_out) = in_channels, out_channels
+    if is_depthwise(in_channels, groups):
+        products = high_out * pixels_high + low_out * pixels_low
+    else:
+        low_to_high_pixels = pixels_low if stride == 1 else pixels_high
+        products = (
+            high_in * high_out * pixels_high
+            + low_in * high_out * low_to_high_pixels
+            + (high_in + low_in) * low_out * pixels_low
+        ) // groups
+    return batch * products * kernel_size[0] * kernel_size[1]
+
+
+def activation_elements(channels: Pair, size: Pair, *, batch: int = 1) -> int:
+    """Elements of a map with (C_high, C_low) channels whose high part has (H, W) = size pixels."""
+    return batch * (channels[0] * _area(size) + channels[1] * _area(low_size(size)))
+
+
+def _area(size: Pair) -> int:
+    return size[0] * size[1]

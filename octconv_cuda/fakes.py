@@ -1,0 +1,74 @@
+"""The operators' results without their values: shapes, dtypes and strides, for tracing."""
+
+from torch import Tensor
+
+from .composed import empty_part
+from .operands import channels, check_forward, check_input_grad, check_weight_grad, out_size
+from .problem import Pair, check_maps, low_size
+
+__all__ = ["forward", "input_grad", "pool2x2", "upsample2x2_", "weight_grad"]
+
+
+def forward(
+    x_high: Tensor | None,
+    x_low: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    high_out: int,
+    size: Pair,
+    stride: int,
+    allow_tf32: bool,
+) -> tuple[Tensor, Tensor]:
+    """Y_high (N, high_out, H', W') and y_low, channels_last."""
+    check_forward(x_high, x_low, weight, bias, high_out, size, stride)
+    x = x_low if x_high is None else x_high
+    assert x is not None
+    y_size = out_size(size, stride)
+    return (
+        empty_part(x, high_out, y_size),
+        empty_part(x, weight.shape[0] - high_out, low_size(y_size)),
+    )
+
+
+def input_grad(
+    dy_high: Tensor,
+    dy_low: Tensor,
+    weight: Tensor,
+    high_in: int,
+    size: Pair,
+    stride: int,
+    allow_tf32: bool,
+) -> tuple[Tensor, Tensor]:
+    """Dx_high (N, high_in, H, W) and dx_low, channels_last."""
+    check_input_grad(dy_high, dy_low, weight, high_in, size, stride)
+    return (
+        empty_part(dy_high, high_in, size),
+        empty_part(dy_high, weight.shape[1] - high_in, low_size(size)),
+    )
+
+
+def weight_grad(
+    x_high: Tensor | None,
+    x_low: Tensor | None,
+    dy_high: Tensor,
+    dy_low: Tensor,
+    size: Pair,
+    kernel_size: Pair,
+    stride: int,
+    allow_tf32: bool,
+) -> tuple[Tensor, Tensor]:
+    """DW (C_out, C_in, k_h, k_w), contiguous, and dbias (C_out)."""
+    check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride)
+    c_in, c_out = sum(channels(x_high, x_low)), sum(channels(dy_high, dy_low))
+    return dy_high.new_empty((c_out, c_in, *kernel_size)), dy_high.new_empty((c_out,))
+
+
+def pool2x2(high: Tensor, low: Tensor | None, mean: bool) -> Tensor:
+    """(N, C_high + C_low, ceil(H/2), ceil(W/2)), channels_last."""
+    size = check_maps("octconv_cuda::pool2x2", high, low, names=("high", "low"))
+    return empty_part(high, sum(channels(high, low)), low_size(size))
+
+
+def upsample2x2_(out: Tensor, low: Tensor, accumulate: bool, mean: bool) -> None:
+    """Nothing: ``out`` is written in place."""
+    check_maps("octconv_cuda::upsample2x2_", out, low, names=("out", "low"))

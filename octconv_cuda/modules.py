@@ -1,0 +1,164 @@
+"""OctConv2d, the layer that stands where ``nn.Conv2d`` stood."""
+
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .functional import Explanation, Maps, as_parts, explain, oct_conv2d
+from .maps import OctaveMaps, channel_pair
+from .problem import Geometry, Pair, check_channels
+
+__all__ = ["OctConv2d"]
+
+
+class OctConv2d(nn.Conv2d):
+    """Octave Convolution (Chen et al. 2019) with ``nn.Conv2d``'s parameters and signature.
+
+    ``weight`` (C_out, C_in / groups, k_h, k_w) and ``bias`` (C_out) have the vanilla shapes, so the
+    state dict of a vanilla layer loads. Rows are [high | low] outputs, columns [high | low] inputs.
+
+    Args:
+        in_channels: Channel count, split by alpha_in, or a (high, low) pair.
+        out_channels: Channel count, split by alpha_out, or a (high, low) pair.
+        kernel_size: Odd, an int or a pair.
+        stride: 1 or 2. At 2 the maps are pooled and convolved at stride 1.
+        padding: "same" (the default; ``nn.Conv2d`` has 0) or its value dilation * (k - 1) / 2.
+        dilation, groups, bias, padding_mode, device, dtype: As in ``nn.Conv2d``.
+        alpha_in: Share of low input channels in [0, 1]; 0.5 where in_channels is a count. 0 makes a
+            first layer, which takes a tensor.
+        alpha_out: The same for the outputs. 0 makes a last layer, which gives a tensor.
+
+    Attributes:
+        in_channels, out_channels: The sums, as in ``nn.Conv2d``.
+        in_split, out_split: The (high, low) pairs.
+
+    Raises:
+        ValueError, TypeError: Arguments that would break the 2:1 ratio of the parts, channels that
+            do not divide, alpha outside [0, 1].
+    """
+
+    def __init__(
+        self,
+        in_channels: int | Pair,
+        out_channels: int | Pair,
+        kernel_size: int | Pair,
+        stride: int | Pair = 1,
+        padding: str | int | Pair = "same",
+        dilation: int | Pair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        alpha_in: float | None = None,
+        alpha_out: float | None = None,
+    ) -> None:
+        in_split = channel_pair("OctConv2d", "in_channels", in_channels, alpha_in)
+        out_split = channel_pair("OctConv2d", "out_channels", out_channels, alpha_out)
+        geometry = Geometry.of(
+            "OctConv2d", kernel_size, stride, padding, dilation, groups, padding_mode
+        )
+        check_channels("OctConv2d", in_split, out_split, groups)
+        super().__init__(
+            sum(in_split),
+            sum(out_split),
+            geometry.kernel_size,
+            geometry.stride,
+            geometry.padding,
+            geometry.dilation,
+            groups,
+            bias,
+            padding_mode,  # type: ignore[arg-type]
+            device,
+            dtype,
+        )
+        self.in_split = in_split
+        self.out_split = out_split
+
+    @classmethod
+    def from_conv2d(
+        cls, conv: nn.Conv2d, alpha_in: float = 0.5, alpha_out: float = 0.5
+    ) -> "OctConv2d":
+        """An octave layer with the parameters of a vanilla one (the same objects, not copies).
+
+        Warns if the stride is 2: there the octave layer pools and then convolves, which is another
+        function even at alpha 0.
+
+        Raises:
+            ValueError: ``conv`` has another padding than "same", an even kernel, a stride over 2.
+        """
+        if conv.stride != (1, 1):
+            warnings.warn(
+                "OctConv2d.from_conv2d: at stride 2 an octave convolution pools and then convolves "
+                "at stride 1, which is another function than the given convolution; train it on",
+                stacklevel=2,
+            )
+        padding = conv.padding if isinstance(conv.padding, str) else tuple(conv.padding)
+        layer = cls(
+            conv.in_channels,
+            conv.out_channels,
+            conv.kernel_size,  # type: ignore[arg-type]
+            conv.stride,  # type: ignore[arg-type]
+            padding,  # type: ignore[arg-type]
+            conv.dilation,  # type: ignore[arg-type]
+            conv.groups,
+            conv.bias is not None,
+            conv.padding_mode,
+            device="meta",
+            alpha_in=alpha_in,
+            alpha_out=alpha_out,
+        )
+        layer.weight, layer.bias = conv.weight, conv.bias
+        return layer.train(conv.training)
+
+    def forward(self, input: Maps, size: Pair | None = None) -> Tensor | OctaveMaps:  # type: ignore[override]
+        """The layer's output for a (high, low) pair, or for a tensor if alpha_in is 0.
+
+        Args:
+            input: high (N, C_high, H, W), low (N, C_low, ceil(H/2), ceil(W/2)).
+            size: (H, W) of the high grid; needed only where high is absent and H or W is odd.
+
+        Returns:
+            OctaveMaps, or a tensor if alpha_out is 0; see ``oct_conv2d``.
+
+        Raises:
+            ValueError, TypeError: See ``oct_conv2d``; also parts that are not this layer's.
+        """
+        self._check_parts(input)
+        return oct_conv2d(input, self.weight, self.bias, size=size, **self._arguments())
+
+    def explain(self, input: Maps, size: Pair | None = None) -> Explanation:
+        """Which path this layer takes for ``input``, and why."""
+        self._check_parts(input)
+        return explain(input, self.weight, self.bias, size=size, **self._arguments())
+
+    def _arguments(self) -> dict[str, Any]:
+        return {
+            "out_channels": self.out_split,
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "padding_mode": self.padding_mode,
+        }
+
+    def _check_parts(self, input: Maps) -> None:
+        """The weight alone cannot tell one split of its channels from another."""
+        parts = as_parts("OctConv2d", input)
+        for name, part, expected in zip(("high", "low"), parts, self.in_split, strict=True):
+            channels = part.shape[1] if isinstance(part, Tensor) and part.dim() == 4 else 0
+            if channels != expected:
+                got = f"got {tuple(part.shape)}" if isinstance(part, Tensor) else "it is missing"
+                raise ValueError(
+                    f"OctConv2d: the {name} part of the input must have {expected} channels "
+                    f"(this layer's split is {self.in_split}), {got}"
+                )
+
+    def extra_repr(self) -> str:
+        """``nn.Conv2d``'s line with the (high, low) pairs in place of the channel counts."""
+        counts = f"{self.in_channels}, {self.out_channels}"
+        line: str = super().extra_repr()  # type: ignore[no-untyped-call]
+        return line.replace(counts, f"{self.in_split}, {self.out_split}", 1)

@@ -1,0 +1,78 @@
+"""Checks of the three operators' operands: a raw call fails as clearly as a public one."""
+
+from torch import Tensor
+
+from .problem import Pair, check_maps, check_same, check_weight, low_size
+
+__all__ = ["channels", "check_forward", "check_input_grad", "check_weight_grad", "out_size"]
+
+DY = ("dy_high", "dy_low")
+
+
+def check_forward(
+    x_high: Tensor | None,
+    x_low: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    high_out: int,
+    size: Pair,
+    stride: int,
+) -> None:
+    """Raises where the operator ``forward`` must not run."""
+    operator = "octconv_cuda::forward"
+    check_maps(operator, x_high, x_low, size)
+    x = x_low if x_high is None else x_high
+    assert x is not None
+    channels_out = (high_out, weight.shape[0] - high_out)
+    check_weight(operator, weight, bias, channels(x_high, x_low), channels_out, 1, x)
+    _checked_out_size(operator, size, stride)
+
+
+def check_input_grad(
+    dy_high: Tensor, dy_low: Tensor, weight: Tensor, high_in: int, size: Pair, stride: int
+) -> None:
+    """Raises where the operator ``input_grad`` must not run."""
+    operator = "octconv_cuda::input_grad"
+    check_maps(operator, dy_high, dy_low, _checked_out_size(operator, size, stride), names=DY)
+    channels_in = (high_in, weight.shape[1] - high_in)
+    check_weight(operator, weight, None, channels_in, channels(dy_high, dy_low), 1, dy_high)
+
+
+def check_weight_grad(
+    x_high: Tensor | None,
+    x_low: Tensor | None,
+    dy_high: Tensor,
+    dy_low: Tensor,
+    size: Pair,
+    kernel_size: Pair,
+    stride: int,
+) -> None:
+    """Raises where the operator ``weight_grad`` must not run."""
+    operator = "octconv_cuda::weight_grad"
+    check_maps(operator, x_high, x_low, size)
+    check_maps(operator, dy_high, dy_low, _checked_out_size(operator, size, stride), names=DY)
+    x = x_low if x_high is None else x_high
+    assert x is not None
+    check_same(operator, "dy_high", dy_high, "x", x)
+    if x.shape[0] != dy_high.shape[0]:
+        raise ValueError(
+            f"{operator}: dy_high must have the batch of x, {x.shape[0]}, got {dy_high.shape[0]}"
+        )
+    if any(k < 1 or k % 2 == 0 for k in kernel_size):
+        raise ValueError(f"{operator}: kernel_size must be odd, got {tuple(kernel_size)}")
+
+
+def channels(high: Tensor | None, low: Tensor | None) -> Pair:
+    """(C_high, C_low) of a pair; an absent part has none."""
+    return (0 if high is None else high.shape[1], 0 if low is None else low.shape[1])
+
+
+def out_size(size: Pair, stride: int) -> Pair:
+    """(H, W) of the high output for that of the high input."""
+    return (size[0], size[1]) if stride == 1 else low_size(size)
+
+
+def _checked_out_size(operator: str, size: Pair, stride: int) -> Pair:
+    if stride not in (1, 2):
+        raise ValueError(f"{operator}: stride must be 1 or 2, got {stride}")
+    return out_size(size, stride)

@@ -1,0 +1,63 @@
+"""The operators under the library: loads them, gives their fakes, serves what no kernel serves.
+
+``csrc/ops.cpp`` defines the schemas, and native kernels stand beside it. What they do not serve,
+``composed`` and ``resample`` serve from PyTorch's own operators.
+"""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import composed, fakes, resample
+
+__all__ = ["SERVED", "native_kernels"]
+
+_LIBRARY = Path(__file__).with_name("_C.abi3.so")
+if not _LIBRARY.exists():
+    raise ImportError(
+        f"octconv_cuda: its native library {_LIBRARY.name} is missing; build it with "
+        "`pip install --no-build-isolation .`, or with -e in a source tree"
+    )
+torch.ops.load_library(_LIBRARY)  # type: ignore[no-untyped-call]
+
+# What serves a device that has no native kernel of an operator.
+SERVED: dict[str, Callable[..., Any]] = {
+    "forward": composed.forward,
+    "input_grad": composed.input_grad,
+    "weight_grad": composed.weight_grad,
+    "pool2x2": resample.pool2x2,
+    "upsample2x2_": resample.upsample2x2_,
+}
+
+
+def native_kernels(device_type: str) -> tuple[str, ...]:
+    """The operators that this library's own kernels serve on a device type ("cpu", "cuda")."""
+    has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
+    return tuple(
+        name for name in SERVED if has_kernel(f"octconv_cuda::{name}", device_type.upper())
+    )
+
+
+def _without_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An operator computes in the dtype of its operands, whatever autocast says outside."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any) -> Any:
+        device = next(a.device.type for a in args if isinstance(a, Tensor))
+        if not torch.is_autocast_enabled(device):
+            return function(*args)
+        with torch.autocast(device, enabled=False):
+            return function(*args)
+
+    return wrapper
+
+
+_registrations = torch.library.Library("octconv_cuda", "IMPL")  # type: ignore[no-untyped-call]
+for _name, _function in SERVED.items():
+    _served = _without_autocast(_function)
+    _registrations.impl(_name, _served, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+    torch.library.register_fake(f"octconv_cuda::{_name}", getattr(fakes, _name), lib=_registrations)

@@ -1,0 +1,251 @@
+"""What one call of the operator is, and the checks that every call passes before any work."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+__all__ = [
+    "DTYPES",
+    "Geometry",
+    "Pair",
+    "check_channels",
+    "check_maps",
+    "check_same",
+    "check_weight",
+    "low_size",
+]
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
+
+Pair = tuple[int, int]
+
+
+class Geometry(NamedTuple):
+    """The arguments of a convolution that do not depend on its tensors, checked and in one form."""
+
+    kernel_size: Pair
+    stride: int
+    padding: Pair
+    dilation: Pair
+    groups: int
+    padding_mode: str
+
+    @classmethod
+    def of(
+        cls,
+        operator: str,
+        kernel_size: object,
+        stride: object = 1,
+        padding: object = "same",
+        dilation: object = 1,
+        groups: int = 1,
+        padding_mode: str = "zeros",
+    ) -> "Geometry":
+        """Checks ``nn.Conv2d``'s arguments; each may be an int or a pair.
+
+        Raises:
+            TypeError: An argument is neither an int nor a pair of ints.
+            ValueError: What would break the 2:1 ratio of the parts, or is out of range.
+        """
+        kernel = _pair(operator, "kernel_size", kernel_size)
+        strides = _pair(operator, "stride", stride)
+        dilations = _pair(operator, "dilation", dilation)
+        if any(k < 1 or k % 2 == 0 for k in kernel):
+            raise ValueError(
+                f"{operator}: kernel_size must be odd, or the parts would not keep their 2:1 "
+                f"ratio, got {kernel_size}"
+            )
+        if strides not in ((1, 1), (2, 2)):
+            raise ValueError(f"{operator}: stride must be 1 or 2, got {stride}")
+        if min(dilations) < 1:
+            raise ValueError(f"{operator}: dilation must be at least 1, got {dilation}")
+        same = (dilations[0] * (kernel[0] - 1) // 2, dilations[1] * (kernel[1] - 1) // 2)
+        if padding != "same" and _pair(operator, "padding", padding) != same:
+            raise ValueError(
+                f"{operator}: padding must be 'same' = dilation * (kernel_size - 1) / 2 = {same}, "
+                f"or the parts would not keep their 2:1 ratio, got {padding!r}"
+            )
+        if not isinstance(groups, int) or groups < 1:
+            raise ValueError(f"{operator}: groups must be a positive int, got {groups!r}")
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(
+                f"{operator}: padding_mode must be one of {PADDING_MODES}, got {padding_mode!r}"
+            )
+        return cls(kernel, strides[0], same, dilations, groups, padding_mode)
+
+    def check_padding(
+        self, operator: str, channels_in: Pair, channels_out: Pair, size: Pair
+    ) -> None:
+        """Raises ValueError if a part is too small to be padded from its own pixels.
+
+        ``size`` is (H, W) of the high output, the grid on which the first convolution runs.
+        """
+        if self.padding_mode not in ("reflect", "circular"):
+            return
+        if channels_out[1] or (channels_in[1] and self.stride == 1):
+            size = low_size(size)
+        most = [extent - (self.padding_mode == "reflect") for extent in size]
+        if self.padding[0] > most[0] or self.padding[1] > most[1]:
+            raise ValueError(
+                f"{operator}: padding_mode={self.padding_mode!r} pads {self.padding} pixels, which "
+                f"must be at most {tuple(most)} for a part of {size} pixels"
+            )
+
+
+def _pair(operator: str, name: str, value: object) -> Pair:
+    if isinstance(value, int):
+        return (value, value)
+    if isinstance(value, tuple | list) and len(value) == 2:
+        first, second = value
+        if isinstance(first, int) and isinstance(second, int):
+            return (first, second)
+    expected = "'same', an int" if name == "padding" else "an int"
+    raise TypeError(f"{operator}: {name} must be {expected} or a pair of ints, got {value!r}")
+
+
+def low_size(size: Pair) -> Pair:
+    """(H, W) of the part one octave below: both halved and rounded up."""
+    return (size[0] + 1) // 2, (size[1] + 1) // 2
+
+
+def is_depthwise(channels_in: Pair, groups: int) -> bool:
+    """Whether every input channel is a group of its own: then the parts do not exchange."""
+    return groups > 1 and groups == channels_in[0] + channels_in[1]
+
+
+def check_channels(operator: str, channels_in: Pair, channels_out: Pair, groups: int) -> None:
+    """Raises ValueError unless every path is a convolution with ``groups`` groups."""
+    if is_depthwise(channels_in, groups):
+        multiplier, rest = divmod(sum(channels_out), groups)
+        if rest or channels_out != (multiplier * channels_in[0], multiplier * channels_in[1]):
+            raise ValueError(
+                f"{operator}: a depthwise convolution (groups={groups} = input channels) needs the "
+                f"same whole number of outputs per input in both parts, got {channels_in} "
+                f"(high, low) inputs and {channels_out} outputs"
+            )
+    elif groups > 1 and any(part % groups for part in (*channels_in, *channels_out)):
+        raise ValueError(
+            f"{operator}: groups={groups} must divide the high and the low channels, "
+            f"got {channels_in} (high, low) inputs and {channels_out} outputs"
+        )
+
+
+def check_maps(
+    operator: str,
+    high: Tensor | None,
+    low: Tensor | None,
+    size: Pair | None = None,
+    *,
+    names: tuple[str, str] = ("x_high", "x_low"),
+) -> Pair:
+    """Checks a (high, low) pair and returns (H, W) of its high part.
+
+    Args:
+        operator: For the text of errors, as are ``names``.
+        high: (N, C_high, H, W) or None.
+        low: (N, C_low, ceil(H/2), ceil(W/2)) or None.
+        size: (H, W) if it is given; needed where high is None and H or W is odd.
+        names: Of the two parts.
+
+    Raises:
+        TypeError: Not a tensor, or a dtype that is not supported or not the same in both parts.
+        ValueError: Shapes, sizes or devices that do not belong together.
+    """
+    for part, name in zip((high, low), names, strict=True):
+        if part is None:
+            continue
+        if not isinstance(part, Tensor):
+            raise TypeError(
+                f"{operator}: {name} must be a tensor or None, got {type(part).__name__}"
+            )
+        if part.dim() != 4:
+            raise ValueError(f"{operator}: {name} must be (N, C, H, W), got {_shape(part)}")
+        if part.dtype not in DTYPES:
+            raise TypeError(
+                f"{operator}: {name} must be float32, float64, bfloat16 or float16, "
+                f"got {part.dtype}"
+            )
+    high_name, low_name = names
+    present = low if high is None else high
+    if present is None:
+        raise ValueError(
+            f"{operator}: one of {high_name} and {low_name} must be given, got neither"
+        )
+    if size is None:
+        scale = 1 if high is not None else 2
+        size = (scale * present.shape[2], scale * present.shape[3])
+    height, width = size
+    if height < 1 or width < 1:
+        raise ValueError(
+            f"{operator}: the maps must have a positive height and width, got {(height, width)}"
+        )
+    if high is not None and (high.shape[2] != height or high.shape[3] != width):
+        raise ValueError(
+            f"{operator}: {high_name} must be (N, C, {height}, {width}) to match size "
+            f"{(height, width)}, got {_shape(high)}"
+        )
+    if low is not None:
+        h, w = low_size((height, width))
+        batch = low.shape[0] if high is None else high.shape[0]
+        if low.shape[0] != batch or low.shape[2] != h or low.shape[3] != w:
+            origin = f"size {(height, width)}" if high is None else f"{high_name} {_shape(high)}"
+            raise ValueError(
+                f"{operator}: {low_name} must be ({batch}, {low.shape[1]}, {h}, {w}) "
+                f"to match {origin}, got {_shape(low)}"
+            )
+        if high is not None:
+            check_same(operator, f"{low_name}", low, f"{high_name}", high)
+    return height, width
+
+
+def check_weight(
+    operator: str,
+    weight: Tensor,
+    bias: Tensor | None,
+    channels_in: Pair,
+    channels_out: Pair,
+    groups: int,
+    beside: Tensor,
+) -> None:
+    """Checks weight and bias against the channels and against the tensor they meet.
+
+    Raises:
+        TypeError: A dtype other than that of ``beside``.
+        ValueError: Wrong shapes, channel counts or devices, groups that do not divide.
+    """
+    if weight.dim() != 4:
+        raise ValueError(
+            f"{operator}: weight must be (C_out, C_in / groups, k_h, k_w), got {_shape(weight)}"
+        )
+    check_channels(operator, channels_in, channels_out, groups)
+    c_out, c_in = channels_out[0] + channels_out[1], channels_in[0] + channels_in[1]
+    if weight.shape[0] != c_out or weight.shape[1] * groups != c_in:
+        raise ValueError(
+            f"{operator}: weight must be ({c_out}, {c_in // groups}, k_h, k_w) for {channels_in} "
+            f"(high, low) inputs and {channels_out} outputs in {groups} groups, "
+            f"got {_shape(weight)}"
+        )
+    check_same(operator, "weight", weight, "the input", beside)
+    if bias is not None:
+        if bias.dim() != 1 or bias.shape[0] != c_out:
+            raise ValueError(f"{operator}: bias must be ({c_out},), got {_shape(bias)}")
+        check_same(operator, "bias", bias, "the input", beside)
+
+
+def check_same(operator: str, name: str, tensor: Tensor, other: str, beside: Tensor) -> None:
+    """Raises unless dtype (TypeError) and device (ValueError) are those of ``beside``."""
+    if tensor.dtype != beside.dtype:
+        raise TypeError(
+            f"{operator}: {name} must have the dtype of {other}, {beside.dtype}, got {tensor.dtype}"
+        )
+    if tensor.device != beside.device:
+        raise ValueError(
+            f"{operator}: {name} must be on the device of {other}, {beside.device}, "
+            f"got {tensor.device}"
+        )
+
+
+def _shape(tensor: Tensor) -> str:
+    return str(tuple(tensor.shape))
