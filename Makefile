@@ -1,0 +1,51 @@
+# make build | bench | test | lint | format. Each of the first three sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The version of torch to install, or `system`: use the one that PYTHON has (GPU machines).
+TORCH ?= 2.13.0
+ifeq ($(TORCH),system)
+# A path file and not --system-site-packages, which would miss the torch of another venv.
+ADD_TORCH = $(PYTHON) -c "import pathlib, torch; print(pathlib.Path(torch.__file__).parents[1])" \
+  > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch.pth"
+else
+ADD_TORCH = $(BIN)/python -m pip install --quiet torch==$(TORCH)
+endif
+
+SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
+
+.PHONY: build bench test lint format clean
+
+build: $(VENV)/installed
+
+$(VENV)/installed: $(SOURCES)
+	$(PYTHON) -m venv $(VENV)
+	$(ADD_TORCH)
+	$(BIN)/python -m pip install --quiet "setuptools>=77" wheel ninja
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[test,bench,lint]"
+	$(BIN)/python -m octconv_cuda
+	touch $@
+
+# On a GPU machine the layer suite, elsewhere the choice of it that takes under two minutes.
+bench: build
+	@if $(BIN)/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; \
+	then $(BIN)/python -m benchmarks.layers; \
+	else $(BIN)/python -m benchmarks.layers --quick; fi
+
+test: build
+	$(BIN)/python -m pytest
+
+lint: build
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	git ls-files 'csrc/*' 'tests/*' | grep -E '\.(h|cpp|cu|cuh)$$' | xargs $(BIN)/clang-format --dry-run --Werror
+
+format: build
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	git ls-files 'csrc/*' 'tests/*' | grep -E '\.(h|cpp|cu|cuh)$$' | xargs $(BIN)/clang-format -i
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info octconv_cuda/_C.abi3.so

@@ -1,0 +1,64 @@
+"""``python -m octconv_cuda``: what is installed, what serves which device, and a short check.
+
+Exit code 1 if a known answer comes out wrong.
+"""
+
+import json
+import platform
+import sys
+
+import torch
+
+from . import __version__
+from .known_answers import check
+from .ops import SERVED, native_kernels
+
+
+def _devices() -> dict[str, str]:
+    """Device name for torch and a description for the reader."""
+    devices = {"cpu": f"{platform.machine()}, {torch.get_num_threads()} threads"}
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        devices[f"cuda:{index}"] = (
+            f"{properties.name}, compute capability {properties.major}.{properties.minor}, "
+            f"{properties.multi_processor_count} multiprocessors"
+        )
+    return devices
+
+
+def main() -> int:
+    """Prints the report; 0 if every known answer came out right, else 1."""
+    build = json.loads(torch.ops.octconv_cuda.build_info())
+    kernels = (
+        f"CUDA kernels for {build['archs']} by nvcc {build['nvcc']}"
+        if build["nvcc"]
+        else "no CUDA kernels (no nvcc at build time)"
+    )
+    print(f"octconv_cuda {__version__}, built against torch {build['torch']}, {kernels}")
+    print(
+        f"Python {platform.python_version()}, torch {torch.__version__}, "
+        f"CUDA of torch: {torch.version.cuda or 'none'}"
+    )
+    devices = _devices()
+    print("\nDevices")
+    for device, description in devices.items():
+        print(f"  {device}: {description}")
+
+    print("\nWhat computes each operator ('PyTorch': composed of PyTorch's own operators)")
+    native = {kind: native_kernels(kind) for kind in ("cpu", "cuda")}
+    print(f"  {'':14}" + "".join(f"{kind:10}" for kind in native))
+    for name in SERVED:
+        cells = ("native" if name in kernels else "PyTorch" for kernels in native.values())
+        print(f"  {name:14}" + "".join(f"{cell:10}" for cell in cells))
+
+    print("\nKnown answers, forward and backward")
+    right = True
+    for device in devices:
+        for name, passed in check(device):
+            print(f"  {device}: {name}: {'right' if passed else 'WRONG'}")
+            right = right and passed
+    return 0 if right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

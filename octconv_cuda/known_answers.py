@@ -1,0 +1,94 @@
+"""A short check of each path of the library against answers that are known beforehand.
+
+Inputs are small integers, so every sum is exact on every device, tf32 included; an answer is a
+weighted sum of a result's elements, which tells positions apart.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .functional import explain, oct_conv2d
+
+__all__ = ["CASES", "KnownAnswer", "check", "fingerprint", "inputs"]
+
+
+class KnownAnswer(NamedTuple):
+    """One call of ``oct_conv2d``, forward and backward, and the fingerprints of its results.
+
+    Attributes:
+        name: What is special about the call.
+        shapes: Of x_high, x_low, weight.
+        arguments: Keyword arguments of the call.
+        answers: Of y_high, y_low, and of the gradients of x_high, x_low, weight and bias.
+    """
+
+    name: str
+    shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+    arguments: dict[str, Any]
+    answers: tuple[float, ...]
+
+
+CASES = (
+    KnownAnswer(
+        "odd size",
+        ((2, 2, 5, 7), (2, 1, 3, 4), (4, 3, 3, 3)),
+        {"out_channels": (2, 2)},
+        (181.0, 425.75, -258.0, -6.0, -243.75, 8.0),
+    ),
+    KnownAnswer(
+        "stride 2",
+        ((2, 1, 6, 7), (2, 2, 3, 4), (4, 3, 3, 3)),
+        {"out_channels": (3, 1), "stride": 2},
+        (240.75, 56.8125, -192.75, 492.25, -341.25, 17.0),
+    ),
+    KnownAnswer(
+        "groups, dilation",
+        ((2, 2, 6, 5), (2, 2, 3, 3), (6, 2, 3, 3)),
+        {"out_channels": (2, 4), "groups": 2, "dilation": 2},
+        (753.0, 115.75, -127.25, 203.0, -36.0, -21.0),
+    ),
+    KnownAnswer(
+        "depthwise",
+        ((2, 2, 4, 5), (2, 1, 2, 3), (6, 1, 5, 5)),
+        {"out_channels": (4, 2), "groups": 3},
+        (892.0, -16.0, -394.0, -46.0, 530.0, -21.0),
+    ),
+)
+
+
+def check(device: torch.device | str) -> list[tuple[str, bool]]:
+    """Runs every case on a device; gives its path and name, and whether the answers were right."""
+    results = []
+    for case in CASES:
+        tensors = [t.to(device).requires_grad_() for t in inputs(case)]
+        x_high, x_low, weight, bias = tensors
+        arguments = ((x_high, x_low), weight, bias)
+        y = oct_conv2d(*arguments, **case.arguments)
+        assert isinstance(y, tuple)
+        outputs = [part for part in y if part is not None]
+        dy = [_pattern(part.shape, 3 + i).to(device) for i, part in enumerate(outputs)]
+        grads = torch.autograd.grad(outputs, tensors, dy)
+        found = tuple(fingerprint(t) for t in (*outputs, *grads))
+        path = explain(*arguments, **case.arguments).path
+        results.append((f"{path}, {case.name}", found == case.answers))
+    return results
+
+
+def inputs(case: KnownAnswer) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x_high, x_low, weight and bias of a case, float32 on the CPU."""
+    x_high, x_low, weight = (_pattern(shape, i) for i, shape in enumerate(case.shapes))
+    return x_high, x_low, weight, _pattern(weight.shape[:1], 5)
+
+
+def fingerprint(tensor: Tensor) -> float:
+    """The sum of the elements, in (N, C, H, W) order, times 1, 2, ..., 7, 1, 2, ..."""
+    flat = tensor.detach().double().cpu().flatten()
+    return float((flat * (1 + torch.arange(flat.numel()) % 7)).sum())
+
+
+def _pattern(shape: tuple[int, ...] | torch.Size, seed: int) -> Tensor:
+    """Integers from -2 to 2 without a short period: digits of i * i in base 5, shifted."""
+    i = torch.arange(torch.Size(shape).numel()) + 11 * seed
+    return ((i * i // 3 + i // 5) % 5 - 2).float().reshape(shape)
