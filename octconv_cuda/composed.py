@@ -44,16 +44,19 @@ def forward(
         x_high, x_low, size = _pool_concat(x_high, x_low), None, low_size(size)
     weight = weight.contiguous(memory_format=_CHANNELS_LAST)
     high_in = 0 if x_high is None else x_high.shape[1]
-    b_high, b_low = (None, None) if bias is None else (bias[:high_out], bias[high_out:])
+    out_channels = (high_out, weight.shape[0] - high_out)
+    w_high, w_low = weight.split_with_sizes(out_channels)
+    w_hh, w_lh = w_high.split_with_sizes((high_in, weight.shape[1] - high_in), 1)
+    b_high, b_low = (None, None) if bias is None else bias.split_with_sizes(out_channels)
     pad = [k // 2 for k in weight.shape[2:]]
     return _octave(
         lambda x, w, b: F.conv2d(x, w, b, padding=pad),
         x_high,
         x_low,
-        (weight[:high_out, :high_in], b_high),
-        weight[:high_out, high_in:],
-        (weight[high_out:], b_low),
-        (high_out, weight.shape[0] - high_out),
+        (w_hh, b_high),
+        w_lh,
+        (w_low, b_low),
+        out_channels,
         size,
         adjoint=False,
     )
