@@ -1,0 +1,21 @@
+"""Fixtures of all tests. The same tests run on every device; those of absent ones are skipped."""
+
+import pytest
+import torch
+from hypothesis import settings
+
+# The same examples on every run and machine: a failure is then a defect, never luck.
+settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=60)
+settings.load_profile("repeatable")
+
+NO_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+
+@pytest.fixture(scope="session", params=["cpu", pytest.param("cuda", marks=NO_CUDA)])
+def device(request: pytest.FixtureRequest) -> torch.device:
+    return torch.device(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
