@@ -1,0 +1,1 @@
+"""Benchmarks of octconv_cuda against vanilla convolution and the composed octave layer."""

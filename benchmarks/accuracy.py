@@ -1,0 +1,116 @@
+"""Whether a contender computes the right thing: checked before it is timed.
+
+What the very call that will be timed returns, at its full shape, is compared with float64: the
+error may be at most twice that of the plain operators (``F.conv2d``, ``octconv_cuda.reference``) in
+the same dtype and layout, plus two roundings of the result. The two parts of a map count as one.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from octconv_cuda import reference
+
+from .contenders import Contender, bind
+
+__all__ = ["Expectation", "WrongResultError", "allowed_error", "check", "expect"]
+
+
+class WrongResultError(Exception):
+    """A contender's result is further from float64 than the rule allows, or of another shape."""
+
+
+class Expectation(NamedTuple):
+    """One tensor of the result: its float64 value and the largest error that is allowed."""
+
+    name: str
+    value: Tensor
+    allowed: float
+
+
+def expect(
+    inputs: Sequence[Tensor],
+    weight: Tensor,
+    bias: Tensor,
+    output_gradients: Sequence[Tensor],
+    mode: str,
+) -> list[Expectation]:
+    """What ``bind(...)`` must return in this mode, for one input (vanilla) or two (octave)."""
+
+    def results(dtype: torch.dtype) -> tuple[Tensor, ...]:
+        parameters = (weight.to(dtype), bias.to(dtype))
+        gradients = [t.to(dtype) for t in output_gradients]
+        run = _plain_run(*parameters, gradients[0].shape[1])
+        contender = Contender(run, parameters, lambda *g: g, lambda *_: "plain")
+        call = bind(contender, [t.to(dtype) for t in inputs], gradients, mode)
+        return tuple(t.detach() for t in call())
+
+    exact, rounded = results(torch.float64), results(weight.dtype)
+    names = _names(len(inputs), mode)
+    allowed: dict[str, float] = {}
+    for name, value, plain in zip(names, exact, rounded, strict=True):
+        allowed[_kind(name)] = max(allowed_error(value, plain), allowed.get(_kind(name), 0))
+    return [
+        Expectation(name, value, allowed[_kind(name)])
+        for name, value in zip(names, exact, strict=True)
+    ]
+
+
+def check(result: Sequence[Tensor], expected: Sequence[Expectation]) -> None:
+    """Raises WrongResultError at the first tensor of the result that breaks the rule."""
+    if len(result) != len(expected):
+        raise WrongResultError(f"expected {len(expected)} tensors, got {len(result)}")
+    for tensor, (name, value, allowed) in zip(result, expected, strict=True):
+        if tensor.shape != value.shape:
+            raise WrongResultError(
+                f"{name} must be {tuple(value.shape)}, got {tuple(tensor.shape)}"
+            )
+        error = _distance(tensor, value)
+        if not error <= allowed:  # a NaN is wrong too
+            raise WrongResultError(
+                f"{name} may differ from float64 by {allowed:.3g} at most, got {error:.3g}"
+            )
+
+
+def _plain_run(weight: Tensor, bias: Tensor, high_out: int) -> Callable[..., tuple[Tensor, ...]]:
+    def run(*maps: Tensor) -> tuple[Tensor, ...]:
+        if len(maps) == 1:
+            return (F.conv2d(maps[0], weight, bias, padding="same"),)
+        high, low = reference.oct_conv2d(maps[0], maps[1], weight, bias, high_out)
+        assert high is not None
+        assert low is not None
+        return high, low
+
+    return run
+
+
+def _names(parts: int, mode: str) -> list[str]:
+    labels = [""] if parts == 1 else ["_high", "_low"]
+    outputs = [f"y{label}" for label in labels]
+    inputs = [f"gradient of x{label}" for label in labels]
+    parameters = ["gradient of weight", "gradient of bias"]
+    return {
+        "forward": outputs,
+        "input_gradient": inputs,
+        "weight_gradient": parameters,
+        "forward_backward": outputs + inputs + parameters,
+    }[mode]
+
+
+def _kind(name: str) -> str:
+    """The map that a part belongs to: its two parts share one limit."""
+    return name.removesuffix("_high").removesuffix("_low")
+
+
+def allowed_error(exact: Tensor, plain: Tensor) -> float:
+    """Largest error by the rule, for the float64 value and the plain operators' result."""
+    rounded = exact.to(plain.dtype)
+    rounding = _distance((rounded + 0.3) - 0.3, rounded.double())
+    return 2 * _distance(plain, exact) + 2 * rounding
+
+
+def _distance(tensor: Tensor, exact: Tensor) -> float:
+    return float((tensor.detach().double() - exact).abs().max())

@@ -1,0 +1,134 @@
+"""The machine that a result was measured on, its arithmetic settings and its measured ceilings."""
+
+import contextlib
+import datetime
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+
+from octconv_cuda.cost import macs
+
+__all__ = ["DTYPES", "describe", "measure_ceilings", "precision", "slug", "synchronize"]
+
+# tf32 is float32 in memory, rounded to 10 mantissa bits by the tensor cores.
+DTYPES = {
+    "float32": torch.float32,
+    "tf32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+
+def describe(device: torch.device) -> dict[str, str | int | None]:
+    """Device, driver, CUDA, torch, threads, commit ("-dirty": with local changes) and UTC date.
+
+    What does not apply (the driver of a CPU) or is unknown (the commit outside a checkout) is None.
+    """
+    cuda = device.type == "cuda"
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    driver = _output_of(query) if cuda else None
+    return {
+        "device": torch.cuda.get_device_name(device) if cuda else _cpu_name(),
+        "driver": driver.splitlines()[0] if driver else None,
+        "cuda": torch.version.cuda,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "commit": _output_of(["git", "describe", "--always", "--dirty", "--abbrev=40"]),
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def slug(device_name: str) -> str:
+    """The device's name as a folder: "NVIDIA H100 80GB HBM3" gives "nvidia-h100-80gb-hbm3"."""
+    return re.sub(r"[^a-z0-9]+", "-", device_name.lower()).strip("-")
+
+
+def synchronize(device: torch.device) -> None:
+    """Waits for the device's work; nothing to wait for on a CPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+@contextlib.contextmanager
+def precision(dtype: str) -> Iterator[None]:
+    """Convolutions and matrix products of float32 may round to tf32 for dtype "tf32" only."""
+    settings = (
+        torch.backends.cudnn.conv,  # type: ignore[attr-defined]
+        torch.backends.cuda.matmul,
+    )
+    before = [setting.fp32_precision for setting in settings]
+    for setting in settings:
+        setting.fp32_precision = "tf32" if dtype == "tf32" else "ieee"
+    try:
+        yield
+    finally:
+        for setting, value in zip(settings, before, strict=True):
+            setting.fp32_precision = value
+
+
+def measure_ceilings(
+    device: torch.device, dtypes: list[str]
+) -> dict[str, dict[str, float] | float]:
+    """Arithmetic and memory rates that this device reaches, each the fastest of several calls.
+
+    Returns:
+        ``flops_per_second`` by dtype name: of a large matrix product, on CPUs also of a large 3x3
+        convolution, whose library can be the faster one (oneDNN against MKL on AMD).
+        ``bytes_per_second``: read + written, of a copy of a buffer far larger than the caches; a
+        layer that fits in a cache can exceed it.
+    """
+    rates = {}
+    for dtype in dtypes:
+        with precision(dtype):
+            rates[dtype] = _flops_per_second(device, DTYPES[dtype])
+    source = torch.randn((1 << 30 if device.type == "cuda" else 1 << 28) // 4, device=device)
+    target = torch.empty_like(source)
+    seconds = _fastest(lambda: target.copy_(source), device)
+    return {
+        "flops_per_second": rates,
+        "bytes_per_second": 2 * source.nbytes / seconds,
+    }
+
+
+def _flops_per_second(device: torch.device, dtype: torch.dtype) -> float:
+    n = 8192 if device.type == "cuda" else 2048
+    a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
+    rate = 2 * n**3 / _fastest(lambda: torch.mm(a, b), device)
+    if device.type == "cpu":
+        c, size = 512, 64
+        x, w = torch.randn(1, c, size, size, dtype=dtype), torch.randn(c, c, 3, 3, dtype=dtype)
+        x, w = (t.contiguous(memory_format=torch.channels_last) for t in (x, w))
+        seconds = _fastest(lambda: F.conv2d(x, w, padding=1), device)
+        rate = max(rate, 2 * macs((c, 0), (c, 0), (3, 3), (size, size)) / seconds)
+    return rate
+
+
+def _fastest(call: Callable[[], object], device: torch.device, repeats: int = 7) -> float:
+    seconds = []
+    for _ in range(repeats):
+        synchronize(device)
+        start = time.perf_counter()
+        call()
+        synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def _cpu_name() -> str:
+    names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return names[0] if names else "CPU"
+
+
+def _output_of(command: list[str]) -> str | None:
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip() or None

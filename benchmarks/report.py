@@ -1,0 +1,208 @@
+"""Tables and pictures of a result file; everything shown is computed from its JSON."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+__all__ = ["Line", "draw", "lines", "markdown", "table"]
+
+Result = dict[str, Any]
+Row = dict[str, Any]
+# Colours that stay apart for colour-blind readers (Okabe and Ito).
+STYLES = {
+    "octconv_cuda": {"color": "#d55e00", "marker": "o"},
+    "composed_compiled": {"color": "#0072b2", "marker": "s"},
+    "composed": {"color": "#009e73", "marker": "^"},
+}
+COLUMNS = 4
+
+
+class Line(NamedTuple):
+    """A row with what it means: each a plain ratio, None where vanilla was not timed.
+
+    Attributes:
+        row: The row of the result file.
+        speedup: Time of vanilla / time of the row, in the same interleaved group.
+        flop_ceiling: Operations of vanilla / operations of the row.
+        roofline: Shortest possible time by the measured ceilings / time of the row.
+    """
+
+    row: Row
+    speedup: float | None
+    flop_ceiling: float | None
+    roofline: float
+
+
+def lines(result: Result) -> Iterator[Line]:
+    """The rows of a result in their order, each beside the vanilla row of its group."""
+    rows = result["rows"]
+    vanilla = {_group(row): row for row in rows if row["contender"] == "vanilla"}
+    for row in rows:
+        base = vanilla.get(_group(row))
+        yield Line(
+            row,
+            base and base["median_us"] / row["median_us"],
+            base and base["flops"] / row["flops"],
+            _roofline_us(row, result["ceilings"]) / row["median_us"],
+        )
+
+
+def table(result: Result) -> Table:
+    """One line per row of the result, for the terminal."""
+    constant, varying = _settings(result["rows"])
+    view = Table(title=f"{_machine(result)}\n{constant}", title_justify="left", box=SIMPLE_HEAD)
+    shared = ("layer", "batch", *varying)
+    for name in (*shared, "alpha", "contender"):
+        view.add_column(name)
+    for name in ("median us", "speed-up", "of FLOP\nceiling", "of\nroofline"):
+        view.add_column(name, justify="right")
+    group = None
+    for line in lines(result):
+        row = line.row
+        if first := group != _group(row):
+            view.add_section()
+            group = _group(row)
+        view.add_row(
+            *(str(row[name]) if first else "" for name in shared),
+            f"{row['alpha']:g}",
+            row["contender"],
+            f"{row['median_us']:.1f}",
+            f"{line.speedup:.2f}x" if line.speedup else "",
+            f"{line.speedup / line.flop_ceiling:.0%}" if line.speedup and line.flop_ceiling else "",
+            f"{line.roofline:.0%}",
+            style="bold" if row["contender"] == "octconv_cuda" else None,
+        )
+    return view
+
+
+def markdown(result: Result, alpha: float) -> str:
+    """Speed-ups over vanilla at one alpha: a line per layer, a column per contender."""
+    rows = result["rows"]
+    constant, varying = _settings(rows)
+    names = [name for name in STYLES if any(row["contender"] == name for row in rows)]
+    heads = ["layer", "batch", *varying, "vanilla, us", *names, "FLOP ceiling"]
+    text = [
+        f"{_machine(result)}; {constant}; alpha {alpha}",
+        "",
+        "| " + " | ".join(heads) + " |",
+        "|---" * (2 + len(varying)) + "|--:" * (2 + len(names)) + "|",
+    ]
+    groups: dict[tuple[object, ...], dict[str, Line]] = {}
+    for line in lines(result):
+        if line.row["alpha"] in (0, alpha):
+            groups.setdefault(_group(line.row), {})[line.row["contender"]] = line
+    for by_name in groups.values():
+        base = by_name.pop("vanilla", None)
+        if base is None or not by_name:
+            continue
+        ceiling = next(iter(by_name.values())).flop_ceiling
+        cells = [str(base.row[name]) for name in ("layer", "batch", *varying)]
+        cells.append(f"{base.row['median_us']:.0f}")
+        cells += [f"{by_name[n].speedup:.2f}x" if n in by_name else "" for n in names]
+        text.append("| " + " | ".join([*cells, f"{ceiling:.2f}x"]) + " |")
+    return "\n".join(text)
+
+
+def draw(result: Result, path: Path) -> None:
+    """Speed-up over vanilla against alpha: a panel per layer, a line per contender.
+
+    Bars go from p20 to p80. Hollow diamonds are measured on feature maps of a photograph.
+    """
+    panels: dict[tuple[object, ...], list[Line]] = {}
+    for line in lines(result):
+        if line.speedup:
+            panels.setdefault(_group(line.row)[:-1], []).append(line)
+    if not panels:
+        return
+    constant, varying = _settings(result["rows"])
+    columns = min(COLUMNS, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    figure, grid = plt.subplots(
+        rows,
+        columns,
+        figsize=(3.6 * columns, 3.2 * rows + 1.1),
+        squeeze=False,
+        sharey=True,
+        layout="constrained",
+    )
+    for axes in grid.flat[len(panels) :]:
+        axes.remove()
+    for axes, panel in zip(grid.flat, panels.values(), strict=False):
+        first = panel[0].row
+        extra = "".join(f", {first[name]}" for name in varying if name != "input")
+        axes.set_title(f"{first['layer']}, batch {first['batch']}{extra}", fontsize=10)
+        alphas = np.linspace(0, max(line.row["alpha"] for line in panel) + 0.05)
+        ceiling = 1 / (1 - 0.75 * alphas * (2 - alphas))
+        axes.plot(alphas, ceiling, "k--", linewidth=1, label="FLOP ceiling")
+        axes.axhline(1, color="0.6", linewidth=1, label="vanilla")
+        for name, style in STYLES.items():
+            _draw_contender(axes, panel, name, style)
+        axes.set_xlabel("alpha")
+        axes.grid(alpha=0.3)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("speed-up over vanilla")
+    figure.suptitle(f"{_machine(result)}\n{constant}", fontsize=10)
+    handles = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), fontsize=9
+    )
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _draw_contender(axes: Any, panel: list[Line], name: str, style: dict[str, str]) -> None:
+    for kind in ("noise", "photo"):
+        points = sorted(
+            (line for line in panel if line.row["contender"] == name and line.row["input"] == kind),
+            key=lambda line: line.row["alpha"],
+        )
+        if not points:
+            continue
+        x = [line.row["alpha"] for line in points]
+        y = np.array([line.speedup for line in points], dtype=float)
+        median = np.array([line.row["median_us"] for line in points])
+        slow = y - y * median / [line.row["p80_us"] for line in points]
+        fast = y * median / [line.row["p20_us"] for line in points] - y
+        look: dict[str, Any] = (
+            {**style, "linestyle": "-", "label": name}
+            if kind == "noise"
+            else {"color": style["color"], "marker": "D", "linestyle": "", "fillstyle": "none"}
+        )
+        axes.errorbar(x, y, yerr=[slow, fast], markersize=5, linewidth=1.5, capsize=2, **look)
+
+
+def _group(row: Row) -> tuple[object, ...]:
+    return tuple(row[name] for name in ("layer", "batch", "dtype", "mode", "input"))
+
+
+def _roofline_us(row: Row, ceilings: dict[str, Any]) -> float:
+    compute = row["flops"] / ceilings["flops_per_second"][row["dtype"]]
+    return 1e6 * float(max(compute, row["bytes"] / ceilings["bytes_per_second"]))
+
+
+def _settings(rows: list[Row]) -> tuple[str, list[str]]:
+    """The settings that all rows share, as text, and the names of those that vary."""
+    names = ("dtype", "mode", "input")
+    varying = [name for name in names if len({row[name] for row in rows}) > 1]
+    return ", ".join(str(rows[0][name]) for name in names if name not in varying), varying
+
+
+def _machine(result: Result) -> str:
+    machine = result["machine"]
+    threads = f"{machine['threads']} thread" + "s" * (machine["threads"] != 1)
+    parts = [machine["device"], threads, f"torch {machine['torch']}", machine["date"][:10]]
+    return ", ".join(parts)

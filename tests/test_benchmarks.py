@@ -1,0 +1,415 @@
+import functools
+import json
+import re
+import time
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import contenders, harness, inputs, layers, machine, readme, report, timing
+from benchmarks.layer_list import ALPHAS, LAYERS, Layer
+from octconv_cuda import cost, reference, split_channels
+
+CPU = torch.device("cpu")
+TINY = Layer("tiny 3x3", (7, 6), 8, 16, 3, (1, 2), 2)
+FAST = {"samples": 3, "min_time": 0.0}
+
+
+@pytest.fixture
+def _restore_threads():
+    threads, cudnn_benchmark = torch.get_num_threads(), torch.backends.cudnn.benchmark
+    yield
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = cudnn_benchmark
+
+
+def tiny_case(mode="forward", dtype="float32", kind="noise", alpha=0.5, names=("octconv_cuda",)):
+    entries = (("vanilla", 0.0), *((name, alpha) for name in names))
+    return harness.Case(TINY, 2, dtype, mode, kind, entries)
+
+
+# Cost
+
+
+@pytest.mark.parametrize("alpha", [0, 0.125, 0.25, 0.5, 0.75, 1])
+def test_cost_is_that_of_the_paper(alpha):
+    channels, size = split_channels(64, alpha), (56, 56)
+    vanilla = cost.macs((64, 0), (64, 0), (3, 3), size)
+    assert vanilla == 64 * 64 * 9 * 56 * 56
+    expected = 1 - 3 / 4 * alpha * (2 - alpha)
+    assert cost.macs(channels, channels, (3, 3), size) == expected * vanilla
+    assert cost.activation_elements(channels, size) == (1 - 3 / 4 * alpha) * 64 * 56 * 56
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(
+    ("in_channels", "out_channels", "groups"),
+    [
+        ((6, 2), (4, 8), 1),
+        ((8, 0), (4, 4), 1),
+        ((0, 8), (4, 4), 1),
+        ((6, 2), (12, 0), 1),
+        ((6, 2), (0, 12), 1),
+        ((6, 2), (4, 8), 2),
+        ((6, 2), (12, 4), 8),
+    ],
+)
+def test_cost_is_what_pytorch_counts(in_channels, out_channels, groups, stride):
+    size, batch, kernel = (9, 6), 2, (3, 5)
+    columns = sum(in_channels) // groups
+    maps = [
+        torch.zeros(batch, channels, *part_size) if channels else None
+        for channels, part_size in zip(in_channels, (size, (5, 3)), strict=True)
+    ]
+    weight = torch.zeros(sum(out_channels), columns, *kernel)
+    with FlopCounterMode(display=False) as counter:
+        results = reference.oct_conv2d(
+            *maps, weight, None, out_channels[0], stride=stride, groups=groups, size=size
+        )
+    counted = cost.macs(
+        in_channels, out_channels, kernel, size, stride=stride, groups=groups, batch=batch
+    )
+    assert 2 * counted == counter.get_total_flops()
+    if stride == 1:
+        elements = cost.activation_elements(out_channels, size, batch=batch)
+        assert elements == sum(y.numel() for y in results if y is not None)
+
+
+def test_cost_refuses_what_the_operator_refuses():
+    with pytest.raises(ValueError, match="stride must be 1 or 2, got 3"):
+        cost.macs((4, 4), (4, 4), (3, 3), (8, 8), stride=3)
+    with pytest.raises(ValueError, match="groups=3 must divide"):
+        cost.macs((4, 4), (4, 4), (3, 3), (8, 8), groups=3)
+
+
+# What is timed, and on what
+
+
+def test_layer_list():
+    assert len({layer.name for layer in LAYERS}) == len(LAYERS) == 12
+    for layer in LAYERS:
+        assert layer.headline_batch in layer.batches
+        assert all(0 not in split_channels(layer.in_channels, alpha) for alpha in ALPHAS)
+
+
+def neighbour_correlation(features):
+    shifted = torch.stack([features[..., 1:].flatten(), features[..., :-1].flatten()])
+    return float(torch.corrcoef(shifted)[0, 1])
+
+
+def test_photo_is_real_image_data():
+    features = inputs.photo_features(2, 16, (28, 28), seed=0)
+    assert features.shape == (2, 16, 28, 28)
+    assert (features.amax((2, 3)) > features.amin((2, 3))).all()
+    assert not torch.equal(features[0], features[1])
+    (noise,) = inputs.octave_maps("noise", 2, (16, 0), (28, 28), seed=0)
+    assert neighbour_correlation(features) > 0.5
+    assert abs(neighbour_correlation(noise)) < 0.1
+
+
+@pytest.mark.parametrize("kind", inputs.INPUTS)
+def test_octave_maps_keep_the_2_to_1_ratio(kind):
+    high, low = inputs.octave_maps(kind, 2, (6, 10), (9, 14), seed=3)
+    assert high.shape == (2, 6, 9, 14)
+    assert low.shape == (2, 10, 5, 7)
+    (vanilla,) = inputs.octave_maps(kind, 2, (16, 0), (9, 14), seed=3)
+    assert vanilla.shape == (2, 16, 9, 14)
+    if kind == "photo":
+        assert torch.equal(low, reference.pool(vanilla[:, 6:]))
+
+
+# Checking and timing
+
+
+@pytest.mark.parametrize("mode", contenders.MODES)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_rows_are_complete(mode, dtype):
+    case = tiny_case(mode, dtype, names=("composed", "octconv_cuda"))
+    ticks = []
+    outcome = harness.run_case(case, CPU, **FAST, progress=lambda: ticks.append(1))
+    assert outcome.refused == outcome.skipped == []
+    rows = json.loads(json.dumps(outcome.rows))
+    assert [row["contender"] for row in rows] == ["vanilla", "composed", "octconv_cuda"]
+    assert len(ticks) == 3 * len(rows)
+    for row in rows:
+        assert set(row) == {
+            *("layer", "batch", "alpha", "dtype", "mode", "input", "contender", "kernel"),
+            *("samples", "median_us", "p20_us", "p80_us", "wall_us", "peak_bytes"),
+            *("flops", "bytes"),
+        }
+        assert (row["layer"], row["batch"], row["dtype"], row["mode"]) == (
+            TINY.name,
+            2,
+            dtype,
+            mode,
+        )
+        assert row["alpha"] == (0 if row["contender"] == "vanilla" else 0.5)
+        assert row["samples"] == 3
+        assert 0 < row["p20_us"] <= row["median_us"] <= row["p80_us"]
+        assert row["kernel"]
+        assert row["wall_us"] is row["peak_bytes"] is None
+
+
+def test_photo_rows():
+    outcome = harness.run_case(tiny_case(kind="photo"), CPU, **FAST)
+    assert [row["input"] for row in outcome.rows] == ["photo", "photo"]
+
+
+def test_flops_and_bytes():
+    case = tiny_case()
+    vanilla, octave = (harness.flops_and_bytes(case, alpha) for alpha in (0, 0.5))
+    assert vanilla == (2 * 2 * 8 * 16 * 9 * 42, 4 * (8 * 16 * 9 + 2 * 24 * 42))
+    assert octave[1] == 4 * (8 * 16 * 9 + 2 * (12 * 42 + 12 * 4 * 3))
+    both = harness.flops_and_bytes(case._replace(mode="forward_backward"), 0.5)
+    assert both == (3 * octave[0], 3 * octave[1])
+
+
+def plant(monkeypatch, change):
+    """Replaces the results of octconv_cuda by change(results)."""
+    build = contenders.BUILDERS["octconv_cuda"]
+
+    def wrong(*arguments):
+        contender = build(*arguments)
+        return contender._replace(run=lambda *maps: change(contender.run(*maps)))
+
+    monkeypatch.setitem(contenders.BUILDERS, "octconv_cuda", wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda y: (y[0] * 1.00001, y[1]), "y_high may differ from float64 by"),
+        (lambda y: (y[0], y[1].roll(1, 3)), "y_low may differ from float64 by"),
+        (lambda y: (y[0], y[1] * float("nan")), "got nan"),
+        (lambda y: (y[0][:, 1:], y[1]), r"y_high must be \(2, 8, 7, 6\), got \(2, 7, 7, 6\)"),
+        (lambda y: (y[0],), "expected 2 tensors, got 1"),
+    ],
+)
+def test_a_wrong_contender_is_refused(monkeypatch, change, message):
+    plant(monkeypatch, change)
+    outcome = harness.run_case(tiny_case(names=("composed", "octconv_cuda")), CPU, **FAST)
+    assert [row["contender"] for row in outcome.rows] == ["vanilla", "composed"]
+    (refusal,) = outcome.refused
+    assert "tiny 3x3" in refusal
+    assert "alpha 0.5, octconv_cuda" in refusal
+    assert re.search(message, refusal)
+
+
+@pytest.mark.parametrize("mode", ["input_gradient", "weight_gradient", "forward_backward"])
+def test_a_wrong_gradient_is_refused(monkeypatch, mode):
+    # The value stays, its derivative doubles.
+    plant(monkeypatch, lambda y: tuple(2 * part - part.detach() for part in y))
+    outcome = harness.run_case(tiny_case(mode), CPU, **FAST)
+    assert [row["contender"] for row in outcome.rows] == ["vanilla"]
+    assert "gradient of" in outcome.refused[0]
+
+
+@pytest.mark.parametrize("mode", ["input_gradient", "forward_backward"])
+def test_the_compiled_contender(monkeypatch, mode):
+    # aot_eager traces as the default backend does, without its minute of C++.
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="aot_eager"))
+    outcome = harness.run_case(tiny_case(mode, names=("composed_compiled",)), CPU, **FAST)
+    assert [row["contender"] for row in outcome.rows] == ["vanilla", "composed_compiled"]
+
+
+def test_a_compiler_that_fails_is_reported_not_timed(monkeypatch):
+    def broken(graph, example_inputs):
+        raise OSError("no C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=broken))
+    outcome = harness.run_case(tiny_case(names=("composed_compiled",)), CPU, **FAST)
+    assert [row["contender"] for row in outcome.rows] == ["vanilla"]
+    assert outcome.refused == []
+    assert "composed_compiled" in outcome.skipped[0]
+    assert "no C++ compiler" in outcome.skipped[0]
+
+
+def test_samples_are_interleaved_and_rotate():
+    calls = []
+    fast, slow = (lambda: calls.append("a")), (lambda: (calls.append("b"), time.sleep(0.002)))
+    timings = timing.interleaved([fast, slow], CPU, samples=4, min_time=0.0)
+    assert "".join(calls[-8:]) == "abbaabba"
+    assert [t.samples for t in timings] == [4, 4]
+    assert timings[1].median_us > 2000 > timings[0].median_us
+    assert timings[0].wall_us is None
+
+
+def test_min_time_repeats_short_calls():
+    calls = []
+    timing.interleaved([lambda: calls.append(time.sleep(0.0002))], CPU, samples=5, min_time=0.1)
+    assert len(calls) > 100
+
+
+def test_precision_is_restored():
+    before = torch.backends.cudnn.conv.fp32_precision
+    with machine.precision("tf32"):
+        assert torch.backends.cudnn.conv.fp32_precision == "tf32"
+        with machine.precision("float32"):
+            assert torch.backends.cuda.matmul.fp32_precision == "ieee"
+    assert torch.backends.cudnn.conv.fp32_precision == before
+
+
+# The command and its output
+
+
+RUN = [
+    *("--device", "cpu", "--threads", "1", "--samples", "2", "--min-time", "0"),
+    *("--contenders", "composed", "octconv_cuda", "--alphas", "0.25", "0.5"),
+]
+
+
+@pytest.mark.usefixtures("_restore_threads")
+def test_command_writes_json_and_picture(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(layers, "LAYERS", (TINY,))
+    out = tmp_path / "here" / "result.json"
+    assert layers.main([*RUN, "--input", "noise", "photo", "--out", str(out)]) == 0
+    result = json.loads(out.read_text())
+    assert set(result) == {"machine", "ceilings", "rows"}
+    assert set(result["machine"]) == {
+        *("device", "driver", "cuda", "torch", "threads", "commit", "date")
+    }
+    assert result["machine"]["threads"] == 1
+    assert result["ceilings"]["flops_per_second"]["float32"] > 1e6
+    assert result["ceilings"]["bytes_per_second"] > 1e6
+    assert len(result["rows"]) == 2 * (1 + 2 * 2)
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    for text in ("tiny 3x3", "octconv_cuda", "photo", "speed-up", str(out)):
+        assert text in printed
+
+
+@pytest.mark.usefixtures("_restore_threads")
+def test_command_fails_on_a_wrong_result(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(layers, "LAYERS", (TINY,))
+    plant(monkeypatch, lambda y: (y[0] + 1, y[1]))
+    out = tmp_path / "result.json"
+    assert layers.main([*RUN, "--out", str(out)]) == 1
+    assert "wrong result, refused: tiny 3x3" in capsys.readouterr().out
+    contenders_timed = {row["contender"] for row in json.loads(out.read_text())["rows"]}
+    assert contenders_timed == {"vanilla", "composed"}
+
+
+def test_quick_compiles_at_one_alpha_and_feeds_a_photo():
+    cases = layers._cases(layers._parse(["--quick", "--device", "cpu"]))
+    assert [(case.layer.name, case.batch) for case in cases[:3]] == [
+        ("resnet 3x3 56", 1),
+        ("resnet 1x1 56 expand", 1),
+        ("unet 3x3 64", 1),
+    ]
+    for case in cases:
+        names = [name for name, _ in case.entries]
+        assert set(names) == set(contenders.BUILDERS)
+        assert names.count("composed_compiled") == 1
+    assert [case.input for case in cases] == ["noise", "noise", "noise", "photo"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--alphas", "1.5"], "--alphas must be between 0 and 1"),
+        (["--layers", "lenet"], "--layers: none of resnet 3x3 56"),
+        (["--batches", "many"], "--batches must be numbers, headline or all, got many"),
+        (["--device", "cpu", "--dtype", "tf32"], "--dtype tf32 needs --device cuda"),
+        (["--samples", "0"], "must be positive"),
+    ],
+)
+def test_bad_options_are_refused(arguments, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        layers.main(arguments)
+    assert message in capsys.readouterr().err
+
+
+def row(contender, alpha, median_us, flops):
+    return {
+        "layer": "a layer",
+        "batch": 4,
+        "alpha": alpha,
+        "dtype": "float32",
+        "mode": "forward",
+        "input": "noise",
+        "contender": contender,
+        "kernel": "k",
+        "samples": 3,
+        "median_us": median_us,
+        "p20_us": 0.9 * median_us,
+        "p80_us": 1.2 * median_us,
+        "wall_us": None,
+        "peak_bytes": None,
+        "flops": flops,
+        "bytes": 1000,
+    }
+
+
+@pytest.fixture
+def result():
+    return {
+        "machine": {"device": "Abacus", "threads": 2, "torch": "2.13.0", "date": "2026-01-02T03"},
+        "ceilings": {"flops_per_second": {"float32": 1e9}, "bytes_per_second": 1e8},
+        "rows": [
+            row("vanilla", 0.0, 200.0, 100_000),
+            row("composed", 0.5, 160.0, 40_000),
+            row("octconv_cuda", 0.5, 100.0, 40_000),
+            row("octconv_cuda", 0.25, 125.0, 80_000),
+        ],
+    }
+
+
+def test_report_computes_ratios(result):
+    vanilla, _, octave, other = report.lines(result)
+    assert vanilla[1:] == (1.0, 1.0, 0.5)  # 100 us of arithmetic in 200 us
+    assert octave[1:] == (2.0, 2.5, 0.4)
+    assert other[1:] == (1.6, 1.25, 0.64)
+
+
+def test_report_without_vanilla_shows_no_ratio(result):
+    del result["rows"][0]
+    assert [line.speedup for line in report.lines(result)] == [None] * 3
+    report.table(result)
+
+
+def test_markdown(result):
+    text = report.markdown(result, 0.5)
+    assert text.splitlines() == [
+        "Abacus, 2 threads, torch 2.13.0, 2026-01-02; float32, forward, noise; alpha 0.5",
+        "",
+        "| layer | batch | vanilla, us | octconv_cuda | composed | FLOP ceiling |",
+        "|---|---|--:|--:|--:|--:|",
+        "| a layer | 4 | 200 | 2.00x | 1.25x | 2.50x |",
+    ]
+
+
+def test_readme_block(result, tmp_path, capsys):
+    folder = tmp_path / "benchmarks" / "results" / "abacus"
+    folder.mkdir(parents=True)
+    (folder / "layers.json").write_text(json.dumps(result))
+    (folder / "quick.json").write_text("not shown")
+    text = tmp_path / "README.md"
+    text.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    assert readme.main(["--check"], tmp_path) == 1
+    assert "python -m benchmarks.readme" in capsys.readouterr().out
+    assert readme.main([], tmp_path) == 0
+    assert readme.main(["--check"], tmp_path) == 0
+    written = text.read_text()
+    assert written.startswith("before\n")
+    assert written.endswith("\nafter\n")
+    assert "old" not in written
+    assert report.markdown(result, 0.5) in written
+    assert "(benchmarks/results/abacus/layers.png)" in written
+
+
+def test_readme_without_markers_is_an_error():
+    with pytest.raises(ValueError, match="results:begin"):
+        readme.replace_block("no markers", "new")
+
+
+def test_machine_slug():
+    assert machine.slug("NVIDIA H100 80GB HBM3") == "nvidia-h100-80gb-hbm3"
+
+
+def test_composed_is_the_reference():
+    weight, bias = harness.random_parameters(TINY, CPU, torch.float32)
+    composed = contenders.BUILDERS["composed"](TINY, 0.25, weight, bias)
+    high, low = inputs.octave_maps("noise", 1, (6, 2), TINY.size, seed=0)
+    expected = reference.oct_conv2d(high, low, weight, bias, 12)
+    torch.testing.assert_close(tuple(composed.run(high, low)), expected)
