@@ -7,12 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import oracle
 import torch
+from oracle import assert_equal_values
 from torch import Tensor
 
 from octconv_cuda import oct_conv2d, reference, split_channels
 
 Pair = tuple[int, int]
 Draw = Callable[..., Tensor]
+Parts = tuple[Tensor | None, Tensor | None]
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
@@ -26,6 +28,15 @@ class Operands(NamedTuple):
 
     def to(self, *args: object) -> "Operands":
         return Operands(*(None if t is None else t.to(*args) for t in self))
+
+    def channels_last(self) -> "Operands":
+        return self._replace(
+            **{
+                name: t.contiguous(memory_format=torch.channels_last)
+                for name, t in zip(self._fields, self, strict=True)
+                if t is not None and t.dim() == 4
+            }
+        )
 
     def leaves(self, *args: object) -> "Operands":
         """Copies of which each requires a gradient."""
@@ -92,7 +103,7 @@ class Case:
             torch.randn(self.batch, low, *half(size)),
         )
 
-    def call(self, operands: Operands) -> tuple[Tensor | None, Tensor | None]:
+    def call(self, operands: Operands) -> Parts:
         """(y_high, y_low) of the public function."""
         x_high, x_low, weight, bias = operands
         result = oct_conv2d(
@@ -102,14 +113,14 @@ class Case:
         )  # fmt: skip
         return (result, None) if isinstance(result, Tensor) else tuple(result)
 
-    def reference(self, operands: Operands) -> tuple[Tensor | None, Tensor | None]:
+    def reference(self, operands: Operands) -> Parts:
         """(y_high, y_low) of the package's composition of PyTorch's operators."""
         return reference.oct_conv2d(
             *operands, self.out_channels[0], stride=self.stride, dilation=self.dilation,
             groups=self.groups, padding_mode=self.padding_mode, size=self.size,
         )  # fmt: skip
 
-    def exact(self, operands: Operands) -> tuple[Tensor | None, Tensor | None]:
+    def exact(self, operands: Operands) -> Parts:
         """(y_high, y_low) of the oracle, in float64."""
         x_high, x_low, weight, bias = (
             None if t is None else t.detach().cpu().double().numpy() for t in operands
@@ -145,6 +156,19 @@ def half(size: Pair) -> Pair:
     return -(-size[0] // 2), -(-size[1] // 2)
 
 
+def check_equal(results: Parts, exact: Parts) -> None:
+    """Raises unless the same parts are there and all values are equal."""
+    for result, expected in zip(results, exact, strict=True):
+        assert (result is None) == (expected is None)
+        if result is not None:
+            assert_equal_values(result, expected)
+
+
+def is_exactly_channels_last(x: Tensor) -> bool:
+    """The strides of a new tensor in channels_last, also in dimensions of size 1."""
+    return x.stride() == torch.empty(x.shape, memory_format=torch.channels_last).stride()
+
+
 def multiples_of(unit: int, share: float = 1.0) -> Draw:
     """Draws -unit, 0 and unit; about ``share`` of the values are drawn, the others are 0."""
 
@@ -158,7 +182,7 @@ def split(c_in: int, alpha_in: float, c_out: int, alpha_out: float) -> tuple[Pai
     return split_channels(c_in, alpha_in), split_channels(c_out, alpha_out)
 
 
-# Every value of every factor, and most pairs of them, that the operators cover.
+# Every value of every factor that the operators cover.
 COVERED = (
     Case(*split(8, 0.5, 8, 0.5)),
     Case(*split(8, 0.5, 8, 0.5), stride=2),
@@ -186,6 +210,18 @@ COVERED = (
     Case((17, 1), (1, 18), (1, 1), size=(4, 5)),
     Case(*split(8, 0.5, 8, 0.5), size=(5, 7), batch=0),
     Case(*split(8, 0.25, 8, 0.75), stride=2, size=(5, 7), batch=0),
+)
+
+# Enough values for the statistics of their rounding errors.
+LARGER = (
+    Case(*split(16, 0.5, 16, 0.5), size=(14, 15), batch=4),
+    Case(*split(16, 0.25, 16, 0.5), (5, 5), size=(13, 12), batch=4, bias=False),
+    Case(*split(16, 0.25, 16, 0.5), stride=2, size=(27, 25)),
+    Case(*split(3, 0.0, 16, 0.5), (7, 7), size=(17, 16)),
+    Case(*split(18, 0.5, 16, 0.0), size=(13, 15)),
+    Case(*split(16, 1.0, 16, 0.5), size=(15, 13)),
+    Case(*split(16, 0.5, 16, 1.0), size=(15, 14)),
+    Case(*split(32, 0.75, 32, 0.5), (1, 1), stride=2, size=(21, 23)),
 )
 
 # What PyTorch's own operators serve.

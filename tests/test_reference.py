@@ -3,26 +3,16 @@
 import oracle
 import pytest
 import torch
-from cases import COVERED, DTYPES, UNCOVERED, Case
+from cases import COVERED, DTYPES, UNCOVERED, Case, Parts, check_equal
 from oracle import assert_accurate, assert_equal_values
-from torch import Tensor
 
 from octconv_cuda import reference
-
-
-def check_parts(
-    results: tuple[Tensor | None, Tensor | None], exact: tuple[Tensor | None, Tensor | None]
-) -> None:
-    for result, expected in zip(results, exact, strict=True):
-        assert (result is None) == (expected is None)
-        if result is not None:
-            assert_equal_values(result, expected)
 
 
 @pytest.mark.parametrize("case", COVERED + UNCOVERED, ids=str)
 def test_equals_the_oracle(case: Case, device: torch.device) -> None:
     operands = case.integers().to(device, torch.float64)
-    check_parts(case.reference(operands), case.exact(operands))
+    check_equal(case.reference(operands), case.exact(operands))
 
 
 @pytest.mark.parametrize("size", [(4, 6), (5, 6), (4, 7), (5, 7), (1, 4), (3, 1), (1, 1)])
@@ -45,7 +35,7 @@ def test_up_is_cropped_and_pool_averages_what_is_inside() -> None:
     assert torch.equal(torch.from_numpy(oracle.up(pooled.numpy(), (3, 3))), upsampled)
 
 
-def worked_example(stride: int) -> tuple[Tensor | None, Tensor | None]:
+def worked_example(stride: int) -> Parts:
     """One channel in each part, k = 1, a 3 x 3 image: four different weights, two biases."""
     high = torch.tensor([[1.0, 3.0, 5.0], [5.0, 7.0, 9.0], [2.0, 4.0, 8.0]])[None, None]
     low = torch.tensor([[1.0, 2.0], [3.0, 4.0]])[None, None]
@@ -87,7 +77,7 @@ def test_vanilla_convolution_at_alpha_0(dtype: torch.dtype, device: torch.device
 def test_high_size_of_a_low_input_is_twice_the_low_one_unless_given(device: torch.device) -> None:
     case = Case((0, 4), (3, 3), size=(6, 8))
     operands = case.integers().to(device, torch.float64)
-    check_parts(reference.oct_conv2d(*operands, 3), case.exact(operands))
+    check_equal(reference.oct_conv2d(*operands, 3), case.exact(operands))
 
 
 @pytest.mark.parametrize("factor", [0.9, 1.1])

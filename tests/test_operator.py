@@ -1,0 +1,157 @@
+"""The values of the public function and of the operator under it, on every path and dtype."""
+
+import pytest
+import torch
+from cases import (
+    COVERED,
+    DTYPES,
+    LARGER,
+    UNCOVERED,
+    Case,
+    check_equal,
+    half,
+    is_exactly_channels_last,
+)
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from oracle import assert_accurate
+from torch import Tensor
+
+from octconv_cuda import OctaveMaps, explain, oct_conv2d
+
+ops = torch.ops.octconv_cuda
+STRIDES = pytest.mark.parametrize("stride", [1, 2])
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("case", COVERED + UNCOVERED, ids=str)
+def test_integers_are_exact(case: Case, dtype: torch.dtype, device: torch.device) -> None:
+    operands = case.integers().to(device, dtype)
+    check_equal(case.call(operands), case.exact(operands))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("case", LARGER, ids=str)
+def test_accuracy(case: Case, dtype: torch.dtype, device: torch.device) -> None:
+    operands = case.normal().to(device, dtype)
+    torch_results = case.reference(operands.channels_last())
+    results = zip(case.call(operands), torch_results, case.exact(operands), strict=True)
+    for result, composed, exact in results:
+        if result is not None:
+            assert_accurate(result, composed, exact)
+
+
+pairs = st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(any)
+
+
+@st.composite
+def covered_cases(draw: st.DrawFn) -> Case:
+    odd, extent = st.sampled_from([1, 3, 5, 7]), st.integers(1, 12)
+    return Case(
+        draw(pairs), draw(pairs), draw(st.tuples(odd, odd)), draw(st.integers(1, 2)),
+        draw(st.tuples(extent, extent)), draw(st.integers(0, 3)), draw(st.booleans()),
+    )  # fmt: skip
+
+
+@st.composite
+def uncovered_cases(draw: st.DrawFn) -> Case:
+    odd, extent, groups = st.sampled_from([1, 3, 5]), st.integers(9, 13), draw(st.integers(1, 3))
+    multiple = st.tuples(*2 * [st.integers(0, 2).map(lambda times: groups * times)]).filter(any)
+    dilation = st.tuples(st.integers(1, 2), st.integers(1, 2))
+    case = Case(
+        draw(multiple), draw(multiple), draw(st.tuples(odd, odd)), draw(st.integers(1, 2)),
+        draw(st.tuples(extent, extent)), draw(st.integers(1, 2)), draw(st.booleans()),
+        draw(dilation), groups,
+        draw(st.sampled_from(["zeros", "reflect", "replicate", "circular"])),
+    )  # fmt: skip
+    assume(sum(case.in_channels) != groups or groups == 1)  # depthwise: its own rule for channels
+    padding = max(d * (k // 2) for d, k in zip(case.dilation, case.kernel_size, strict=True))
+    assume(padding < min(half(case.out_size)))  # a part can reflect only what it has
+    return case
+
+
+@given(case=covered_cases())
+def test_any_geometry(case: Case, device: torch.device) -> None:
+    operands = case.integers().to(device)
+    check_equal(case.call(operands), case.exact(operands))
+
+
+@given(case=uncovered_cases())
+def test_any_groups_dilation_and_padding(case: Case, device: torch.device) -> None:
+    operands = case.integers().to(device)
+    check_equal(case.call(operands), case.exact(operands))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("case", COVERED, ids=str)
+def test_raw_forward(case: Case, dtype: torch.dtype, device: torch.device) -> None:
+    """An absent part is None or has no channels on the way in, and has none on the way out."""
+    operands = case.integers().to(device, dtype)
+    x_high, x_low, weight, bias = operands
+    exact = case.exact(operands)
+    call = (weight, bias, case.out_channels[0], case.size, case.stride, False)
+    empty = [weight.new_empty(case.batch, 0, *size) for size in (case.size, half(case.size))]
+    for inputs in (
+        (x_high, x_low),
+        (empty[0] if x_high is None else x_high, empty[1] if x_low is None else x_low),
+    ):
+        high, low = ops.forward(*inputs, *call)
+        low_grid = half(case.out_size)
+        assert high.shape == (case.batch, case.out_channels[0], *case.out_size)
+        assert low.shape == (case.batch, case.out_channels[1], *low_grid)
+        assert is_exactly_channels_last(high)
+        assert is_exactly_channels_last(low)
+        check_equal((high if high.shape[1] else None, low if low.shape[1] else None), exact)
+
+
+@pytest.mark.parametrize("size", [(7, 6), (6, 7), (7, 7), (1, 1), (1, 4)], ids=str)
+@STRIDES
+def test_low_input_with_a_given_size(
+    size: tuple[int, int], stride: int, device: torch.device
+) -> None:
+    case = Case((0, 5), (3, 4), stride=stride, size=size)
+    operands = case.integers().to(device)
+    check_equal(case.call(operands), case.exact(operands))
+
+
+def test_low_input_without_size_has_an_even_high_grid(device: torch.device) -> None:
+    case = Case((0, 5), (3, 4), size=(8, 6))
+    operands = case.integers().to(device)
+    maps = OctaveMaps(None, operands.x_low)
+    result = oct_conv2d(maps, operands.weight, operands.bias, out_channels=(3, 4))
+    check_equal(result, case.exact(operands))
+
+
+def test_a_part_without_channels_counts_as_none(device: torch.device) -> None:
+    case = Case((4, 0), (3, 2), size=(5, 6))
+    x, _, weight, bias = operands = case.integers().to(device)
+    for low in (None, x.new_empty(2, 0, 3, 3)):
+        check_equal(oct_conv2d((x, low), weight, bias, out_channels=(3, 2)), case.exact(operands))
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_alpha_0_is_the_vanilla_convolution(dtype: torch.dtype, device: torch.device) -> None:
+    case = Case((6, 0), (4, 0), (3, 5), size=(7, 9))
+    x, _, weight, bias = case.normal().to(device, dtype)
+    vanilla = torch.nn.functional.conv2d(x, weight, bias, padding=(1, 2))
+    result = oct_conv2d(x, weight, bias, out_channels=(4, 0))
+    assert isinstance(result, Tensor)
+    assert torch.equal(result, vanilla)
+
+
+def explained_path(case: Case, device: torch.device) -> str:
+    x_high, x_low, weight, bias = case.normal().to(device)
+    return explain(
+        (x_high, x_low), weight, bias, out_channels=case.out_channels, stride=case.stride,
+        dilation=case.dilation, groups=case.groups, padding_mode=case.padding_mode, size=case.size,
+    ).path  # fmt: skip
+
+
+@pytest.mark.parametrize("case", COVERED, ids=str)
+def test_the_operators_cover(case: Case, device: torch.device) -> None:
+    assert explained_path(case, device) == "operator"
+
+
+@pytest.mark.parametrize("case", UNCOVERED, ids=str)
+def test_composition_serves_the_rest(case: Case, device: torch.device) -> None:
+    assert explained_path(case, device) == "composition"
