@@ -1,0 +1,28 @@
+// The element types of the operators as plain storage, for host and device code alike.
+#pragma once
+
+#include <cstdint>
+
+namespace octconv {
+
+struct Float16 {
+  uint16_t bits;
+};
+
+struct BFloat16 {
+  uint16_t bits;
+};
+
+// The type in which sums of T are formed: double for double, float for every other type.
+template <typename T>
+struct AccumulatorOf {
+  using type = float;
+};
+template <>
+struct AccumulatorOf<double> {
+  using type = double;
+};
+template <typename T>
+using Accumulator = typename AccumulatorOf<T>::type;
+
+}  // namespace octconv

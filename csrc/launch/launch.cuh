@@ -1,0 +1,28 @@
+// What every launcher needs of the CUDA runtime and of torch.
+#pragma once
+
+#include <cuda_runtime.h>
+#include <torch/csrc/stable/macros.h>
+
+#include "check.h"
+
+// Only CUDA builds of torch have it. Were it not weak, CPU builds could not load the library.
+extern "C" __attribute__((weak)) AOTITorchError
+aoti_torch_get_current_cuda_stream(int32_t device_index, void** stream);
+
+namespace octconv {
+
+inline cudaStream_t current_stream(const Tensor& tensor) {
+  void* stream = nullptr;
+  STABLE_TORCH_ERROR_CODE_CHECK(
+      aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream));
+  return static_cast<cudaStream_t>(stream);
+}
+
+// To be called straight after a launch.
+inline void check_launch(const char* op) {
+  const cudaError_t error = cudaGetLastError();
+  if (error != cudaSuccess) fail(op, "the launch failed: ", cudaGetErrorString(error));
+}
+
+}  // namespace octconv

@@ -1,0 +1,37 @@
+// The operators' schemas. Implementations register themselves beside their code: csrc/cpu and
+// csrc/launch, and octconv_cuda/ops.py for what PyTorch's own operators compute.
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+
+#include <string>
+
+STABLE_TORCH_LIBRARY(octconv_cuda, m) {
+  m.def(
+      "forward(Tensor? x_high, Tensor? x_low, Tensor weight, Tensor? bias, SymInt high_out, "
+      "SymInt[2] size, int stride, bool allow_tf32) -> (Tensor, Tensor)");
+  m.def(
+      "input_grad(Tensor dy_high, Tensor dy_low, Tensor weight, SymInt high_in, SymInt[2] size, "
+      "int stride, bool allow_tf32) -> (Tensor, Tensor)");
+  m.def(
+      "weight_grad(Tensor? x_high, Tensor? x_low, Tensor dy_high, Tensor dy_low, SymInt[2] size, "
+      "SymInt[2] kernel_size, int stride, bool allow_tf32) -> (Tensor, Tensor)");
+  m.def("pool2x2(Tensor high, Tensor? low, bool mean) -> Tensor");
+  m.def("upsample2x2_(Tensor(a!) out, Tensor low, bool accumulate, bool mean) -> ()");
+  m.def("build_info() -> str");
+}
+
+namespace {
+
+// What this library was built with and for, as JSON. nvcc is null where there are no kernels.
+std::string build_info() {
+  const std::string nvcc = OCTCONV_CUDA_NVCC;
+  return R"({"torch": ")" OCTCONV_CUDA_TORCH R"(", "nvcc": )" +
+         (nvcc.empty() ? "null" : "\"" + nvcc + "\"") +
+         R"(, "archs": ")" OCTCONV_CUDA_ARCHS R"("})";
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CompositeExplicitAutograd, m) {
+  m.impl("build_info", TORCH_BOX(&build_info));
+}

@@ -1,0 +1,125 @@
+"""Builds octconv_cuda._C, the native library. Everything static stands in pyproject.toml.
+
+One stable-ABI library serves every Python >= 3.10 and every torch >= 2.10, CPU or CUDA build. It
+holds CUDA kernels if nvcc is found; that asks neither for a GPU nor for a CUDA build of torch.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import torch
+from setuptools import Extension, setup
+from torch.utils import cpp_extension
+
+DEFAULT_ARCHS = "8.0;9.0a;8.0+PTX"  # the PTX serves every card from 8.0 on that has no code here
+TORCH_TARGET = "0x020a000000000000"  # 2.10, the oldest torch that can load the library
+CSRC = Path("csrc")
+
+
+def cuda_candidates() -> list[Path]:
+    """Where a CUDA toolkit may be, in order of preference."""
+    site_packages = Path(sysconfig.get_path("purelib"))
+    cuda_home, on_path = os.environ.get("CUDA_HOME"), shutil.which("nvcc")
+    return [
+        *([Path(cuda_home)] if cuda_home else []),
+        *([Path(on_path).resolve().parent.parent] if on_path else []),
+        Path("/usr/local/cuda"),
+        site_packages / "nvidia" / "cu13",
+        site_packages / "nvidia" / "cuda_nvcc",
+    ]
+
+
+def cudart_directory(cuda_home: Path) -> Path | None:
+    """The folder of the static CUDA runtime within a toolkit."""
+    folders = (cuda_home / name for name in ("lib64", "lib", "targets/x86_64-linux/lib"))
+    return next((folder for folder in folders if (folder / "libcudart_static.a").exists()), None)
+
+
+def find_cuda() -> Path | None:
+    """The first toolkit with a compiler and a static runtime, or None."""
+    toolkits = (home for home in cuda_candidates() if (home / "bin" / "nvcc").exists())
+    return next((home for home in toolkits if cudart_directory(home)), None)
+
+
+def nvcc_version(cuda_home: Path) -> str:
+    """Such as "13.0"."""
+    text = subprocess.check_output([cuda_home / "bin" / "nvcc", "--version"], text=True)
+    match = re.search(r"release (\d+\.\d+)", text)
+    if match is None:
+        raise RuntimeError(f"octconv_cuda: no release number in the output of nvcc: {text!r}")
+    return match[1]
+
+
+def headers_digest() -> str:
+    """A hash of all headers and of torch's version: on the command line it makes nvcc run again.
+
+    cpp_extension tracks the headers of .cu files under CUDA builds of torch only.
+    """
+    headers = sorted(p for p in CSRC.rglob("*") if p.suffix in (".h", ".cuh"))
+    content = torch.__version__.encode() + b"".join(p.read_bytes() for p in headers)
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def native_library(cuda_home: Path | None, archs: str) -> Extension:
+    """The extension: a CppExtension even with kernels, so that it asks for no CUDA library."""
+    sources = [*CSRC.glob("*.cpp"), *CSRC.glob("cpu/*.cpp")]
+    common = ["-O3", f"-DTORCH_TARGET_VERSION={TORCH_TARGET}"]
+    torch_headers = cpp_extension.include_paths()  # as system headers: their warnings are not ours
+    # Without contraction every instruction set gives the same bits.
+    cxx = [*common, "-Wall", "-Wextra", "-fvisibility=hidden", "-ffp-contract=off"]
+    cxx += [f"-isystem{path}" for path in torch_headers]
+    # Nothing in libtorch is named, so some linkers would drop it; but through it the library finds
+    # the current stream of a CUDA build of torch.
+    link = ["-Wl,--no-as-needed", "-ltorch"]
+    nvcc, version, libraries, library_dirs = [], "", [], []
+    if cuda_home is not None:
+        sources += CSRC.glob("launch/*.cu")
+        nvcc = [*common, "-Xcompiler=-Wall,-Wextra,-fvisibility=hidden"]
+        nvcc += [f"-isystem={path}" for path in torch_headers]
+        nvcc += [f"-DOCTCONV_CUDA_HEADERS={headers_digest()}"]
+        version = nvcc_version(cuda_home)
+        libraries = ["cudart_static", "rt", "dl", "pthread"]
+        library_dirs = [str(cudart_directory(cuda_home))]
+    cxx += [f'-DOCTCONV_CUDA_TORCH="{torch.__version__}"']
+    cxx += [f'-DOCTCONV_CUDA_NVCC="{version}"', f'-DOCTCONV_CUDA_ARCHS="{archs}"']
+    return cpp_extension.CppExtension(
+        "octconv_cuda._C",
+        sorted(map(str, sources)),
+        include_dirs=[str(CSRC.resolve())],
+        extra_compile_args={"cxx": cxx, "nvcc": nvcc},
+        extra_link_args=link,
+        libraries=libraries,
+        library_dirs=library_dirs,
+        py_limited_api=True,
+    )
+
+
+def main() -> None:
+    """Build, and say in the last line what was built."""
+    cuda_home, archs = find_cuda(), ""
+    if cuda_home is not None:
+        cpp_extension.CUDA_HOME = str(cuda_home)  # None under CPU builds of torch
+        archs = os.environ.get("TORCH_CUDA_ARCH_LIST") or DEFAULT_ARCHS
+        os.environ["TORCH_CUDA_ARCH_LIST"] = archs = archs.replace(" ", ";")
+    distribution = setup(
+        ext_modules=[native_library(cuda_home, archs)],
+        cmdclass={"build_ext": cpp_extension.BuildExtension},
+        options={"bdist_wheel": {"py_limited_api": "cp310"}},
+    )
+    if not distribution.have_run.get("build_ext"):
+        return
+    if cuda_home is None:
+        looked = ", ".join(str(home / "bin" / "nvcc") for home in cuda_candidates())
+        print(f"octconv_cuda: built without CUDA kernels: no nvcc found (looked at {looked})")
+    else:
+        targets = archs.replace(";", ", ")
+        print(f"octconv_cuda: CUDA kernels for {targets} built with nvcc {nvcc_version(cuda_home)}")
+
+
+if __name__ == "__main__":
+    main()
