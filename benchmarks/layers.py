@@ -37,7 +37,7 @@ QUICK = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; returns the exit code."""
     # The table needs its room also where the output is not a terminal.
-    console = Console(width=None if sys.stdout.isatty() else 110)
+    console = Console(width=None if sys.stdout.isatty() else 120)
     args = _parse(argv)
     device = torch.device(args.device)
     torch.set_num_threads(args.threads)

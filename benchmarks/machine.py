@@ -38,7 +38,9 @@ def describe(device: torch.device) -> dict[str, str | int | None]:
         "cuda": torch.version.cuda,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "commit": _output_of(["git", "describe", "--always", "--dirty", "--abbrev=40"]),
+        "commit": _output_of(
+            ["git", "describe", "--always", "--exclude=*", "--dirty", "--abbrev=40"]
+        ),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
 
@@ -77,8 +79,8 @@ def measure_ceilings(
     """Arithmetic and memory rates that this device reaches, each the fastest of several calls.
 
     Returns:
-        ``flops_per_second`` by dtype name: of a large matrix product, on CPUs also of a large 3x3
-        convolution, whose library can be the faster one (oneDNN against MKL on AMD).
+        ``flops_per_second`` by dtype name: of a large matrix product; on a CPU of a convolution of
+        128 to 128 channels, since MKL's matrix products were seen at half its rate on AMD.
         ``bytes_per_second``: read + written, of a copy of a buffer far larger than the caches; a
         layer that fits in a cache can exceed it.
     """
@@ -96,27 +98,27 @@ def measure_ceilings(
 
 
 def _flops_per_second(device: torch.device, dtype: torch.dtype) -> float:
-    n = 8192 if device.type == "cuda" else 2048
-    a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
-    rate = 2 * n**3 / _fastest(lambda: torch.mm(a, b), device)
-    if device.type == "cpu":
-        c, size = 512, 64
-        x, w = torch.randn(1, c, size, size, dtype=dtype), torch.randn(c, c, 3, 3, dtype=dtype)
-        x, w = (t.contiguous(memory_format=torch.channels_last) for t in (x, w))
-        seconds = _fastest(lambda: F.conv2d(x, w, padding=1), device)
-        rate = max(rate, 2 * macs((c, 0), (c, 0), (3, 3), (size, size)) / seconds)
-    return rate
+    if device.type == "cuda":
+        n = 8192
+        a, b = (torch.randn(n, n, device=device, dtype=dtype) for _ in range(2))
+        return 2 * n**3 / _fastest(lambda: torch.mm(a, b), device)
+    c, size = 128, 64
+    x, w = torch.randn(1, c, size, size, dtype=dtype), torch.randn(c, c, 3, 3, dtype=dtype)
+    x, w = (t.contiguous(memory_format=torch.channels_last) for t in (x, w))
+    flops = 2 * macs((c, 0), (c, 0), (3, 3), (size, size))
+    return flops / _fastest(lambda: F.conv2d(x, w, padding=1), device)
 
 
-def _fastest(call: Callable[[], object], device: torch.device, repeats: int = 7) -> float:
-    seconds = []
-    for _ in range(repeats):
+def _fastest(call: Callable[[], object], device: torch.device) -> float:
+    """Seconds of the fastest of the calls that fit in one second, of two at least."""
+    times: list[float] = []
+    while len(times) < 2 or sum(times) < 1:
         synchronize(device)
         start = time.perf_counter()
         call()
         synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+        times.append(time.perf_counter() - start)
+    return min(times)
 
 
 def _cpu_name() -> str:

@@ -59,7 +59,8 @@ def replace_block(text: str, new: str) -> str:
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError(f"README.md must hold {BEGIN} and then {END}")
-    return f"{before}{BEGIN}\n{new}\n{END}{after}"
+    body = f"{new}\n" if new else ""
+    return f"{before}{BEGIN}\n{body}{END}{after}"
 
 
 if __name__ == "__main__":

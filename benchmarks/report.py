@@ -63,7 +63,7 @@ def table(result: Result) -> Table:
     view = Table(title=f"{_machine(result)}\n{constant}", title_justify="left", box=SIMPLE_HEAD)
     shared = ("layer", "batch", *varying)
     for name in (*shared, "alpha", "contender"):
-        view.add_column(name)
+        view.add_column(name, overflow="fold")
     for name in ("median us", "speed-up", "of FLOP\nceiling", "of\nroofline"):
         view.add_column(name, justify="right")
     group = None
@@ -130,7 +130,7 @@ def draw(result: Result, path: Path) -> None:
     figure, grid = plt.subplots(
         rows,
         columns,
-        figsize=(3.6 * columns, 3.2 * rows + 1.1),
+        figsize=(3.6 * columns, 3.4 * rows + 1.1),
         squeeze=False,
         sharey=True,
         layout="constrained",
@@ -139,8 +139,9 @@ def draw(result: Result, path: Path) -> None:
         axes.remove()
     for axes, panel in zip(grid.flat, panels.values(), strict=False):
         first = panel[0].row
-        extra = "".join(f", {first[name]}" for name in varying if name != "input")
-        axes.set_title(f"{first['layer']}, batch {first['batch']}{extra}", fontsize=10)
+        settings = [f"batch {first['batch']}"]
+        settings += [str(first[name]) for name in varying if name != "input"]
+        axes.set_title(f"{first['layer']}\n{', '.join(settings)}", fontsize=10)
         alphas = np.linspace(0, max(line.row["alpha"] for line in panel) + 0.05)
         ceiling = 1 / (1 - 0.75 * alphas * (2 - alphas))
         axes.plot(alphas, ceiling, "k--", linewidth=1, label="FLOP ceiling")

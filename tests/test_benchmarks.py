@@ -282,6 +282,8 @@ def test_command_writes_json_and_picture(monkeypatch, tmp_path, capsys):
 @pytest.mark.usefixtures("_restore_threads")
 def test_command_fails_on_a_wrong_result(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(layers, "LAYERS", (TINY,))
+    ceilings = {"flops_per_second": {"float32": 1e9}, "bytes_per_second": 1e8}
+    monkeypatch.setattr(layers, "measure_ceilings", lambda device, dtypes: ceilings)
     plant(monkeypatch, lambda y: (y[0] + 1, y[1]))
     out = tmp_path / "result.json"
     assert layers.main([*RUN, "--out", str(out)]) == 1
