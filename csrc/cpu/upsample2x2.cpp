@@ -95,7 +95,7 @@ void upsample2x2_(const Tensor& out, const Tensor& low, bool accumulate, bool me
   dispatch_dtype(out.scalar_type(),
                  [&](auto tag) { upsample<typename decltype(tag)::type>(call.params); });
   if (!has_dense_channels(out)) {
-    STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_copy_(out.get(), call.out.get(), 0));
+    TORCH_ERROR_CODE_CHECK(aoti_torch_copy_(out.get(), call.out.get(), 0));
   }
 }
 
