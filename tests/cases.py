@@ -10,7 +10,7 @@ import torch
 from oracle import assert_equal_values
 from torch import Tensor
 
-from octconv_cuda import oct_conv2d, reference, split_channels
+from octconv_cuda import oct_conv2d, reference
 
 Pair = tuple[int, int]
 Draw = Callable[..., Tensor]
@@ -176,75 +176,3 @@ def multiples_of(unit: int, share: float = 1.0) -> Draw:
         return unit * torch.randint(-1, 2, shape).float() * (torch.rand(shape) < share)
 
     return draw
-
-
-def split(c_in: int, alpha_in: float, c_out: int, alpha_out: float) -> tuple[Pair, Pair]:
-    return split_channels(c_in, alpha_in), split_channels(c_out, alpha_out)
-
-
-# Every value of every factor that the operators cover.
-COVERED = (
-    Case(*split(8, 0.5, 8, 0.5)),
-    Case(*split(8, 0.5, 8, 0.5), stride=2),
-    Case(*split(16, 0.125, 16, 0.75), (1, 1), size=(7, 9)),
-    Case(*split(16, 0.25, 8, 0.125), (5, 5), size=(9, 6), bias=False),
-    Case(*split(12, 0.75, 20, 0.25), (7, 7), stride=2, size=(10, 7)),
-    Case(*split(3, 0.0, 10, 0.5), (7, 7), size=(11, 8), batch=1),
-    Case(*split(6, 0.0, 6, 0.25), (3, 3), stride=2, size=(5, 5), bias=False),
-    Case(*split(6, 0.0, 5, 0.0), (3, 3), stride=2, size=(7, 6)),
-    Case(*split(10, 0.5, 7, 0.0), (3, 3), size=(5, 9)),
-    Case(*split(10, 0.5, 7, 0.0), (1, 1), stride=2, size=(8, 5), batch=1),
-    Case(*split(5, 1.0, 6, 0.5), (3, 3), size=(7, 5)),
-    Case(*split(5, 1.0, 4, 0.0), (5, 5), size=(6, 5), bias=False),
-    Case(*split(5, 1.0, 4, 0.5), (1, 1), stride=2, size=(7, 5)),
-    Case(*split(4, 1.0, 4, 1.0), (3, 3), stride=2, size=(6, 9)),
-    Case(*split(4, 0.5, 3, 1.0), (3, 3), size=(9, 7), bias=False),
-    Case(*split(7, 0.25, 9, 0.75), (3, 5), size=(9, 11)),
-    Case(*split(7, 0.75, 9, 0.125), (1, 3), stride=2, size=(11, 5)),
-    Case(*split(8, 0.5, 8, 0.5), (5, 1), size=(1, 6)),
-    Case(*split(8, 0.5, 8, 0.5), (3, 3), size=(1, 1)),
-    Case(*split(8, 0.5, 8, 0.5), (5, 5), stride=2, size=(1, 1), batch=1),
-    Case(*split(8, 0.5, 8, 0.5), (3, 3), size=(2, 3)),
-    Case(*split(2, 0.5, 2, 0.5), (3, 3), stride=2, size=(3, 4)),
-    Case((1, 31), (33, 1), (3, 3), size=(5, 4)),
-    Case((17, 1), (1, 18), (1, 1), size=(4, 5)),
-    Case(*split(8, 0.5, 8, 0.5), size=(5, 7), batch=0),
-    Case(*split(8, 0.25, 8, 0.75), stride=2, size=(5, 7), batch=0),
-)
-
-# Enough values for the statistics of their rounding errors.
-LARGER = (
-    Case(*split(16, 0.5, 16, 0.5), size=(14, 15), batch=4),
-    Case(*split(16, 0.25, 16, 0.5), (5, 5), size=(13, 12), batch=4, bias=False),
-    Case(*split(16, 0.25, 16, 0.5), stride=2, size=(27, 25)),
-    Case(*split(3, 0.0, 16, 0.5), (7, 7), size=(17, 16)),
-    Case(*split(18, 0.5, 16, 0.0), size=(13, 15)),
-    Case(*split(16, 1.0, 16, 0.5), size=(15, 13)),
-    Case(*split(16, 0.5, 16, 1.0), size=(15, 14)),
-    Case(*split(32, 0.75, 32, 0.5), (1, 1), stride=2, size=(21, 23)),
-)
-
-# What PyTorch's own operators serve.
-UNCOVERED = (
-    Case(*split(6, 0.0, 4, 0.0), (3, 3), size=(6, 7)),
-    Case(*split(4, 1.0, 6, 1.0), (3, 3), size=(7, 6)),
-    Case(*split(8, 0.5, 8, 0.5), size=(7, 9), groups=2),
-    Case(*split(12, 0.25, 24, 0.5), (1, 3), stride=2, size=(9, 7), groups=3, bias=False),
-    Case((4, 0), (2, 4), groups=2, size=(5, 6)),
-    Case((0, 6), (3, 3), groups=3, size=(5, 5)),
-    Case(*split(8, 0.25, 8, 0.25), size=(7, 5), groups=8),
-    Case(*split(4, 0.5, 8, 0.5), (5, 5), stride=2, size=(9, 7), groups=4, bias=False),
-    Case((6, 0), (12, 0), groups=6, size=(5, 8)),
-    Case((0, 3), (0, 3), stride=2, groups=3, size=(5, 7)),
-    Case(*split(6, 0.5, 8, 0.25), size=(9, 8), dilation=(2, 2)),
-    Case(*split(6, 0.5, 8, 0.25), (3, 5), stride=2, size=(11, 10), dilation=(3, 1)),
-    *(
-        Case(*split(6, 0.5, 4, 0.5), (3, 5), stride, (11, 9), padding_mode=mode)
-        for mode in ("reflect", "replicate", "circular")
-        for stride in (1, 2)
-    ),
-    Case(*split(6, 0.0, 4, 0.5), (5, 3), size=(9, 13), dilation=(1, 2), padding_mode="reflect"),
-    Case(*split(8, 0.5, 8, 0.5), size=(9, 7), groups=8, dilation=(2, 1), padding_mode="circular"),
-    Case(*split(4, 1.0, 4, 0.5), size=(7, 5), batch=1, groups=2, padding_mode="replicate"),
-    Case(*split(8, 0.5, 8, 0.5), size=(7, 5), batch=0, groups=2, padding_mode="replicate"),
-)

@@ -5,15 +5,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
-from cases import (
-    COVERED,
-    UNCOVERED,
-    Case,
-    Operands,
-    check_equal,
-    is_exactly_channels_last,
-    split,
-)
+from cases import Case, Operands, check_equal, is_exactly_channels_last
+from geometries import COVERED, UNCOVERED, split
 from torch import Tensor
 
 Layout = Callable[[Tensor], Tensor]

@@ -2,24 +2,14 @@
 
 import pytest
 import torch
-from cases import (
-    COVERED,
-    DTYPES,
-    LARGER,
-    UNCOVERED,
-    Case,
-    check_equal,
-    half,
-    is_exactly_channels_last,
-)
-from hypothesis import assume, given
-from hypothesis import strategies as st
+from cases import DTYPES, Case, check_equal
+from geometries import COVERED, LARGER, UNCOVERED, covered_cases, split, uncovered_cases
+from hypothesis import given
 from oracle import assert_accurate
 from torch import Tensor
 
 from octconv_cuda import OctaveMaps, explain, oct_conv2d
 
-ops = torch.ops.octconv_cuda
 STRIDES = pytest.mark.parametrize("stride", [1, 2])
 
 
@@ -41,35 +31,6 @@ def test_accuracy(case: Case, dtype: torch.dtype, device: torch.device) -> None:
             assert_accurate(result, composed, exact)
 
 
-pairs = st.tuples(st.integers(0, 9), st.integers(0, 9)).filter(any)
-
-
-@st.composite
-def covered_cases(draw: st.DrawFn) -> Case:
-    odd, extent = st.sampled_from([1, 3, 5, 7]), st.integers(1, 12)
-    return Case(
-        draw(pairs), draw(pairs), draw(st.tuples(odd, odd)), draw(st.integers(1, 2)),
-        draw(st.tuples(extent, extent)), draw(st.integers(0, 3)), draw(st.booleans()),
-    )  # fmt: skip
-
-
-@st.composite
-def uncovered_cases(draw: st.DrawFn) -> Case:
-    odd, extent, groups = st.sampled_from([1, 3, 5]), st.integers(9, 13), draw(st.integers(1, 3))
-    multiple = st.tuples(*2 * [st.integers(0, 2).map(lambda times: groups * times)]).filter(any)
-    dilation = st.tuples(st.integers(1, 2), st.integers(1, 2))
-    case = Case(
-        draw(multiple), draw(multiple), draw(st.tuples(odd, odd)), draw(st.integers(1, 2)),
-        draw(st.tuples(extent, extent)), draw(st.integers(1, 2)), draw(st.booleans()),
-        draw(dilation), groups,
-        draw(st.sampled_from(["zeros", "reflect", "replicate", "circular"])),
-    )  # fmt: skip
-    assume(sum(case.in_channels) != groups or groups == 1)  # depthwise: its own rule for channels
-    padding = max(d * (k // 2) for d, k in zip(case.dilation, case.kernel_size, strict=True))
-    assume(padding < min(half(case.out_size)))  # a part can reflect only what it has
-    return case
-
-
 @given(case=covered_cases())
 def test_any_geometry(case: Case, device: torch.device) -> None:
     operands = case.integers().to(device)
@@ -82,26 +43,13 @@ def test_any_groups_dilation_and_padding(case: Case, device: torch.device) -> No
     check_equal(case.call(operands), case.exact(operands))
 
 
-@pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("case", COVERED, ids=str)
-def test_raw_forward(case: Case, dtype: torch.dtype, device: torch.device) -> None:
-    """An absent part is None or has no channels on the way in, and has none on the way out."""
-    operands = case.integers().to(device, dtype)
-    x_high, x_low, weight, bias = operands
-    exact = case.exact(operands)
-    call = (weight, bias, case.out_channels[0], case.size, case.stride, False)
-    empty = [weight.new_empty(case.batch, 0, *size) for size in (case.size, half(case.size))]
-    for inputs in (
-        (x_high, x_low),
-        (empty[0] if x_high is None else x_high, empty[1] if x_low is None else x_low),
-    ):
-        high, low = ops.forward(*inputs, *call)
-        low_grid = half(case.out_size)
-        assert high.shape == (case.batch, case.out_channels[0], *case.out_size)
-        assert low.shape == (case.batch, case.out_channels[1], *low_grid)
-        assert is_exactly_channels_last(high)
-        assert is_exactly_channels_last(low)
-        check_equal((high if high.shape[1] else None, low if low.shape[1] else None), exact)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_integers_are_exact_on_several_threads(stride: int) -> None:
+    """Maps that are large enough to be shared out, in uneven portions."""
+    case = Case(*split(16, 0.5, 16, 0.5), stride=stride, size=(93, 95))
+    operands = case.integers()
+    torch.set_num_threads(3)
+    check_equal(case.call(operands), case.exact(operands))
 
 
 @pytest.mark.parametrize("size", [(7, 6), (6, 7), (7, 7), (1, 1), (1, 4)], ids=str)

@@ -3,7 +3,8 @@
 import oracle
 import pytest
 import torch
-from cases import COVERED, DTYPES, UNCOVERED, Case, Parts, check_equal
+from cases import DTYPES, Case, Parts, check_equal
+from geometries import COVERED, UNCOVERED
 from oracle import assert_accurate, assert_equal_values
 
 from octconv_cuda import reference

@@ -1,0 +1,141 @@
+"""How the operator lives in autograd: what runs, for whom, and from which gradients."""
+
+import itertools
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from cases import Case, Operands, Parts, check_equal
+from derivatives import check_equal_gradients, exact_gradients, gradients
+from geometries import COVERED, split
+from oracle import assert_equal_values
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.checkpoint import checkpoint
+
+
+class OperatorCalls(TorchDispatchMode):
+    """Counts the calls of this library's operators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.namespace == "octconv_cuda":
+            self.counts[func._opname] += 1
+        return func(*args, **(kwargs or {}))
+
+
+SUBSETS = [
+    names
+    for count in range(1, 5)
+    for names in itertools.combinations(("x_high", "x_low", "weight", "bias"), count)
+]
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("names", SUBSETS, ids="+".join)
+def test_only_what_is_asked_for(names: tuple[str, ...], stride: int, device: torch.device) -> None:
+    """Each subset gets its gradients, and no operator runs for what nobody asked for."""
+    case = Case(*split(8, 0.5, 6, 0.5), stride=stride, size=(7, 5))
+    operands, dy = case.integers().to(device), case.integer_gradients()
+    exact = dict(zip(operands._fields, exact_gradients(case, operands, dy), strict=True))
+    for name in names:
+        getattr(operands, name).requires_grad_()
+    with OperatorCalls() as calls:
+        torch.autograd.backward(case.call(operands), [g.to(device) for g in dy])
+    for name, tensor in zip(operands._fields, operands, strict=True):
+        assert (tensor.grad is not None) == (name in names)
+        if tensor.grad is not None:
+            assert_equal_values(tensor.grad, exact[name])
+    assert calls.counts["forward"] == 1
+    assert calls.counts["input_grad"] == bool({"x_high", "x_low"} & set(names))
+    assert calls.counts["weight_grad"] == bool({"weight", "bias"} & set(names))
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_no_graph_where_none_is_wanted(context: Any, device: torch.device) -> None:
+    case = Case((4, 4), (3, 3), size=(5, 6))
+    leaves = case.integers().leaves(device)
+    with context():
+        outputs = case.call(leaves)
+    assert not any(y.requires_grad for y in outputs)
+    check_equal(outputs, case.exact(leaves))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("used", [0, 1])
+def test_one_output_used(used: int, stride: int, device: torch.device) -> None:
+    case = Case(*split(8, 0.5, 6, 0.5), stride=stride, size=(7, 6))
+    operands, dy = case.integers().to(device), list(case.integer_gradients())
+    dy[1 - used].zero_()
+    exact = exact_gradients(case, operands, tuple(dy))
+    leaves = operands.leaves()
+    result = torch.autograd.grad(case.call(leaves)[used], leaves, dy[used].to(device))
+    check_equal_gradients(list(result), exact)
+
+
+def expanded(x: Tensor) -> Tensor:
+    """All strides 0, as the gradient of a sum is."""
+    return x.flatten()[:1].reshape(1, 1, 1, 1).expand(x.shape)
+
+
+def broadcast_over_pixels(x: Tensor) -> Tensor:
+    """As the gradient of a mean over pixels is."""
+    return x[:, :, :1, :1].expand(x.shape)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def every_second(x: Tensor) -> Tensor:
+    return x.repeat_interleave(2, 3)[..., ::2]
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(
+    "layout",
+    [Tensor.contiguous, channels_last, expanded, broadcast_over_pixels, every_second],
+    ids=lambda layout: layout.__name__,
+)
+def test_layouts_of_incoming_gradients(layout: Any, stride: int, device: torch.device) -> None:
+    case = Case(*split(8, 0.5, 6, 0.5), stride=stride, size=(7, 6))
+    operands = case.integers().to(device)
+    dy = [layout(g.to(device)) for g in case.integer_gradients()]
+    leaves = operands.leaves()
+    result = torch.autograd.grad(case.call(leaves), leaves, dy)
+    check_equal_gradients(list(result), exact_gradients(case, operands, tuple(dy)))
+
+
+@pytest.mark.parametrize("case", COVERED, ids=str)
+def test_gradients_repeat_bit_for_bit(case: Case, device: torch.device) -> None:
+    operands, dy = case.normal().to(device), case.normal_gradients()
+    first, second = (gradients(case.call, operands, dy) for _ in range(2))
+    assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("case", COVERED, ids=str)
+def test_checkpointing(case: Case, device: torch.device) -> None:
+    operands, dy = case.normal().to(device), case.normal_gradients()
+
+    def recomputed(leaves: Operands) -> Parts:
+        return checkpoint(case.call, leaves, use_reentrant=False)
+
+    for result, expected in zip(
+        gradients(recomputed, operands, dy), gradients(case.call, operands, dy), strict=True
+    ):
+        assert torch.equal(result, expected)
+
+
+@pytest.mark.parametrize("name", ["x_high", "x_low", "weight"])
+def test_changed_operands_are_noticed(name: str, device: torch.device) -> None:
+    """A backward pass from overwritten values would be silently wrong."""
+    case = Case((4, 4), (3, 3), size=(5, 6))
+    operands = Operands(*(1 * leaf for leaf in case.normal().leaves(device)))
+    y_high, _ = case.call(operands)
+    getattr(operands, name).mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y_high.sum().backward()
