@@ -21,3 +21,4 @@ def _repeatable() -> None:
     """The same numbers on every run; on one thread, since on tiny tensors threads only wait."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
+    torch.backends.cudnn.deterministic = True

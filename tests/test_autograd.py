@@ -2,6 +2,7 @@
 
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -128,6 +129,21 @@ def test_checkpointing(case: Case, device: torch.device) -> None:
         gradients(recomputed, operands, dy), gradients(case.call, operands, dy), strict=True
     ):
         assert torch.equal(result, expected)
+
+
+@pytest.mark.parametrize("size", [(5, 6), (1, 1)], ids=str)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_activations_in_place(stride: int, size: tuple[int, int], device: torch.device) -> None:
+    case = Case((4, 4), (3, 3), stride=stride, size=size)
+    operands, dy = case.integers().to(device), case.integer_gradients()
+
+    def activated(function: Callable[[Operands], Parts]) -> Callable[[Operands], Parts]:
+        return lambda leaves: tuple(y.relu_() for y in function(leaves))
+
+    check_equal_gradients(
+        gradients(activated(case.call), operands, dy),
+        gradients(activated(case.reference), operands.to("cpu", torch.float64), dy),
+    )
 
 
 @pytest.mark.parametrize("name", ["x_high", "x_low", "weight"])

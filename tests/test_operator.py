@@ -87,6 +87,21 @@ def test_alpha_0_is_the_vanilla_convolution(dtype: torch.dtype, device: torch.de
     assert torch.equal(result, vanilla)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("case", [c for c in COVERED if c.batch], ids=str)
+def test_infinities_and_nans_reach_what_they_should(
+    case: Case, value: float, device: torch.device
+) -> None:
+    """A zero that stands for a missing pixel must not be multiplied by one of them."""
+    operands = case.normal().to(device)
+    for part in (operands.x_high, operands.x_low):
+        if part is not None:
+            part[0, 0, -1, -1] = value
+    for result, expected in zip(case.call(operands), case.reference(operands), strict=True):
+        if result is not None:
+            assert torch.equal(result.isfinite(), expected.isfinite())
+
+
 def explained_path(case: Case, device: torch.device) -> str:
     x_high, x_low, weight, bias = case.normal().to(device)
     return explain(
