@@ -6,14 +6,12 @@ import torch
 from torch import Tensor
 
 from . import autograd, reference
-from .maps import OctaveMaps, channel_pair
+from .maps import Maps, OctaveMaps, as_parts, channel_pair
 from .operands import channels, out_size
 from .ops import native_kernels
-from .problem import Geometry, Pair, check_maps, check_weight
+from .problem import Geometry, Pair, check_kernel, check_maps, check_size, check_weight
 
 __all__ = ["Explanation", "explain", "oct_conv2d"]
-
-Maps = Tensor | tuple[Tensor | None, Tensor | None]
 
 
 def oct_conv2d(
@@ -63,9 +61,9 @@ def oct_conv2d(
         padding=padding, dilation=dilation, groups=groups, padding_mode=padding_mode, size=size,
     )  # fmt: skip
     high, low = _compose(call) if _uncovered(call) else _operate(call)
-    if not out_channels[1] and high is not None:
+    if not call.out_channels[1] and high is not None:
         return high
-    return OctaveMaps(high if out_channels[0] else None, low)
+    return OctaveMaps(high if call.out_channels[0] else None, low)
 
 
 class Explanation(NamedTuple):
@@ -109,17 +107,6 @@ def explain(*args: Any, **kwargs: Any) -> Explanation:
     )
 
 
-def as_parts(operator: str, input: Maps) -> tuple[Tensor | None, Tensor | None]:
-    """(high, low) of a tensor, which is a high part alone, or of a pair; TypeError otherwise."""
-    if isinstance(input, Tensor):
-        return input, None
-    if isinstance(input, tuple | list) and len(input) == 2:
-        return input[0], input[1]
-    raise TypeError(
-        f"{operator}: input must be a tensor or a (high, low) pair, got {type(input).__name__}"
-    )
-
-
 class _Call(NamedTuple):
     """A checked call, in autocast's dtype; an absent part is None."""
 
@@ -143,10 +130,13 @@ def _prepare(
     **geometry: Any,
 ) -> _Call:
     x_high, x_low = as_parts(operator, input)
-    if not isinstance(weight, Tensor) or weight.dim() != 4:
-        got = tuple(weight.shape) if isinstance(weight, Tensor) else type(weight).__name__
-        raise ValueError(f"{operator}: weight must be (C_out, C_in / groups, k_h, k_w), got {got}")
-    shape = Geometry.of(operator, tuple(weight.shape[2:]), **geometry)
+    shape = Geometry.of(operator, check_kernel(operator, weight), **geometry)
+    if not isinstance(out_channels, tuple | list):
+        raise TypeError(
+            f"{operator}: out_channels must be a (high, low) pair of ints, got {out_channels!r}"
+        )
+    if size is not None:
+        check_size(operator, size)
     out_channels = channel_pair(operator, "out_channels", out_channels, None)
     x_high, x_low, weight, bias = _autocast(weight.device.type, x_high, x_low, weight, bias)
     size = check_maps(operator, x_high, x_low, size)
@@ -163,7 +153,8 @@ def _prepare(
 
 def _autocast(device_type: str, *tensors: Any) -> list[Any]:
     """The tensors in autocast's dtype where it is on; float64 stays, as in PyTorch's own rule."""
-    if not torch.is_autocast_enabled(device_type):
+    available = torch.amp.is_autocast_available(device_type)  # not so on the meta device
+    if not available or not torch.is_autocast_enabled(device_type):
         return list(tensors)
     dtype = torch.get_autocast_dtype(device_type)
     return [

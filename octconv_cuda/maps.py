@@ -1,22 +1,29 @@
 """Octave feature maps: a high and a low resolution part, and layers that work on the parts."""
 
-from typing import NamedTuple
+from numbers import Real
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from . import reference
-from .problem import check_maps
+from .problem import check_maps, is_int
 
 __all__ = [
+    "Maps",
     "OctaveBatchNorm2d",
     "OctaveMaps",
     "OctaveMerge",
     "OctaveSplit",
     "PerPart",
+    "as_parts",
     "channel_pair",
+    "check_split",
     "split_channels",
 ]
+
+Maps = Tensor | tuple[Tensor | None, Tensor | None]
+_FACTORS: Any = (Real, Tensor)
 
 
 class OctaveMaps(NamedTuple):
@@ -35,9 +42,14 @@ class OctaveMaps(NamedTuple):
 
     def __add__(self, other: object) -> "OctaveMaps":
         """Part by part; both sides must have the same parts."""
-        if not isinstance(other, tuple) or len(other) != 2:
+        if (
+            not isinstance(other, tuple)
+            or len(other) != 2
+            or not all(part is None or isinstance(part, Tensor) for part in other)
+        ):
             raise TypeError(
-                f"OctaveMaps + other: other must be a (high, low) pair, got {type(other).__name__}"
+                "OctaveMaps + other: other must be a (high, low) pair of tensors, "
+                f"got {type(other).__name__}"
             )
         for name, mine, theirs in zip(self._fields, self, other, strict=True):
             if (mine is None) != (theirs is None):
@@ -54,9 +66,9 @@ class OctaveMaps(NamedTuple):
         """A plain (high, low) pair on the left; addition commutes."""
         return self + other
 
-    def __mul__(self, factor: object) -> "OctaveMaps":
+    def __mul__(self, factor: Any) -> "OctaveMaps":
         """Each part times a number or a tensor (a tuple's own ``*`` would repeat the parts)."""
-        if not isinstance(factor, int | float | Tensor):
+        if not isinstance(factor, _FACTORS):
             raise TypeError(
                 f"OctaveMaps * factor: factor must be a number, got {type(factor).__name__}"
             )
@@ -70,6 +82,8 @@ class OctaveMaps(NamedTuple):
         return self * factor
 
 
+# A numpy number on the left leaves the arithmetic to the methods above.
+OctaveMaps.__array_ufunc__ = None  # type: ignore[attr-defined]
 # torch.export.save writes only registered types; torch has no public call for it yet.
 torch.utils._pytree._register_namedtuple(
     OctaveMaps, serialized_type_name="octconv_cuda.maps.OctaveMaps"
@@ -83,7 +97,12 @@ def split_channels(channels: int, alpha: float) -> tuple[int, int]:
 
     Raises:
         ValueError: channels < 1 or alpha outside [0, 1].
+        TypeError: channels is not an int, alpha not a number.
     """
+    if not is_int(channels):
+        raise TypeError(f"split_channels: channels must be an int, got {channels!r}")
+    if not isinstance(alpha, Real):
+        raise TypeError(f"split_channels: alpha must be a number, got {alpha!r}")
     if channels < 1:
         raise ValueError(f"split_channels: channels must be at least 1, got {channels}")
     if not 0 <= alpha <= 1:
@@ -99,17 +118,15 @@ def channel_pair(
 
     Raises:
         ValueError: alpha beside a pair, alpha outside [0, 1], a negative part, no channels.
-        TypeError: channels is neither an int nor a pair of ints.
+        TypeError: channels is neither an int nor a pair of ints, or alpha not a number.
     """
-    if isinstance(channels, int):
+    if is_int(channels):
         try:
             return split_channels(channels, 0.5 if alpha is None else alpha)
-        except ValueError as error:
-            raise ValueError(f"{operator}: {name}: {error}") from None
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{operator}: {name}: {error}") from None
     if not (
-        isinstance(channels, tuple | list)
-        and len(channels) == 2
-        and all(isinstance(part, int) for part in channels)
+        isinstance(channels, tuple | list) and len(channels) == 2 and all(map(is_int, channels))
     ):
         raise TypeError(
             f"{operator}: {name} must be an int or a (high, low) pair of ints, got {channels!r}"
@@ -127,25 +144,59 @@ def channel_pair(
     return channels[0], channels[1]
 
 
+def as_parts(operator: str, input: Maps) -> tuple[Tensor | None, Tensor | None]:
+    """(high, low) of a tensor, which is a high part alone, or of a pair; TypeError otherwise."""
+    if isinstance(input, Tensor):
+        return input, None
+    if isinstance(input, tuple | list) and len(input) == 2:
+        return input[0], input[1]
+    raise TypeError(
+        f"{operator}: input must be a tensor or a (high, low) pair, got {type(input).__name__}"
+    )
+
+
+def check_split(operator: str, input: Maps, split: tuple[int, int]) -> None:
+    """Raises ValueError unless the parts of a map have the channels of a layer's split.
+
+    A weight alone cannot tell one split of its channels from another.
+    """
+    for name, part, expected in zip(("high", "low"), as_parts(operator, input), split, strict=True):
+        if part is not None and not (isinstance(part, Tensor) and part.dim() == 4):
+            continue  # no map at all, which the operator itself refuses
+        channels = 0 if part is None else part.shape[1]
+        if channels != expected:
+            got = "it is missing" if part is None else f"got {tuple(part.shape)}"
+            raise ValueError(
+                f"{operator}: the {name} part of the input must have {expected} channels "
+                f"(this layer's split is {split}), {got}"
+            )
+
+
 class PerPart(nn.Module):
     """Applies a module to each part of a map: an activation, a pooling, a normalisation, ...
 
     Args:
         high: Applied to the high part, and to a bare tensor.
         low: Applied to the low part; None: ``high`` serves both (its parameters are then shared).
+
+    Raises:
+        TypeError: Not modules; in a call, an input that is neither a tensor nor a pair.
     """
 
     def __init__(self, high: nn.Module, low: nn.Module | None = None) -> None:
         super().__init__()
+        for name, module in (("high", high), ("low", low)):
+            if not isinstance(module, nn.Module) and (module is not None or name == "high"):
+                raise TypeError(f"PerPart: {name} must be a module, got {module!r}")
         self.high = high
         self.low = low
 
-    def forward(self, input: Tensor | tuple[Tensor | None, Tensor | None]) -> Tensor | OctaveMaps:
+    def forward(self, input: Maps) -> Tensor | OctaveMaps:
         """A tensor gives a tensor, a (high, low) pair OctaveMaps; an absent part stays absent."""
         if isinstance(input, Tensor):
             result: Tensor = self.high(input)
             return result
-        high, low = input
+        high, low = as_parts("PerPart", input)
         low_module = self.high if self.low is None else self.low
         return OctaveMaps(
             None if high is None else self.high(high),
@@ -160,6 +211,9 @@ class OctaveBatchNorm2d(PerPart):
         num_features: Channel count, split by alpha, or a (high, low) pair.
         eps, momentum, affine, track_running_stats, device, dtype: As in ``nn.BatchNorm2d``.
         alpha: Share of low channels in [0, 1]; 0.5 where num_features is a count.
+
+    Raises:
+        ValueError, TypeError: As ``OctConv2d``, also for parts that are not this layer's.
     """
 
     def __init__(
@@ -183,6 +237,12 @@ class OctaveBatchNorm2d(PerPart):
                 for c in pair
             )
         )
+        self.split = pair
+
+    def forward(self, input: Maps) -> Tensor | OctaveMaps:
+        """The map normalised part by part; it must have this layer's split."""
+        check_split("OctaveBatchNorm2d", input, self.split)
+        return super().forward(input)
 
 
 class OctaveSplit(nn.Module):
@@ -199,8 +259,9 @@ class OctaveSplit(nn.Module):
 
     def forward(self, input: Tensor) -> OctaveMaps:
         """(N, C, H, W) to high (N, C_high, H, W) and low (N, C_low, ceil(H/2), ceil(W/2))."""
+        check_maps("OctaveSplit", input, None, names=("input", "low"))
         high, low = self.channels
-        if input.dim() != 4 or input.shape[1] != high + low:
+        if input.shape[1] != high + low:
             raise ValueError(
                 f"OctaveSplit: input must be (N, {high + low}, H, W), got {_shape(input)}"
             )
@@ -217,22 +278,18 @@ class OctaveSplit(nn.Module):
 class OctaveMerge(nn.Module):
     """A pair to one full-resolution tensor: the high part, then the low one upsampled (nearest)."""
 
-    def forward(self, input: Tensor | tuple[Tensor | None, Tensor | None]) -> Tensor:
+    def forward(self, input: Maps) -> Tensor:
         """OctaveMaps to (N, C_high + C_low, H, W); a bare tensor passes through.
 
         Without a high part the result is (N, C_low, 2h, 2w).
         """
-        if isinstance(input, Tensor):
-            return input
-        high, low = input
-        if high is None or low is None:
-            if low is not None:
-                return reference.up(low, (2 * low.shape[2], 2 * low.shape[3]))
-            if high is None:
-                raise ValueError("OctaveMerge: input must have a high or a low part, got neither")
-            return high
+        high, low = as_parts("OctaveMerge", input)
         size = check_maps("OctaveMerge", high, low, names=("high", "low"))
-        return torch.cat([high, reference.up(low, size)], 1)
+        if low is None:
+            assert high is not None
+            return high
+        low = reference.up(low, size)
+        return low if high is None else torch.cat([high, low], 1)
 
 
 def _shape(part: object) -> str:

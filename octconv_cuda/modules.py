@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .functional import Explanation, Maps, as_parts, explain, oct_conv2d
-from .maps import OctaveMaps, channel_pair
+from .functional import Explanation, explain, oct_conv2d
+from .maps import Maps, OctaveMaps, channel_pair, check_split
 from .problem import Geometry, Pair, check_channels
 
 __all__ = ["OctConv2d"]
@@ -88,8 +88,19 @@ class OctConv2d(nn.Conv2d):
         function even at alpha 0.
 
         Raises:
-            ValueError: ``conv`` has another padding than "same", an even kernel, a stride over 2.
+            ValueError: ``conv`` has another padding than "same", an even kernel, a stride over 2, a
+                weight that is computed (by a parametrization or pruning).
+            TypeError: ``conv`` is not an ``nn.Conv2d``.
         """
+        if not isinstance(conv, nn.Conv2d):
+            raise TypeError(
+                f"OctConv2d.from_conv2d: conv must be an nn.Conv2d, got {type(conv).__name__}"
+            )
+        if not isinstance(conv.weight, nn.Parameter):
+            raise ValueError(
+                "OctConv2d.from_conv2d: the weight of conv must be a parameter, got one that is "
+                "computed; convert first, then parametrize or prune"
+            )
         if conv.stride != (1, 1):
             warnings.warn(
                 "OctConv2d.from_conv2d: at stride 2 an octave convolution pools and then convolves "
@@ -127,12 +138,12 @@ class OctConv2d(nn.Conv2d):
         Raises:
             ValueError, TypeError: See ``oct_conv2d``; also parts that are not this layer's.
         """
-        self._check_parts(input)
+        check_split("OctConv2d", input, self.in_split)
         return oct_conv2d(input, self.weight, self.bias, size=size, **self._arguments())
 
     def explain(self, input: Maps, size: Pair | None = None) -> Explanation:
         """Which path this layer takes for ``input``, and why."""
-        self._check_parts(input)
+        check_split("OctConv2d", input, self.in_split)
         return explain(input, self.weight, self.bias, size=size, **self._arguments())
 
     def _arguments(self) -> dict[str, Any]:
@@ -144,18 +155,6 @@ class OctConv2d(nn.Conv2d):
             "groups": self.groups,
             "padding_mode": self.padding_mode,
         }
-
-    def _check_parts(self, input: Maps) -> None:
-        """The weight alone cannot tell one split of its channels from another."""
-        parts = as_parts("OctConv2d", input)
-        for name, part, expected in zip(("high", "low"), parts, self.in_split, strict=True):
-            channels = part.shape[1] if isinstance(part, Tensor) and part.dim() == 4 else 0
-            if channels != expected:
-                got = f"got {tuple(part.shape)}" if isinstance(part, Tensor) else "it is missing"
-                raise ValueError(
-                    f"OctConv2d: the {name} part of the input must have {expected} channels "
-                    f"(this layer's split is {self.in_split}), {got}"
-                )
 
     def extra_repr(self) -> str:
         """``nn.Conv2d``'s line with the (high, low) pairs in place of the channel counts."""

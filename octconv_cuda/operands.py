@@ -2,7 +2,15 @@
 
 from torch import Tensor
 
-from .problem import Pair, check_maps, check_same, check_weight, low_size
+from .problem import (
+    Pair,
+    check_kernel,
+    check_maps,
+    check_odd,
+    check_same,
+    check_weight,
+    low_size,
+)
 
 __all__ = ["channels", "check_forward", "check_input_grad", "check_weight_grad", "out_size"]
 
@@ -20,12 +28,13 @@ def check_forward(
 ) -> None:
     """Raises where the operator ``forward`` must not run."""
     operator = "octconv_cuda::forward"
+    _checked_out_size(operator, size, stride)
+    check_odd(operator, check_kernel(operator, weight))
     check_maps(operator, x_high, x_low, size)
     x = x_low if x_high is None else x_high
     assert x is not None
-    channels_out = (high_out, weight.shape[0] - high_out)
+    channels_out = _checked_split(operator, "high_out", high_out, weight.shape[0])
     check_weight(operator, weight, bias, channels(x_high, x_low), channels_out, 1, x)
-    _checked_out_size(operator, size, stride)
 
 
 def check_input_grad(
@@ -33,8 +42,9 @@ def check_input_grad(
 ) -> None:
     """Raises where the operator ``input_grad`` must not run."""
     operator = "octconv_cuda::input_grad"
-    check_maps(operator, dy_high, dy_low, _checked_out_size(operator, size, stride), names=DY)
-    channels_in = (high_in, weight.shape[1] - high_in)
+    _check_gradients(operator, dy_high, dy_low, _checked_out_size(operator, size, stride))
+    check_odd(operator, check_kernel(operator, weight))
+    channels_in = _checked_split(operator, "high_in", high_in, weight.shape[1])
     check_weight(operator, weight, None, channels_in, channels(dy_high, dy_low), 1, dy_high)
 
 
@@ -49,8 +59,9 @@ def check_weight_grad(
 ) -> None:
     """Raises where the operator ``weight_grad`` must not run."""
     operator = "octconv_cuda::weight_grad"
+    out = _checked_out_size(operator, size, stride)
     check_maps(operator, x_high, x_low, size)
-    check_maps(operator, dy_high, dy_low, _checked_out_size(operator, size, stride), names=DY)
+    _check_gradients(operator, dy_high, dy_low, out)
     x = x_low if x_high is None else x_high
     assert x is not None
     check_same(operator, "dy_high", dy_high, "x", x)
@@ -58,8 +69,10 @@ def check_weight_grad(
         raise ValueError(
             f"{operator}: dy_high must have the batch of x, {x.shape[0]}, got {dy_high.shape[0]}"
         )
-    if any(k < 1 or k % 2 == 0 for k in kernel_size):
-        raise ValueError(f"{operator}: kernel_size must be odd, got {tuple(kernel_size)}")
+    for name, parts in (("x", (x_high, x_low)), ("dy", (dy_high, dy_low))):
+        if not sum(channels(*parts)):
+            raise ValueError(f"{operator}: {name} must have at least one channel, got none")
+    check_odd(operator, kernel_size)
 
 
 def channels(high: Tensor | None, low: Tensor | None) -> Pair:
@@ -72,7 +85,27 @@ def out_size(size: Pair, stride: int) -> Pair:
     return (size[0], size[1]) if stride == 1 else low_size(size)
 
 
+def _checked_split(operator: str, name: str, high: int, total: int) -> Pair:
+    if not 0 <= high <= total:
+        raise ValueError(f"{operator}: {name} must be in [0, {total}], got {high}")
+    return high, total - high
+
+
+def _check_gradients(
+    operator: str, dy_high: Tensor | None, dy_low: Tensor | None, size: Pair
+) -> None:
+    for name, dy in zip(DY, (dy_high, dy_low), strict=True):
+        if dy is None:  # the dispatcher lets None pass for a Tensor
+            raise TypeError(
+                f"{operator}: {name} must be a tensor, without channels where there is no such "
+                "part, got None"
+            )
+    check_maps(operator, dy_high, dy_low, size, names=DY)
+
+
 def _checked_out_size(operator: str, size: Pair, stride: int) -> Pair:
+    if len(size) != 2:
+        raise ValueError(f"{operator}: size must be (H, W), got {tuple(size)}")
     if stride not in (1, 2):
         raise ValueError(f"{operator}: stride must be 1 or 2, got {stride}")
     return out_size(size, stride)

@@ -36,10 +36,11 @@ SERVED: dict[str, Callable[..., Any]] = {
 
 def native_kernels(device_type: str) -> tuple[str, ...]:
     """The operators that this library's own kernels serve on a device type ("cpu", "cuda")."""
+    if device_type == "meta":
+        return ()  # fakes are no kernels
     has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
-    return tuple(
-        name for name in SERVED if has_kernel(f"octconv_cuda::{name}", device_type.upper())
-    )
+    key = torch._C._dispatch_key_for_device(device_type)
+    return tuple(name for name in SERVED if has_kernel(f"octconv_cuda::{name}", key))
 
 
 def _without_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -49,7 +50,9 @@ def _without_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any) -> Any:
         if not torch._C._is_any_autocast_enabled():
             return function(*args)
-        device = next(a.device.type for a in args if isinstance(a, Tensor))
+        device = next((a.device.type for a in args if isinstance(a, Tensor)), "cpu")
+        if not torch.amp.is_autocast_available(device):
+            return function(*args)
         with torch.autocast(device, enabled=False):
             return function(*args)
 

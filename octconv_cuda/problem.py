@@ -1,6 +1,7 @@
 """What one call of the operator is, and the checks that every call passes before any work."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeGuard
 
 import torch
 from torch import Tensor
@@ -10,13 +11,18 @@ __all__ = [
     "Geometry",
     "Pair",
     "check_channels",
+    "check_kernel",
     "check_maps",
+    "check_odd",
     "check_same",
+    "check_size",
     "check_weight",
+    "is_int",
     "low_size",
 ]
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+_INTS = (int, torch.SymInt)
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 Pair = tuple[int, int]
@@ -52,22 +58,21 @@ class Geometry(NamedTuple):
         kernel = _pair(operator, "kernel_size", kernel_size)
         strides = _pair(operator, "stride", stride)
         dilations = _pair(operator, "dilation", dilation)
-        if any(k < 1 or k % 2 == 0 for k in kernel):
-            raise ValueError(
-                f"{operator}: kernel_size must be odd, or the parts would not keep their 2:1 "
-                f"ratio, got {kernel_size}"
-            )
+        check_odd(operator, kernel)
         if strides not in ((1, 1), (2, 2)):
             raise ValueError(f"{operator}: stride must be 1 or 2, got {stride}")
         if min(dilations) < 1:
             raise ValueError(f"{operator}: dilation must be at least 1, got {dilation}")
         same = (dilations[0] * (kernel[0] - 1) // 2, dilations[1] * (kernel[1] - 1) // 2)
-        if padding != "same" and _pair(operator, "padding", padding) != same:
+        # "valid" is a word of nn.Conv2d too: a wrong value, not a wrong type.
+        if padding != "same" and (
+            isinstance(padding, str) or _pair(operator, "padding", padding) != same
+        ):
             raise ValueError(
                 f"{operator}: padding must be 'same' = dilation * (kernel_size - 1) / 2 = {same}, "
                 f"or the parts would not keep their 2:1 ratio, got {padding!r}"
             )
-        if not isinstance(groups, int) or groups < 1:
+        if not is_int(groups) or groups < 1:
             raise ValueError(f"{operator}: groups must be a positive int, got {groups!r}")
         if padding_mode not in PADDING_MODES:
             raise ValueError(
@@ -94,15 +99,26 @@ class Geometry(NamedTuple):
             )
 
 
+def is_int(value: object) -> TypeGuard[int]:
+    """Whether a value counts something: True and False do not, a traced size does."""
+    return isinstance(value, _INTS) and not isinstance(value, bool)
+
+
 def _pair(operator: str, name: str, value: object) -> Pair:
-    if isinstance(value, int):
+    if is_int(value):
         return (value, value)
     if isinstance(value, tuple | list) and len(value) == 2:
         first, second = value
-        if isinstance(first, int) and isinstance(second, int):
+        if is_int(first) and is_int(second):
             return (first, second)
     expected = "'same', an int" if name == "padding" else "an int"
     raise TypeError(f"{operator}: {name} must be {expected} or a pair of ints, got {value!r}")
+
+
+def check_size(operator: str, size: object) -> None:
+    """Raises TypeError unless ``size`` is (H, W)."""
+    if not (isinstance(size, tuple | list) and len(size) == 2 and all(map(is_int, size))):
+        raise TypeError(f"{operator}: size must be (H, W), a pair of ints, got {size!r}")
 
 
 def low_size(size: Pair) -> Pair:
@@ -150,7 +166,7 @@ def check_maps(
         names: Of the two parts.
 
     Raises:
-        TypeError: Not a tensor, or a dtype that is not supported or not the same in both parts.
+        TypeError: Not a dense tensor, or a dtype that is not supported or not that of both parts.
         ValueError: Shapes, sizes or devices that do not belong together.
     """
     for part, name in zip((high, low), names, strict=True):
@@ -160,6 +176,7 @@ def check_maps(
             raise TypeError(
                 f"{operator}: {name} must be a tensor or None, got {type(part).__name__}"
             )
+        _check_dense(operator, name, part)
         if part.dim() != 4:
             raise ValueError(f"{operator}: {name} must be (N, C, H, W), got {_shape(part)}")
         if part.dtype not in DTYPES:
@@ -200,6 +217,27 @@ def check_maps(
     return height, width
 
 
+def check_kernel(operator: str, weight: object) -> Pair:
+    """(k_h, k_w) of a weight; raises unless that is a dense 4-d tensor."""
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"{operator}: weight must be a tensor, got {type(weight).__name__}")
+    _check_dense(operator, "weight", weight)
+    if weight.dim() != 4:
+        raise ValueError(
+            f"{operator}: weight must be (C_out, C_in / groups, k_h, k_w), got {_shape(weight)}"
+        )
+    return weight.shape[2], weight.shape[3]
+
+
+def check_odd(operator: str, kernel_size: Sequence[int]) -> None:
+    """Raises ValueError unless both extents of a kernel are odd."""
+    if len(kernel_size) != 2 or min(kernel_size) < 1 or not all(k % 2 for k in kernel_size):
+        raise ValueError(
+            f"{operator}: kernel_size must be odd, or the parts would not keep their 2:1 ratio, "
+            f"got {tuple(kernel_size)}"
+        )
+
+
 def check_weight(
     operator: str,
     weight: Tensor,
@@ -209,18 +247,19 @@ def check_weight(
     groups: int,
     beside: Tensor,
 ) -> None:
-    """Checks weight and bias against the channels and against the tensor they meet.
+    """Checks a 4-d weight and a bias against the channels and against the tensor they meet.
 
     Raises:
-        TypeError: A dtype other than that of ``beside``.
+        TypeError: A bias that is no dense tensor, a dtype other than that of ``beside``.
         ValueError: Wrong shapes, channel counts or devices, groups that do not divide.
     """
-    if weight.dim() != 4:
-        raise ValueError(
-            f"{operator}: weight must be (C_out, C_in / groups, k_h, k_w), got {_shape(weight)}"
-        )
     check_channels(operator, channels_in, channels_out, groups)
     c_out, c_in = channels_out[0] + channels_out[1], channels_in[0] + channels_in[1]
+    if c_out < 1 or c_in < 1:
+        raise ValueError(
+            f"{operator}: input and output must have at least one channel, got {channels_in} "
+            f"(high, low) inputs and {channels_out} outputs"
+        )
     if weight.shape[0] != c_out or weight.shape[1] * groups != c_in:
         raise ValueError(
             f"{operator}: weight must be ({c_out}, {c_in // groups}, k_h, k_w) for {channels_in} "
@@ -229,6 +268,9 @@ def check_weight(
         )
     check_same(operator, "weight", weight, "the input", beside)
     if bias is not None:
+        if not isinstance(bias, Tensor):
+            raise TypeError(f"{operator}: bias must be a tensor or None, got {type(bias).__name__}")
+        _check_dense(operator, "bias", bias)
         if bias.dim() != 1 or bias.shape[0] != c_out:
             raise ValueError(f"{operator}: bias must be ({c_out},), got {_shape(bias)}")
         check_same(operator, "bias", bias, "the input", beside)
@@ -245,6 +287,11 @@ def check_same(operator: str, name: str, tensor: Tensor, other: str, beside: Ten
             f"{operator}: {name} must be on the device of {other}, {beside.device}, "
             f"got {tensor.device}"
         )
+
+
+def _check_dense(operator: str, name: str, tensor: Tensor) -> None:
+    if tensor.layout != torch.strided:
+        raise TypeError(f"{operator}: {name} must be a dense tensor, got {tensor.layout}")
 
 
 def _shape(tensor: Tensor) -> str:
