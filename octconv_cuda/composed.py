@@ -3,17 +3,18 @@
 The formulas are those of the package's ``reference``, arranged so that nothing is done twice. Both
 directions are one function, ``_octave``:
 
-- the low output is one convolution of z = [pool(x_high); x_low] with the low rows of the weight;
+- the low input meets its two weights, W_LH and W_LL, in one convolution;
 - the input gradient is an octave convolution of the output gradient by the same weight transposed,
   where pool sums instead of averaging and up divides by the pixels that pool would have averaged;
-- at stride 2 the layer is the stride-1 operator of z, a map without low part.
+- at stride 2 the layer is the stride-1 operator of z = [pool(x_high); x_low], a map without low
+  part.
 
 The arguments are those of the schemas in ``csrc/ops.cpp``. A part is absent when it is None or has
 no channels. ``allow_tf32`` is for kernels of this library; PyTorch's convolutions follow PyTorch's
 own setting.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -43,20 +44,18 @@ def forward(
     if stride == 2:
         x_high, x_low, size = _pool_concat(x_high, x_low), None, low_size(size)
     weight = weight.contiguous(memory_format=_CHANNELS_LAST)
-    high_in = 0 if x_high is None else x_high.shape[1]
-    out_channels = (high_out, weight.shape[0] - high_out)
-    w_high, w_low = weight.split_with_sizes(out_channels)
-    w_hh, w_lh = w_high.split_with_sizes((high_in, weight.shape[1] - high_in), 1)
-    b_high, b_low = (None, None) if bias is None else bias.split_with_sizes(out_channels)
     pad = [k // 2 for k in weight.shape[2:]]
+    high_in = 0 if x_high is None else x_high.shape[1]
+    channels = (high_out, weight.shape[0] - high_out)
+    from_high, from_low = weight.split_with_sizes((high_in, weight.shape[1] - high_in), 1)
     return _octave(
         lambda x, w, b: F.conv2d(x, w, b, padding=pad),
         x_high,
         x_low,
-        (w_hh, b_high),
-        w_lh,
-        (w_low, b_low),
-        out_channels,
+        from_high.split_with_sizes(channels),
+        from_low,
+        bias,
+        channels,
         size,
         adjoint=False,
     )
@@ -73,26 +72,27 @@ def input_grad(
 ) -> tuple[Tensor, Tensor]:
     """dx_high (N, high_in, H, W) and dx_low, channels_last; without channels where absent."""
     check_input_grad(dy_high, dy_low, weight, high_in, size, stride)
-    high_out, low_in = dy_high.shape[1], weight.shape[1] - high_in
+    low_in = weight.shape[1] - high_in
     weight = weight.contiguous(memory_format=_CHANNELS_LAST)
     pad = [k // 2 for k in weight.shape[2:]]
+    from_high, from_low = weight.split_with_sizes((dy_high.shape[1], dy_low.shape[1]))
 
-    def octave(high_in: int, size: Pair) -> tuple[Tensor, Tensor]:
+    def octave(channels: Pair, size: Pair) -> tuple[Tensor, Tensor]:
         return _octave(
             lambda x, w, _: F.conv_transpose2d(x, w, padding=pad),
             _channels_last(dy_high),
             _channels_last(dy_low),
-            (weight[:high_out, :high_in], None),
-            weight[high_out:, :high_in],
-            (weight[:, high_in:], None),
-            (high_in, weight.shape[1] - high_in),
+            from_high.split_with_sizes(channels, 1),
+            from_low,
+            None,
+            channels,
             size,
             adjoint=True,
         )
 
     if stride == 1:
-        return octave(high_in, size)
-    dz, _ = octave(weight.shape[1], low_size(size))
+        return octave((high_in, low_in), size)
+    dz, _ = octave((high_in + low_in, 0), low_size(size))
     dx_high = empty_part(dz, high_in, size)
     if high_in:
         _upsample(dx_high, dz[:, :high_in], accumulate=False, mean=True)
@@ -137,39 +137,44 @@ def _octave(
     conv: Callable[[Tensor, Tensor, Tensor | None], Tensor],
     high: Tensor | None,
     low: Tensor | None,
-    high_to_high: tuple[Tensor, Tensor | None],
-    low_to_high: Tensor,
-    to_low: tuple[Tensor, Tensor | None],
+    from_high: Sequence[Tensor],
+    from_low: Tensor,
+    bias: Tensor | None,
     channels: Pair,
     size: Pair,
     *,
     adjoint: bool,
 ) -> tuple[Tensor, Tensor]:
-    """High: conv(high) + up(conv(low)); low: conv([pool(high); low]).
+    """High: conv(high) + up(conv(low)); low: conv(pool(high)) + conv(low).
 
-    ``channels`` are those of the two results, ``size`` is (H, W) of the high one; the weights come
-    with the bias of the result that they end in. ``adjoint``: pool sums, up divides by the pixels
-    of its window.
+    The low part meets both its weights at once, ``from_low``; ``from_high`` are those of the high
+    part, to high and to low. ``channels`` are those of the two results, ``size`` is (H, W) of the
+    high one. ``adjoint``: pool sums, up divides by the pixels of its window.
     """
-    present = low if high is None else high
-    assert present is not None
-    w_high, b_high = high_to_high
-    w_low, b_low = to_low
-    if not channels[0]:
-        y_high = empty_part(present, 0, size)
-    elif high is None:
+    b_high, b_low = (None, None) if bias is None else bias.split_with_sizes(channels)
+    to_high = to_low = None
+    if low is not None:
+        product = conv(low, from_low, bias if high is None else None)
+        to_high, to_low = product.split_with_sizes(channels, 1)
+    if high is None:
         assert low is not None
-        y_high = empty_part(present, channels[0], size)
-        _upsample(y_high, conv(low, low_to_high, b_high), accumulate=False, mean=adjoint)
-    else:
-        y_high = _exact_strides(conv(high, w_high, b_high))
-        if low is not None:
-            _upsample(y_high, conv(low, low_to_high, None), accumulate=True, mean=adjoint)
-    if not channels[1]:
-        return y_high, empty_part(present, 0, low_size(size))
-    z = low if high is None else _pool(high, low, not adjoint)
-    assert z is not None
-    return y_high, _exact_strides(conv(z, w_low, b_low))
+        assert to_high is not None
+        assert to_low is not None
+        y_high = empty_part(low, channels[0], size)
+        if channels[0]:
+            _upsample(y_high, to_high, accumulate=False, mean=adjoint)
+        return y_high, _exact_strides(to_low)
+    y_high, y_low = (empty_part(high, 0, s) for s in (size, low_size(size)))
+    if channels[0]:
+        y_high = _exact_strides(conv(high, from_high[0], b_high))
+        if to_high is not None:
+            _upsample(y_high, to_high, accumulate=True, mean=adjoint)
+    if channels[1]:
+        pooled = _pool(high, None, not adjoint)
+        y_low = _exact_strides(conv(pooled, from_high[1], b_low))
+        if to_low is not None:
+            y_low += to_low
+    return y_high, y_low
 
 
 def _pool(high: Tensor, low: Tensor | None, mean: bool) -> Tensor:
