@@ -259,6 +259,8 @@ class OctaveSplit(nn.Module):
 
     def forward(self, input: Tensor) -> OctaveMaps:
         """(N, C, H, W) to high (N, C_high, H, W) and low (N, C_low, ceil(H/2), ceil(W/2))."""
+        if not isinstance(input, Tensor):
+            raise TypeError(f"OctaveSplit: input must be a tensor, got {type(input).__name__}")
         check_maps("OctaveSplit", input, None, names=("input", "low"))
         high, low = self.channels
         if input.shape[1] != high + low:
