@@ -29,8 +29,7 @@ inline Strides strides_of(const Tensor& map) {
 
 // A new map with exactly the strides that torch.empty(memory_format=channels_last) gives it.
 inline Tensor empty_channels_last(const Tensor& like, const std::array<int64_t, 4>& sizes) {
-  const auto [batch, channels, height, width] = sizes;
-  (void)batch;
+  const int64_t channels = sizes[1], height = sizes[2], width = sizes[3];
   const std::array<int64_t, 4> strides = {height * width * channels, 1, width * channels, channels};
   int32_t dtype, device_type;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(like.get(), &dtype));

@@ -72,8 +72,10 @@ __global__ void pool2x2(const Pool2x2Params p) {
       add_pixel<Traits>(sum, b);
       add_pixel<Traits>(sum, d);
       add_pixel<Traits>(sum, e);
-      const int pixels_inside = (has_right ? 2 : 1) * (has_bottom ? 2 : 1);
-      const Accumulator<T> scale = p.mean ? Accumulator<T>(1) / pixels_inside : Accumulator<T>(1);
+      // One over the number of pixels inside, without a division.
+      Accumulator<T> scale = 1;
+      if (p.mean && has_right) scale *= Accumulator<T>(0.5);
+      if (p.mean && has_bottom) scale *= Accumulator<T>(0.5);
       T result[kVector];
       for (int i = 0; i < kVector; ++i) ptx::narrow(result[i], sum[i] * scale);
       memcpy(&word, result, sizeof(word));
