@@ -101,12 +101,6 @@ class OctConv2d(nn.Conv2d):
                 "OctConv2d.from_conv2d: the weight of conv must be a parameter, got one that is "
                 "computed; convert first, then parametrize or prune"
             )
-        if conv.stride != (1, 1):
-            warnings.warn(
-                "OctConv2d.from_conv2d: at stride 2 an octave convolution pools and then convolves "
-                "at stride 1, which is another function than the given convolution; train it on",
-                stacklevel=2,
-            )
         padding = conv.padding if isinstance(conv.padding, str) else tuple(conv.padding)
         layer = cls(
             conv.in_channels,
@@ -122,6 +116,12 @@ class OctConv2d(nn.Conv2d):
             alpha_in=alpha_in,
             alpha_out=alpha_out,
         )
+        if layer.stride != (1, 1):
+            warnings.warn(
+                "OctConv2d.from_conv2d: at stride 2 an octave convolution pools and then convolves "
+                "at stride 1, which is another function than the given convolution; train it on",
+                stacklevel=2,
+            )
         layer.weight, layer.bias = conv.weight, conv.bias
         return layer.train(conv.training)
 

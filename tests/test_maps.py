@@ -13,7 +13,6 @@ from networks import assert_same_maps, octave_maps, type_name
 
 from octconv_cuda import OctaveMaps
 
-
 MAPS = octave_maps()
 OTHER = octave_maps()
 ONLY_HIGH, ONLY_LOW = OctaveMaps(MAPS.high, None), OctaveMaps(None, MAPS.low)
