@@ -43,7 +43,6 @@ def forward(
     x_high, x_low = _channels_last(x_high), _channels_last(x_low)
     if stride == 2:
         x_high, x_low, size = _pool_concat(x_high, x_low), None, low_size(size)
-    weight = weight.contiguous(memory_format=_CHANNELS_LAST)
     pad = [k // 2 for k in weight.shape[2:]]
     high_in = 0 if x_high is None else x_high.shape[1]
     channels = (high_out, weight.shape[0] - high_out)
@@ -73,7 +72,6 @@ def input_grad(
     """dx_high (N, high_in, H, W) and dx_low, channels_last; without channels where absent."""
     check_input_grad(dy_high, dy_low, weight, high_in, size, stride)
     low_in = weight.shape[1] - high_in
-    weight = weight.contiguous(memory_format=_CHANNELS_LAST)
     pad = [k // 2 for k in weight.shape[2:]]
     from_high, from_low = weight.split_with_sizes((dy_high.shape[1], dy_low.shape[1]))
 
