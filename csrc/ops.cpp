@@ -14,7 +14,8 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
       "int stride, bool allow_tf32) -> (Tensor, Tensor)");
   m.def(
       "weight_grad(Tensor? x_high, Tensor? x_low, Tensor dy_high, Tensor dy_low, SymInt[2] size, "
-      "SymInt[2] kernel_size, int stride, bool allow_tf32) -> (Tensor, Tensor)");
+      "SymInt[2] kernel_size, int stride, bool allow_tf32, bool channels_last=False) "
+      "-> (Tensor, Tensor)");
   m.def("pool2x2(Tensor high, Tensor? low, bool mean) -> Tensor");
   m.def("upsample2x2_(Tensor(a!) out, Tensor low, bool accumulate, bool mean) -> ()");
   m.def("build_info() -> str");

@@ -30,9 +30,15 @@ def _input_grad(dy: TensorPair, weight: Tensor, high_in: int, *call: Any) -> Ten
     return _run(_InputGrad, _ops.input_grad, *dy, weight, high_in, *call)
 
 
-def _weight_grad(x: Parts, dy: TensorPair, kernel_size: Pair, *call: Any) -> TensorPair:
+def _weight_grad(x: Parts, dy: TensorPair, weight: Tensor, *call: Any) -> TensorPair:
+    """In the layout of the weight, so that nobody has to copy the gradient into it."""
     size, stride, allow_tf32 = call
-    return _run(_WeightGrad, _ops.weight_grad, *x, *dy, size, kernel_size, stride, allow_tf32)
+    kernel_size = weight.shape[2:]
+    channels_last = not weight.is_contiguous() and weight.is_contiguous(
+        memory_format=torch.channels_last
+    )
+    flags = (stride, allow_tf32, channels_last)
+    return _run(_WeightGrad, _ops.weight_grad, *x, *dy, size, kernel_size, *flags)
 
 
 def _run(function: Any, operator: Callable[..., TensorPair], *arguments: Any) -> TensorPair:
@@ -70,7 +76,7 @@ class _Forward(torch.autograd.Function):
             high_in = 0 if x_high is None else x_high.shape[1]
             dx = _present((x_high, x_low), _input_grad(dy, weight, high_in, *ctx.call))
         if needs_weight:
-            dweight, dbias = _weight_grad((x_high, x_low), dy, weight.shape[2:], *ctx.call)
+            dweight, dbias = _weight_grad((x_high, x_low), dy, weight, *ctx.call)
         return (*dx, dweight, dbias if ctx.needs_input_grad[3] else None, None, None, None, None)
 
 
@@ -91,7 +97,7 @@ class _InputGrad(torch.autograd.Function):
         if any(ctx.needs_input_grad[:2]):
             ddy = forward(g, weight, None, dy_high.shape[1], *ctx.call)
         if ctx.needs_input_grad[2]:
-            dweight, _ = _weight_grad(g, (dy_high, dy_low), weight.shape[2:], *ctx.call)
+            dweight, _ = _weight_grad(g, (dy_high, dy_low), weight, *ctx.call)
         return (*ddy, dweight, None, None, None, None)
 
 
@@ -107,12 +113,12 @@ class _WeightGrad(torch.autograd.Function):
         kernel_size: Pair,
         stride: int,
         allow_tf32: bool,
+        channels_last: bool,
     ) -> Any:
         ctx.save_for_backward(x_high, x_low, dy_high, dy_low)
         ctx.call = (size, stride, allow_tf32)
-        return _ops.weight_grad(
-            x_high, x_low, dy_high, dy_low, size, kernel_size, stride, allow_tf32
-        )
+        flags = (stride, allow_tf32, channels_last)
+        return _ops.weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, *flags)
 
     @staticmethod
     def backward(ctx: Any, g_weight: Tensor, g_bias: Tensor) -> Any:
@@ -125,7 +131,7 @@ class _WeightGrad(torch.autograd.Function):
             dx = _present((x_high, x_low), grads)
         if any(ctx.needs_input_grad[2:4]):
             ddy = forward((x_high, x_low), g_weight, g_bias, dy_high.shape[1], *ctx.call)
-        return (*dx, *ddy, None, None, None, None)
+        return (*dx, *ddy, None, None, None, None, None)
 
 
 def _present(parts: Parts, grads: TensorPair) -> Parts:

@@ -72,12 +72,11 @@ def input_grad(
     """dx_high (N, high_in, H, W) and dx_low, channels_last; without channels where absent."""
     check_input_grad(dy_high, dy_low, weight, high_in, size, stride)
     low_in = weight.shape[1] - high_in
-    pad = [k // 2 for k in weight.shape[2:]]
     from_high, from_low = weight.split_with_sizes((dy_high.shape[1], dy_low.shape[1]))
 
     def octave(channels: Pair, size: Pair) -> tuple[Tensor, Tensor]:
         return _octave(
-            lambda x, w, _: F.conv_transpose2d(x, w, padding=pad),
+            lambda dy, w, _: _conv_input_grad(dy, w),
             _channels_last(dy_high),
             _channels_last(dy_low),
             from_high.split_with_sizes(channels, 1),
@@ -106,8 +105,9 @@ def weight_grad(
     kernel_size: Pair,
     stride: int,
     allow_tf32: bool,
+    channels_last: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """DW (C_out, C_in, k_h, k_w), contiguous, and dbias (C_out)."""
+    """DW (C_out, C_in, k_h, k_w), contiguous or channels_last, and dbias (C_out)."""
     check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride)
     x_high, x_low = _channels_last(x_high), _channels_last(x_low)
     if stride == 2:
@@ -116,18 +116,20 @@ def weight_grad(
     c_in = high_in + (0 if x_low is None else x_low.shape[1])
     high_out = dy_high.shape[1]
     c_out = high_out + dy_low.shape[1]
-    dw = dy_high.new_empty((c_out, c_in, *kernel_size))
+    dw = empty_weight(dy_high, (c_out, c_in, *kernel_size), channels_last)
     dbias = torch.cat([dy_high.sum((0, 2, 3)), dy_low.sum((0, 2, 3))])
     high, low = _channels_last(dy_high), _channels_last(dy_low)
     if high is not None:
         if x_high is not None:
-            dw[:high_out, :high_in] = _correlate(x_high, high, kernel_size)
+            dw[:high_out, :high_in] = _conv_weight_grad(x_high, high, kernel_size)
         if x_low is not None:
-            dw[:high_out, high_in:] = _correlate(x_low, _pool(high, None, False), kernel_size)
+            dw[:high_out, high_in:] = _conv_weight_grad(
+                x_low, _pool(high, None, False), kernel_size
+            )
     if low is not None:
         z = _pool_concat(x_high, x_low)
         assert z is not None
-        dw[high_out:] = _correlate(z, low, kernel_size)
+        dw[high_out:] = _conv_weight_grad(z, low, kernel_size)
     return dw, dbias
 
 
@@ -161,7 +163,7 @@ def _octave(
         y_high = empty_part(low, channels[0], size)
         if channels[0]:
             _upsample(y_high, to_high, accumulate=False, mean=adjoint)
-        return y_high, _exact_strides(to_low)
+        return y_high, empty_part(low, channels[1], low_size(size)).copy_(to_low)
     y_high, y_low = (empty_part(high, 0, s) for s in (size, low_size(size)))
     if channels[0]:
         y_high = _exact_strides(conv(high, from_high[0], b_high))
@@ -189,13 +191,24 @@ def _upsample(out: Tensor, low: Tensor, *, accumulate: bool, mean: bool) -> None
     torch.ops.octconv_cuda.upsample2x2_(out, low, accumulate, mean)
 
 
-def _correlate(x: Tensor, dy: Tensor, kernel_size: Pair) -> Tensor:
-    """The weight gradient of one convolution; its weight argument only lends its shape."""
-    weight = x.new_empty((dy.shape[1], x.shape[1], *kernel_size))
-    pad = [k // 2 for k in kernel_size]
+def _conv_input_grad(dy: Tensor, weight: Tensor) -> Tensor:
+    """As fast as autograd's own, which a transposed convolution is not everywhere."""
+    x = empty_part(dy, weight.shape[1], (dy.shape[2], dy.shape[3]))  # it only lends its shape
+    return _conv_backward(dy, x, weight, 0)
+
+
+def _conv_weight_grad(x: Tensor, dy: Tensor, kernel_size: Pair) -> Tensor:
+    weight = x.new_empty((dy.shape[1], x.shape[1], *kernel_size))  # it only lends its shape
+    return _conv_backward(dy, x, weight, 1)
+
+
+def _conv_backward(dy: Tensor, x: Tensor, weight: Tensor, which: int) -> Tensor:
+    """One gradient of a "same" convolution: 0 of its input, 1 of its weight."""
+    pad = [k // 2 for k in weight.shape[2:]]
+    mask = [which == i for i in range(3)]
     result: Tensor = torch.ops.aten.convolution_backward(
-        dy, x, weight, None, [1, 1], pad, [1, 1], False, [0, 0], 1, [False, True, False]
-    )[1]
+        dy, x, weight, None, [1, 1], pad, [1, 1], False, [0, 0], 1, mask
+    )[which]
     return result
 
 
@@ -214,12 +227,18 @@ def empty_part(like: Tensor, channels: int, size: Pair) -> Tensor:
     )
 
 
+def empty_weight(like: Tensor, shape: Sequence[int], channels_last: bool) -> Tensor:
+    """An empty weight in one of its two layouts; dtype and device are those of ``like``."""
+    layout = _CHANNELS_LAST if channels_last else torch.contiguous_format
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
+
+
 def _exact_strides(y: Tensor) -> Tensor:
-    """The same values in just the strides that channels_last gives, also where a size is 1."""
+    """The same values in just the strides that channels_last gives, also where a size is 1.
+
+    A copy and no view where they differ: autograd forbids changing a view of an operator's in place.
+    """
     _, c, h, w = y.shape
-    strides = (c * h * w, 1, c * w, c)
-    if y.stride() == strides:
+    if y.stride() == (c * h * w, 1, c * w, c):
         return y
-    if y.is_contiguous(memory_format=_CHANNELS_LAST):
-        return y.as_strided(y.shape, strides)
     return empty_part(y, c, (h, w)).copy_(y)

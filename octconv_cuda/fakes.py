@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from .composed import empty_part
+from .composed import empty_part, empty_weight
 from .operands import channels, check_forward, check_input_grad, check_weight_grad, out_size
 from .problem import Pair, check_maps, low_size
 
@@ -56,11 +56,13 @@ def weight_grad(
     kernel_size: Pair,
     stride: int,
     allow_tf32: bool,
+    channels_last: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """DW (C_out, C_in, k_h, k_w), contiguous, and dbias (C_out)."""
+    """DW (C_out, C_in, k_h, k_w), contiguous or channels_last, and dbias (C_out)."""
     check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride)
     c_in, c_out = sum(channels(x_high, x_low)), sum(channels(dy_high, dy_low))
-    return dy_high.new_empty((c_out, c_in, *kernel_size)), dy_high.new_empty((c_out,))
+    dw = empty_weight(dy_high, (c_out, c_in, *kernel_size), channels_last)
+    return dw, dy_high.new_empty((c_out,))
 
 
 def pool2x2(high: Tensor, low: Tensor | None, mean: bool) -> Tensor:
