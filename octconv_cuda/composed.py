@@ -236,7 +236,7 @@ def empty_weight(like: Tensor, shape: Sequence[int], channels_last: bool) -> Ten
 def _exact_strides(y: Tensor) -> Tensor:
     """The same values in just the strides that channels_last gives, also where a size is 1.
 
-    A copy and no view where they differ: autograd forbids changing a view of an operator's in place.
+    A copy and no view where they differ: autograd lets nobody change such a view in place.
     """
     _, c, h, w = y.shape
     if y.stride() == (c * h * w, 1, c * w, c):

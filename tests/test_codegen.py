@@ -69,9 +69,9 @@ def compiled(
 
 
 def disassembler(nvcc: Path) -> str | None:
-    """Nvdisasm: from the PATH, the toolkit, or where triton keeps its own."""
-    triton = Path(sysconfig.get_path("purelib")) / "triton" / "backends" / "nvidia" / "bin"
-    folders = [os.environ.get("PATH", ""), str(nvcc.parent), str(triton)]
+    """Nvdisasm: from the PATH, the toolkit, or its PyPI package."""
+    packages = Path(sysconfig.get_path("purelib")).glob("nvidia/*/bin")
+    folders = [os.environ.get("PATH", ""), str(nvcc.parent), *map(str, packages)]
     return shutil.which("nvdisasm", path=os.pathsep.join(folders))
 
 
