@@ -111,6 +111,20 @@ def test_layouts_of_incoming_gradients(layout: Any, stride: int, device: torch.d
     check_equal_gradients(list(result), exact_gradients(case, operands, tuple(dy)))
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
+@pytest.mark.parametrize("case", COVERED, ids=str)
+def test_weight_gradient_has_the_layout_of_the_weight(
+    case: Case, memory_format: torch.memory_format, device: torch.device
+) -> None:
+    operands = case.integers().to(device)
+    operands = operands._replace(weight=operands.weight.contiguous(memory_format=memory_format))
+    dy = case.integer_gradients()
+    result = gradients(case.call, operands, dy)
+    check_equal_gradients(result, exact_gradients(case, operands, dy))
+    dweight = result[-2 if case.bias else -1]
+    assert dweight.is_contiguous(memory_format=memory_format)
+
+
 @pytest.mark.parametrize("case", COVERED, ids=str)
 def test_gradients_repeat_bit_for_bit(case: Case, device: torch.device) -> None:
     operands, dy = case.normal().to(device), case.normal_gradients()
@@ -131,14 +145,13 @@ def test_checkpointing(case: Case, device: torch.device) -> None:
         assert torch.equal(result, expected)
 
 
-@pytest.mark.parametrize("size", [(5, 6), (1, 1)], ids=str)
-@pytest.mark.parametrize("stride", [1, 2])
-def test_activations_in_place(stride: int, size: tuple[int, int], device: torch.device) -> None:
-    case = Case((4, 4), (3, 3), stride=stride, size=size)
+@pytest.mark.parametrize("case", COVERED, ids=str)
+def test_activations_in_place(case: Case, device: torch.device) -> None:
+    """Results must not be views of anything: autograd lets nobody change those in place."""
     operands, dy = case.integers().to(device), case.integer_gradients()
 
     def activated(function: Callable[[Operands], Parts]) -> Callable[[Operands], Parts]:
-        return lambda leaves: tuple(y.relu_() for y in function(leaves))
+        return lambda leaves: tuple(None if y is None else y.relu_() for y in function(leaves))
 
     check_equal_gradients(
         gradients(activated(case.call), operands, dy),

@@ -72,9 +72,18 @@ def test_weight_grad(case: Case, device: torch.device) -> None:
     same_dw, same_dbias = ops.weight_grad(*with_empty_parts(case, x_high, x_low), *rest)
     assert torch.equal(dw, same_dw)
     assert torch.equal(dbias, same_dbias)
+    dw_channels_last, _ = ops.weight_grad(x_high, x_low, *rest, channels_last=True)
+    assert torch.equal(dw, dw_channels_last)
+    assert is_exactly_channels_last(dw_channels_last)
 
 
 @pytest.mark.parametrize("name", ["forward", "input_grad", "weight_grad"])
 @pytest.mark.parametrize("case", SMALL, ids=str)
 def test_opcheck(case: Case, name: str, device: torch.device) -> None:
     torch.library.opcheck(getattr(ops, name), operator_arguments(case, device)[name])
+
+
+@pytest.mark.parametrize("case", SMALL, ids=str)
+def test_opcheck_of_a_weight_gradient_in_channels_last(case: Case, device: torch.device) -> None:
+    arguments = operator_arguments(case, device)["weight_grad"]
+    torch.library.opcheck(ops.weight_grad, arguments, {"channels_last": True})
