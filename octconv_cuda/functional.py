@@ -181,6 +181,8 @@ def _uncovered(call: _Call) -> str:
             return "no high part on either side: one plain convolution"
     if torch._C._are_functorch_transforms_active():
         return "inside a torch.func transform, which needs PyTorch's own operators"
+    if torch.autograd.forward_ad._current_level >= 0:
+        return "forward-mode differentiation, which needs PyTorch's own operators"
     return ""
 
 
