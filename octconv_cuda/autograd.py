@@ -30,13 +30,10 @@ def _input_grad(dy: TensorPair, weight: Tensor, high_in: int, *call: Any) -> Ten
     return _run(_InputGrad, _ops.input_grad, *dy, weight, high_in, *call)
 
 
-def _weight_grad(x: Parts, dy: TensorPair, weight: Tensor, *call: Any) -> TensorPair:
-    """In the layout of the weight, so that nobody has to copy the gradient into it."""
+def _weight_grad(
+    x: Parts, dy: TensorPair, kernel_size: Pair, channels_last: bool, *call: Any
+) -> TensorPair:
     size, stride, allow_tf32 = call
-    kernel_size = weight.shape[2:]
-    channels_last = not weight.is_contiguous() and weight.is_contiguous(
-        memory_format=torch.channels_last
-    )
     flags = (stride, allow_tf32, channels_last)
     return _run(_WeightGrad, _ops.weight_grad, *x, *dy, size, kernel_size, *flags)
 
@@ -63,7 +60,7 @@ class _Forward(torch.autograd.Function):
         *call: Any,
     ) -> Any:
         ctx.save_for_backward(x_high, x_low, weight)
-        ctx.call = call
+        ctx.call, ctx.channels_last = call, _is_channels_last(weight)
         return _ops.forward(x_high, x_low, weight, bias, high_out, *call)
 
     @staticmethod
@@ -76,7 +73,8 @@ class _Forward(torch.autograd.Function):
             high_in = 0 if x_high is None else x_high.shape[1]
             dx = _present((x_high, x_low), _input_grad(dy, weight, high_in, *ctx.call))
         if needs_weight:
-            dweight, dbias = _weight_grad((x_high, x_low), dy, weight, *ctx.call)
+            layout = (weight.shape[2:], ctx.channels_last)
+            dweight, dbias = _weight_grad((x_high, x_low), dy, *layout, *ctx.call)
         return (*dx, dweight, dbias if ctx.needs_input_grad[3] else None, None, None, None, None)
 
 
@@ -86,7 +84,7 @@ class _InputGrad(torch.autograd.Function):
         ctx: Any, dy_high: Tensor, dy_low: Tensor, weight: Tensor, high_in: int, *call: Any
     ) -> Any:
         ctx.save_for_backward(dy_high, dy_low, weight)
-        ctx.call = call
+        ctx.call, ctx.channels_last = call, _is_channels_last(weight)
         return _ops.input_grad(dy_high, dy_low, weight, high_in, *call)
 
     @staticmethod
@@ -97,7 +95,8 @@ class _InputGrad(torch.autograd.Function):
         if any(ctx.needs_input_grad[:2]):
             ddy = forward(g, weight, None, dy_high.shape[1], *ctx.call)
         if ctx.needs_input_grad[2]:
-            dweight, _ = _weight_grad(g, (dy_high, dy_low), weight, *ctx.call)
+            layout = (weight.shape[2:], ctx.channels_last)
+            dweight, _ = _weight_grad(g, (dy_high, dy_low), *layout, *ctx.call)
         return (*ddy, dweight, None, None, None, None)
 
 
@@ -132,6 +131,14 @@ class _WeightGrad(torch.autograd.Function):
         if any(ctx.needs_input_grad[2:4]):
             ddy = forward((x_high, x_low), g_weight, g_bias, dy_high.shape[1], *ctx.call)
         return (*dx, *ddy, None, None, None, None, None)
+
+
+def _is_channels_last(weight: Tensor) -> bool:
+    """Whether dW should be so too, or somebody would have to copy it into the weight's layout.
+
+    Asked in a Function's forward: in its backward, Dynamo loses the symbolic sizes over it.
+    """
+    return not weight.is_contiguous() and weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def _present(parts: Parts, grads: TensorPair) -> Parts:
