@@ -164,16 +164,19 @@ def _octave(
         if channels[0]:
             _upsample(y_high, to_high, accumulate=False, mean=adjoint)
         return y_high, empty_part(low, channels[1], low_size(size)).copy_(to_low)
-    y_high, y_low = (empty_part(high, 0, s) for s in (size, low_size(size)))
     if channels[0]:
         y_high = _exact_strides(conv(high, from_high[0], b_high))
         if to_high is not None:
             _upsample(y_high, to_high, accumulate=True, mean=adjoint)
+    else:
+        y_high = empty_part(high, 0, size)
     if channels[1]:
         pooled = _pool(high, None, not adjoint)
         y_low = _exact_strides(conv(pooled, from_high[1], b_low))
         if to_low is not None:
             y_low += to_low
+    else:
+        y_low = empty_part(high, 0, low_size(size))
     return y_high, y_low
 
 
