@@ -35,7 +35,7 @@ std::string shape_text(const Sizes& sizes) {
     size < 0 ? text << "C" : text << size;
     separator = ", ";
   }
-  text << (sizes.size() == 0 ? "()" : ")");
+  text << (sizes.size() == 0 ? "()" : sizes.size() == 1 ? ",)" : ")");
   return text.str();
 }
 

@@ -77,6 +77,7 @@ inline Upsample2x2Call prepare_upsample2x2(const Tensor& out, const Tensor& low,
   p.channels = static_cast<int32_t>(out.size(1));
   p.height = static_cast<int32_t>(out.size(2));
   p.width = static_cast<int32_t>(out.size(3));
+  p.factor = 2;
   p.accumulate = accumulate;
   p.mean = mean;
   return call;

@@ -66,6 +66,7 @@ struct Upsample2x2Params {
   int32_t height;
   int32_t width;
   int32_t channels;
+  int32_t factor;  // output pixels to a low one, along an axis: 2, or 1 for a plain addition
   bool accumulate;
   bool mean;
 };

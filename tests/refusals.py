@@ -13,7 +13,7 @@ class Bad(NamedTuple):
 
     name: str
     arguments: dict[str, Any]
-    error: type[Exception]
+    error: type[Exception] | tuple[type[Exception], ...]
     words: tuple[str, ...]
 
 

@@ -69,20 +69,16 @@ def test_dtypes_of_one_path(dtype: torch.dtype) -> None:
 
 def test_kernel_names_what_computes() -> None:
     explanation = explain(**GOOD)
-    native = native_kernels("cpu")
-    assert ("forward" in native) == (explanation.kernel == "octconv_cuda::forward")
-    if "forward" not in native:
-        assert explanation.kernel == "three of PyTorch's convolutions"
-        assert "no native kernel on cpu" in explanation.reason
-        assert all(name in explanation.reason for name in native)
+    assert "forward" in native_kernels("cpu")
+    assert explanation.kernel == "native on cpu"
     assert explain(**GOOD, dilation=2).kernel == "PyTorch's operators"
 
 
 def test_meta_device_has_no_kernels() -> None:
     """Its fakes are registered as if they were."""
     maps = tuple(part.to("meta") for part in MAPS)
-    reason = explain(maps, WEIGHT.to("meta"), out_channels=(4, 4)).reason
-    assert "no native kernel on meta; native there: nothing" in reason
+    explanation = explain(maps, WEIGHT.to("meta"), out_channels=(4, 4))
+    assert explanation.kernel == "three of PyTorch's convolutions"
 
 
 def test_one_line() -> None:

@@ -1,5 +1,6 @@
 """The raw operators, as the dispatcher and the compiler meet them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,6 +8,8 @@ import torch
 from cases import DTYPES, Case, check_equal, half, is_exactly_channels_last
 from geometries import COVERED, SMALL
 from torch import Tensor
+
+from octconv_cuda import composed
 
 ops = torch.ops.octconv_cuda
 
@@ -31,13 +34,22 @@ def check_pair(case: Case, high: Tensor, low: Tensor, channels: Any, size: Any) 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("case", COVERED, ids=str)
-def test_forward(case: Case, dtype: torch.dtype, device: torch.device) -> None:
-    """An absent part is None or has no channels on the way in, and has none on the way out."""
+@pytest.mark.parametrize("forward", [ops.forward, composed.forward], ids=["served", "composed"])
+def test_forward(
+    forward: Callable[..., tuple[Tensor, Tensor]],
+    case: Case,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> None:
+    """An absent part is None or has no channels on the way in, and has none on the way out.
+
+    Where a native kernel serves, what it replaced is tested beside it.
+    """
     operands = case.integers().to(device, dtype)
     *parts, weight, bias = operands
     call = (weight, bias, case.out_channels[0], case.size, case.stride, False)
     for inputs in (parts, with_empty_parts(case, *parts)):
-        high, low = ops.forward(*inputs, *call)
+        high, low = forward(*inputs, *call)
         check_pair(case, high, low, case.out_channels, case.out_size)
         results = tuple(y if y.shape[1] else None for y in (high, low))
         check_equal(results, case.exact(operands))

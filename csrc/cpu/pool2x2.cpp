@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cpu/convert.h"
+#include "cpu/resample.h"
 #include "cpu/simd.h"
 #include "prepare.h"
 
@@ -111,14 +112,17 @@ void pool(const Pool2x2Params& p) {
   torch::stable::parallel_for(0, rows, rows_per_task(2 * out_row), pool_rows);
 }
 
-Tensor pool2x2(const Tensor& high, const std::optional<Tensor>& low, bool mean) {
+}  // namespace
+
+Tensor pool2x2_cpu(const Tensor& high, const std::optional<Tensor>& low, bool mean) {
   const Pool2x2Call call = prepare_pool2x2(high, low, mean);
   dispatch_dtype(high.scalar_type(),
                  [&](auto tag) { pool<typename decltype(tag)::type>(call.params); });
   return call.out;
 }
 
-}  // namespace
 }  // namespace octconv
 
-STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CPU, m) { m.impl("pool2x2", TORCH_BOX(&octconv::pool2x2)); }
+STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CPU, m) {
+  m.impl("pool2x2", TORCH_BOX(&octconv::pool2x2_cpu));
+}

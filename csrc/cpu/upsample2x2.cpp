@@ -3,6 +3,7 @@
 #include <torch/csrc/stable/library.h>
 
 #include "cpu/convert.h"
+#include "cpu/resample.h"
 #include "cpu/simd.h"
 #include "prepare.h"
 
@@ -49,7 +50,7 @@ OCTCONV_INLINE void upsample_row_body(const T* low, int rows_inside, T* out,
   for (int64_t x = 0; x < p.width; ++x) {
     const int pixels_inside = rows_inside * (x / 2 * 2 + 1 < p.width ? 2 : 1);
     const Accumulator<T> scale = p.mean ? Accumulator<T>(1) / pixels_inside : Accumulator<T>(1);
-    const T* low_pixel = low + x / 2 * p.low_stride.pixel;
+    const T* low_pixel = low + x / p.factor * p.low_stride.pixel;
     T* out_pixel = out + x * p.out_stride.pixel;
     if (p.accumulate) {
       upsample_pixel<T, true>(low_pixel, out_pixel, p.channels, scale);
@@ -82,7 +83,7 @@ void upsample(const Upsample2x2Params& p) {
     for (int64_t row = begin; row < end; ++row) {
       const int64_t n = row / p.height, y = row % p.height;
       const T* low =
-          static_cast<const T*>(p.low) + n * p.low_stride.batch + y / 2 * p.low_stride.row;
+          static_cast<const T*>(p.low) + n * p.low_stride.batch + y / p.factor * p.low_stride.row;
       T* out = static_cast<T*>(p.out) + n * p.out_stride.batch + y * p.out_stride.row;
       upsample_row(low, y / 2 * 2 + 1 < p.height ? 2 : 1, out, p);
     }
@@ -90,7 +91,9 @@ void upsample(const Upsample2x2Params& p) {
   torch::stable::parallel_for(0, rows, rows_per_task(int64_t{p.width} * p.channels), upsample_rows);
 }
 
-void upsample2x2_(const Tensor& out, const Tensor& low, bool accumulate, bool mean) {
+}  // namespace
+
+void upsample2x2_cpu_(const Tensor& out, const Tensor& low, bool accumulate, bool mean) {
   const Upsample2x2Call call = prepare_upsample2x2(out, low, accumulate, mean);
   dispatch_dtype(out.scalar_type(),
                  [&](auto tag) { upsample<typename decltype(tag)::type>(call.params); });
@@ -99,9 +102,24 @@ void upsample2x2_(const Tensor& out, const Tensor& low, bool accumulate, bool me
   }
 }
 
-}  // namespace
+void accumulate_cpu_(const Tensor& out, const Tensor& part, bool accumulate) {
+  const Tensor dense = with_dense_channels(part);
+  Upsample2x2Params p{};
+  p.out = out.mutable_data_ptr();
+  p.low = dense.const_data_ptr();
+  p.out_stride = strides_of(out);
+  p.low_stride = strides_of(dense);
+  p.batch = static_cast<int32_t>(out.size(0));
+  p.channels = static_cast<int32_t>(out.size(1));
+  p.height = static_cast<int32_t>(out.size(2));
+  p.width = static_cast<int32_t>(out.size(3));
+  p.accumulate = accumulate;
+  p.factor = 1;
+  dispatch_dtype(out.scalar_type(), [&](auto tag) { upsample<typename decltype(tag)::type>(p); });
+}
+
 }  // namespace octconv
 
 STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CPU, m) {
-  m.impl("upsample2x2_", TORCH_BOX(&octconv::upsample2x2_));
+  m.impl("upsample2x2_", TORCH_BOX(&octconv::upsample2x2_cpu_));
 }

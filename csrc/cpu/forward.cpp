@@ -1,0 +1,110 @@
+// octconv_cuda::forward on the CPU: octconv_cuda/composed.py in C++, which halves the time between
+// the convolutions. The low input meets W_LH and W_LL in one convolution; pooling and upsampling
+// take one pass each.
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+
+#include <array>
+#include <tuple>
+
+#include "check_forward.h"
+#include "cpu/resample.h"
+#include "tensor.h"
+
+namespace octconv {
+namespace {
+
+using Part = std::optional<Tensor>;
+
+int64_t half_up(int64_t size) { return (size + 1) / 2; }
+
+// A view of `length` indices of one dimension.
+Tensor narrow(const Tensor& tensor, int64_t dim, int64_t start, int64_t length) {
+  const auto sizes = tensor.sizes();
+  std::vector<int64_t> view(sizes.begin(), sizes.end());
+  view[dim] = length;
+  AtenTensorHandle handle;
+  TORCH_ERROR_CODE_CHECK(aoti_torch__reinterpret_tensor(tensor.get(), tensor.dim(), view.data(),
+                                                        tensor.strides().data(),
+                                                        start * tensor.stride(dim), &handle));
+  return Tensor(handle);
+}
+
+Part narrow(const Part& tensor, int64_t dim, int64_t start, int64_t length) {
+  return tensor ? Part(narrow(*tensor, dim, start, length)) : std::nullopt;
+}
+
+// PyTorch's convolution at stride 1 with "same" padding.
+Tensor convolve(const Tensor& x, const Tensor& weight, const Part& bias) {
+  using torch::stable::detail::from;
+  const std::vector<int64_t> ones = {1, 1}, zeros = {0, 0};
+  const std::vector<int64_t> padding = {weight.size(2) / 2, weight.size(3) / 2};
+  std::array<StableIValue, 9> stack = {from(x),     from(weight),  from(bias),
+                                       from(ones),  from(padding), from(ones),
+                                       from(false), from(zeros),   from(int64_t{1})};
+  TORCH_ERROR_CODE_CHECK(
+      torch_call_dispatcher("aten::convolution", "", stack.data(), TORCH_ABI_VERSION));
+  return torch::stable::detail::to<Tensor>(stack[0]);
+}
+
+// The same values in just the strides of channels_last, also where a size is 1.
+Tensor exact_strides(const Tensor& y) {
+  const int64_t channels = y.size(1), height = y.size(2), width = y.size(3);
+  if (y.stride(0) == height * width * channels && y.stride(1) == 1 &&
+      y.stride(2) == width * channels && y.stride(3) == channels) {
+    return y;
+  }
+  const Tensor out = empty_channels_last(y, {y.size(0), channels, height, width});
+  TORCH_ERROR_CODE_CHECK(aoti_torch_copy_(out.get(), y.get(), 0));
+  return out;
+}
+
+// The part in channels_last; none if it is absent or has no channels.
+Part present(const Part& part) {
+  if (!part || part->size(1) == 0) return std::nullopt;
+  return torch::stable::contiguous(*part, torch::headeronly::MemoryFormat::ChannelsLast);
+}
+
+std::tuple<Tensor, Tensor> forward(const Part& x_high, const Part& x_low, const Tensor& weight,
+                                   const Part& bias, int64_t high_out, std::vector<int64_t> size,
+                                   int64_t stride, bool /*allow_tf32*/) {
+  check_forward(x_high, x_low, weight, bias, high_out, size, stride);
+  Part high = present(x_high), low = present(x_low);
+  if (stride == 2) {
+    // The layer is the stride-1 operator of [pool(x_high) ; x_low].
+    high = high ? pool2x2_cpu(*high, low, true) : low;
+    low = std::nullopt;
+    size = {half_up(size[0]), half_up(size[1])};
+  }
+  const Tensor& x = high ? *high : *low;
+  const int64_t high_in = high ? x.size(1) : 0, low_in = weight.size(1) - high_in;
+  const int64_t low_out = weight.size(0) - high_out;
+  const bool add = high.has_value();  // else what comes from low is all there is
+
+  std::optional<Tensor> from_low;
+  if (low) {
+    const Tensor columns = narrow(weight, 1, high_in, low_in);
+    from_low = convolve(*low, columns, high ? std::nullopt : bias);
+  }
+  const auto convolve_high = [&](const Tensor& map, int64_t row, int64_t rows) {
+    const Tensor block = narrow(narrow(weight, 0, row, rows), 1, 0, high_in);
+    return exact_strides(convolve(map, block, narrow(bias, 0, row, rows)));
+  };
+  const Tensor y_high = high && high_out
+                            ? convolve_high(*high, 0, high_out)
+                            : empty_channels_last(x, {x.size(0), high_out, size[0], size[1]});
+  if (low && high_out) {
+    upsample2x2_cpu_(y_high, narrow(*from_low, 1, 0, high_out), add, /*mean=*/false);
+  }
+  const Tensor y_low =
+      high && low_out
+          ? convolve_high(pool2x2_cpu(*high, std::nullopt, /*mean=*/true), high_out, low_out)
+          : empty_channels_last(x, {x.size(0), low_out, half_up(size[0]), half_up(size[1])});
+  if (low && low_out) accumulate_cpu_(y_low, narrow(*from_low, 1, high_out, low_out), add);
+  return {y_high, y_low};
+}
+
+}  // namespace
+}  // namespace octconv
+
+STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CPU, m) { m.impl("forward", TORCH_BOX(&octconv::forward)); }
