@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# The version of torch to install, or `system`: use the one that PYTHON has (GPU machines).
-TORCH ?= 2.13.0
+# The version of torch to install, or `system`: use the one that PYTHON has (GPU machines). What was
+# chosen once stays the default of this checkout.
+TORCH ?= $(or $(shell cat $(VENV)/torch-choice 2>/dev/null),2.13.0)
 ifeq ($(TORCH),system)
 # A path file and not --system-site-packages, which would miss the torch of another venv.
 ADD_TORCH = $(PYTHON) -c "import pathlib, torch; print(pathlib.Path(torch.__file__).parents[1])" \
@@ -15,13 +16,15 @@ endif
 
 SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: build bench test lint format clean
+.PHONY: build bench test coverage lint format clean
 
-build: $(VENV)/installed
+build: $(VENV)/installed-torch-$(TORCH)
 
-$(VENV)/installed: $(SOURCES)
+$(VENV)/installed-torch-$(TORCH): $(SOURCES)
+	rm -f $(VENV)/installed-torch-*
 	$(PYTHON) -m venv $(VENV)
 	$(ADD_TORCH)
+	echo $(TORCH) > $(VENV)/torch-choice
 	$(BIN)/python -m pip install --quiet "setuptools>=77" wheel ninja
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[test,bench,lint]"
 	$(BIN)/python -m octconv_cuda
@@ -36,10 +39,14 @@ bench: build
 test: build
 	$(BIN)/python -m pytest
 
+coverage: build
+	$(BIN)/python -m pytest --cov --cov-report=term-missing
+
 lint: build
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m benchmarks.readme --check
 	git ls-files 'csrc/*' 'tests/*' | grep -E '\.(h|cpp|cu|cuh)$$' | xargs $(BIN)/clang-format --dry-run --Werror
 
 format: build

@@ -16,6 +16,8 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from octconv_cuda import split_channels
+
 from . import report
 from .contenders import BUILDERS, MODES
 from .harness import Case, Outcome, run_case
@@ -45,11 +47,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     machine = describe(device)
     cases = _cases(args)
     total = Outcome([], [], [])
+    out = args.out or (
+        RESULTS / slug(str(machine["device"])) / ("quick.json" if args.quick else "layers.json")
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
     with Progress(console=console) as progress:
         task = progress.add_task(
             "ceilings", total=sum(len(c.entries) * args.samples for c in cases)
         )
         ceilings = measure_ceilings(device, args.dtypes)
+        result = {"machine": machine, "ceilings": ceilings, "rows": total.rows}
         done = 0
         for case in cases:
             progress.update(task, description=str(case))
@@ -59,15 +66,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             total.rows.extend(outcome.rows)
             total.refused.extend(outcome.refused)
             total.skipped.extend(outcome.skipped)
+            if total.rows:  # after each case, so that an interruption loses only one
+                out.write_text(json.dumps(result, indent=1) + "\n")
             done += len(case.entries) * args.samples  # what was refused is done too
             progress.update(task, completed=done)
-    result = {"machine": machine, "ceilings": ceilings, "rows": total.rows}
-    out = args.out or (
-        RESULTS / slug(str(machine["device"])) / ("quick.json" if args.quick else "layers.json")
-    )
     if total.rows:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(result, indent=1) + "\n")
         report.draw(result, out.with_suffix(".png"))
         console.print(report.table(result))
         console.print(f"Wrote {out} and {out.with_suffix('.png')}", soft_wrap=True)
@@ -84,7 +87,7 @@ def _cases(args: argparse.Namespace) -> list[Case]:
         if layer.name not in args.layers:
             continue
         named = {"headline": (layer.headline_batch,), "all": layer.batches}
-        batches = [b for word in args.batches for b in named.get(word) or (int(word),)]
+        batches = dict.fromkeys(b for w in args.batches for b in named.get(w) or (int(w),))
         for batch, dtype, mode, kind in itertools.product(
             batches, args.dtypes, args.modes, args.inputs
         ):
@@ -137,6 +140,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.set_defaults(**QUICK)
     args = parser.parse_args(argv)
 
+    for name in ("dtypes", "alphas", "modes", "inputs"):  # nothing is timed twice
+        setattr(args, name, list(dict.fromkeys(getattr(args, name) or [])))
     args.dtypes = args.dtypes or ["bfloat16" if args.device == "cuda" else "float32"]
     if args.device == "cuda" and not cuda:
         parser.error("--device cuda: this PyTorch sees no GPU")
@@ -146,10 +151,18 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args.layers = [layer.name for layer in LAYERS if any(t in layer.name for t in wanted)]
     if not args.layers:
         parser.error(f"--layers: none of {', '.join(layer.name for layer in LAYERS)}")
-    if not all(w in ("headline", "all") or (w.isdigit() and int(w)) for w in args.batches):
+    if not all(w in ("headline", "all") or (w.isdecimal() and int(w)) for w in args.batches):
         parser.error(f"--batches must be numbers, headline or all, got {' '.join(args.batches)}")
     if not all(0 < alpha < 1 for alpha in args.alphas):
         parser.error(f"--alphas must be between 0 and 1, got {args.alphas}")
+    for layer in (layer for layer in LAYERS if layer.name in args.layers):
+        for channels, alpha in itertools.product(
+            (layer.in_channels, layer.out_channels), args.alphas
+        ):
+            if not split_channels(channels, alpha)[1]:
+                parser.error(f"--alphas: {alpha} leaves {layer.name} a part without channels")
+    if args.out is not None and args.out.is_dir():
+        parser.error(f"--out must be a file, got the folder {args.out}")
     if args.samples < 1 or args.threads < 1 or args.min_time < 0:
         parser.error("--samples and --threads must be positive, --min-time not negative")
     return args

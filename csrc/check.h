@@ -59,6 +59,14 @@ inline std::string device_text(const Tensor& tensor) {
   return (tensor.is_cuda() ? "cuda:" : "device ") + std::to_string(tensor.get_device_index());
 }
 
+// Memory behind every element: a sharded parameter's storage, for one, is freed between its uses.
+inline void check_storage(const char* op, const char* name, const Tensor& tensor) {
+  if (tensor.numel() > 0 && tensor.const_data_ptr() == nullptr) {
+    fail(op, name, " must have its data in memory, got ", shape_text(tensor.sizes()),
+         " with a freed storage");
+  }
+}
+
 // A feature map: (N, C, H, W), one of the four floating-point types, sizes that fit 32 bits, and
 // at least one pixel; N and C may be 0.
 inline void check_map(const char* op, const char* name, const Tensor& map) {
@@ -77,6 +85,7 @@ inline void check_map(const char* op, const char* name, const Tensor& map) {
       fail(op, "each size of ", name, " must be below 2^31, got ", shape_text(sizes));
     }
   }
+  check_storage(op, name, map);
 }
 
 // `low` belongs under `map`: same dtype and device, same batch, half the height and width rounded
@@ -91,6 +100,7 @@ inline void check_low(const char* op, const Tensor& low, const char* map_name, c
   if (device_text(low) != device_text(map)) {
     fail(op, "low must be on ", device_text(map), " like ", map_name, ", got ", device_text(low));
   }
+  check_storage(op, "low", low);
   const auto sizes = low.sizes();
   const int64_t half_height = (map.size(2) + 1) / 2;
   const int64_t half_width = (map.size(3) + 1) / 2;

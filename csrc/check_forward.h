@@ -17,6 +17,7 @@ inline void check_like(const char* op, const char* name, const Tensor& tensor, c
   if (device_text(tensor) != device_text(x)) {
     fail(op, name, " must be on ", device_text(x), " like the input, got ", device_text(tensor));
   }
+  check_storage(op, name, tensor);
 }
 
 // One part of the input: (batch, C, height, width), as the (H, W) of the high part wants it.

@@ -1,5 +1,6 @@
 """Octave Convolution for PyTorch: import ``OctConv2d`` where you imported ``nn.Conv2d``."""
 
+from . import flops as _flops  # noqa: F401  (it registers itself)
 from . import reference
 from .functional import Explanation, explain, oct_conv2d
 from .maps import (

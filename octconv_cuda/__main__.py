@@ -3,13 +3,13 @@
 Exit code 1 if a known answer comes out wrong.
 """
 
-import json
 import platform
 import sys
 
 import torch
 
 from . import __version__
+from .build import build_info, kernels_run_on
 from .known_answers import check
 from .ops import SERVED, native_kernels
 
@@ -22,19 +22,20 @@ def _devices() -> dict[str, str]:
         devices[f"cuda:{index}"] = (
             f"{properties.name}, compute capability {properties.major}.{properties.minor}, "
             f"{properties.multi_processor_count} multiprocessors"
+            + ("" if kernels_run_on(torch.device("cuda", index)) else "; no kernels run on it")
         )
     return devices
 
 
 def main() -> int:
     """Prints the report; 0 if every known answer came out right, else 1."""
-    build = json.loads(torch.ops.octconv_cuda.build_info())
+    build = build_info()
     kernels = (
-        f"CUDA kernels for {build['archs']} by nvcc {build['nvcc']}"
-        if build["nvcc"]
+        f"CUDA kernels for {build.archs} by nvcc {build.nvcc}"
+        if build.nvcc
         else "no CUDA kernels (no nvcc at build time)"
     )
-    print(f"octconv_cuda {__version__}, built against torch {build['torch']}, {kernels}")
+    print(f"octconv_cuda {__version__}, built against torch {build.torch}, {kernels}")
     print(
         f"Python {platform.python_version()}, torch {torch.__version__}, "
         f"CUDA of torch: {torch.version.cuda or 'none'}"
@@ -54,9 +55,9 @@ def main() -> int:
     print("\nKnown answers, forward and backward")
     right = True
     for device in devices:
-        for name, passed in check(device):
-            print(f"  {device}: {name}: {'right' if passed else 'WRONG'}")
-            right = right and passed
+        for name, wrong in check(device):
+            print(f"  {device}: {name}: {f'WRONG, {wrong}' if wrong else 'right'}")
+            right = right and not wrong
     return 0 if right else 1
 
 

@@ -34,8 +34,12 @@ def macs(
         batch: N.
 
     Raises:
-        ValueError: groups that do not divide, or a stride other than 1 and 2.
+        ValueError: groups that do not divide, negative parts, a stride other than 1 and 2.
     """
+    if groups < 1:
+        raise ValueError(f"macs: groups must be at least 1, got {groups}")
+    if min(*in_channels, *out_channels) < 0:
+        raise ValueError(f"macs: no part may be negative, got {in_channels} and {out_channels}")
     check_channels("macs", in_channels, out_channels, groups)
     if stride not in (1, 2):
         raise ValueError(f"macs: stride must be 1 or 2, got {stride}")

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from .composed import empty_part, empty_weight
+from .convolutions import empty_part, empty_weight
 from .operands import channels, check_forward, check_input_grad, check_weight_grad, out_size
 from .problem import Pair, check_maps, low_size
 

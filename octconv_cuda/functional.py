@@ -85,13 +85,28 @@ class Explanation(NamedTuple):
         return f"{self.path}: {self.kernel} ({self.reason})"
 
 
-def explain(*args: Any, **kwargs: Any) -> Explanation:
-    """Which path ``oct_conv2d`` takes for the same arguments, and why; computes nothing.
+def explain(
+    input: Maps,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    out_channels: Pair,
+    stride: int | Pair = 1,
+    padding: str | int | Pair = "same",
+    dilation: int | Pair = 1,
+    groups: int = 1,
+    padding_mode: str = "zeros",
+    size: Pair | None = None,
+) -> Explanation:
+    """Which path ``oct_conv2d`` takes for the same arguments, and why; no convolution runs.
 
     Raises:
         ValueError, TypeError: As ``oct_conv2d``.
     """
-    call = _prepare("explain", *args, **kwargs)
+    call = _prepare(
+        "explain", input, weight, bias, out_channels=out_channels, stride=stride,
+        padding=padding, dilation=dilation, groups=groups, padding_mode=padding_mode, size=size,
+    )  # fmt: skip
     reason = _uncovered(call)
     if reason:
         return Explanation("composition", "PyTorch's operators", reason)

@@ -90,11 +90,12 @@ class OctConv2d(nn.Conv2d):
         Raises:
             ValueError: ``conv`` has another padding than "same", an even kernel, a stride over 2, a
                 weight that is computed (by a parametrization or pruning).
-            TypeError: ``conv`` is not an ``nn.Conv2d``.
+            TypeError: ``conv`` is not a vanilla ``nn.Conv2d``.
         """
-        if not isinstance(conv, nn.Conv2d):
+        if not isinstance(conv, nn.Conv2d) or isinstance(conv, OctConv2d):
             raise TypeError(
-                f"OctConv2d.from_conv2d: conv must be an nn.Conv2d, got {type(conv).__name__}"
+                "OctConv2d.from_conv2d: conv must be a vanilla nn.Conv2d, "
+                f"got {type(conv).__name__}"
             )
         if not isinstance(conv.weight, nn.Parameter):
             raise ValueError(

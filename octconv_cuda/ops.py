@@ -1,7 +1,7 @@
 """The operators under the library: loads them, gives their fakes, serves what no kernel serves.
 
 ``csrc/ops.cpp`` defines the schemas, and native kernels stand beside it. What they do not serve,
-``composed`` and ``resample`` serve from PyTorch's own operators.
+``convolutions`` and ``resample`` serve from PyTorch's own operators.
 """
 
 import functools
@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import composed, fakes, resample
+from . import convolutions, fakes, resample
 
 __all__ = ["SERVED", "native_kernels"]
 
@@ -26,9 +26,9 @@ torch.ops.load_library(_LIBRARY)  # type: ignore[no-untyped-call]
 
 # What serves a device that has no native kernel of an operator.
 SERVED: dict[str, Callable[..., Any]] = {
-    "forward": composed.forward,
-    "input_grad": composed.input_grad,
-    "weight_grad": composed.weight_grad,
+    "forward": convolutions.forward,
+    "input_grad": convolutions.input_grad,
+    "weight_grad": convolutions.weight_grad,
     "pool2x2": resample.pool2x2,
     "upsample2x2_": resample.upsample2x2_,
 }

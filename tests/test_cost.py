@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from octconv_cuda import cost, reference, split_channels
+from octconv_cuda import OctaveMaps, OctConv2d, cost, reference, split_channels
 
 
 @pytest.mark.parametrize("alpha", [0, 0.125, 0.25, 0.5, 0.75, 1])
@@ -54,3 +54,15 @@ def test_cost_refuses_what_the_operator_refuses():
         cost.macs((4, 4), (4, 4), (3, 3), (8, 8), stride=3)
     with pytest.raises(ValueError, match="groups=3 must divide"):
         cost.macs((4, 4), (4, 4), (3, 3), (8, 8), groups=3)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_flop_counter_counts_the_operators(stride: int) -> None:
+    """Forward, input gradient and weight gradient: each the products of one forward pass."""
+    layer = OctConv2d(8, 12, 3, stride=stride, alpha_in=0.25, alpha_out=0.5)
+    maps = OctaveMaps(torch.randn(2, 6, 7, 5), torch.randn(2, 2, 4, 3).requires_grad_())
+    with FlopCounterMode(display=False) as counter:
+        y = layer(maps)
+        (y.high.sum() + y.low.sum()).backward()
+    products = cost.macs((6, 2), (6, 6), (3, 3), (7, 5), stride=stride, batch=2)
+    assert counter.get_total_flops() == 3 * 2 * products

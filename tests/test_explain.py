@@ -1,5 +1,6 @@
 """Which path a call takes, and why."""
 
+import inspect
 from typing import Any
 
 import pytest
@@ -100,3 +101,8 @@ def test_computes_nothing() -> None:
         explain(**GOOD)
         OctConv2d(8, 8, 3, device="meta")
     assert not any("conv" in event.name for event in profile.events())
+
+
+def test_same_arguments_as_the_function() -> None:
+    explained, called = (inspect.signature(f).parameters for f in (explain, oct_conv2d))
+    assert list(explained.values()) == list(called.values())

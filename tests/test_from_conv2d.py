@@ -84,3 +84,9 @@ def test_subclass_comes_from_conv2d_too() -> None:
     assert type(layer) is Octave
     assert isinstance(layer, nn.Conv2d)
     assert layer(MAPS).high.shape == MAPS.high.shape
+
+
+def test_an_octave_layer_is_refused() -> None:
+    """Its split would be lost: converting a network twice must not change it."""
+    with pytest.raises(TypeError, match=r"vanilla nn\.Conv2d, got OctConv2d"):
+        OctConv2d.from_conv2d(OctConv2d((3, 5), (3, 5), 3))

@@ -129,6 +129,20 @@ def test_raw_operator_refuses_none(name: str, argument: str) -> None:
         operator(**{**good, argument: None})
 
 
+@pytest.mark.parametrize(
+    ("name", "argument"),
+    [("pool2x2", "high"), ("pool2x2", "low"), ("upsample2x2_", "low")]
+    + [("forward", a) for a in ("x_high", "x_low", "weight", "bias")],
+)
+def test_native_operator_refuses_freed_storage(name: str, argument: str) -> None:
+    """What sharding does to a parameter between its uses."""
+    operator, good = RAW[name]
+    freed = good[argument].clone()
+    freed.untyped_storage().resize_(0)
+    with pytest.raises(RuntimeError, match=f"octconv_cuda::{name}: {argument} must have its data"):
+        operator(**{**good, argument: freed})
+
+
 @pytest.mark.parametrize("name", RAW)
 def test_the_good_call_is_good(name: str) -> None:
     """The tables above change one argument of it."""

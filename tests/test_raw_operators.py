@@ -9,7 +9,7 @@ from cases import DTYPES, Case, check_equal, half, is_exactly_channels_last
 from geometries import COVERED, SMALL
 from torch import Tensor
 
-from octconv_cuda import composed
+from octconv_cuda import convolutions
 
 ops = torch.ops.octconv_cuda
 
@@ -34,7 +34,9 @@ def check_pair(case: Case, high: Tensor, low: Tensor, channels: Any, size: Any) 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("case", COVERED, ids=str)
-@pytest.mark.parametrize("forward", [ops.forward, composed.forward], ids=["served", "composed"])
+@pytest.mark.parametrize(
+    "forward", [ops.forward, convolutions.forward], ids=["served", "convolutions"]
+)
 def test_forward(
     forward: Callable[..., tuple[Tensor, Tensor]],
     case: Case,

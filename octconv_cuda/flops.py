@@ -1,0 +1,86 @@
+"""What ``torch.utils.flop_counter.FlopCounterMode`` counts for the operators.
+
+Two operations a multiply-add; each of the three operators does the products of one forward pass.
+Tensors arrive as their shapes, an absent one as None.
+"""
+
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import register_flop_formula
+
+from . import ops  # noqa: F401  (it defines the operators)
+from .cost import macs
+
+__all__: list[str] = []
+
+Shape = tuple[int, ...]
+_ops: Any = torch.ops.octconv_cuda
+
+
+def _forward(
+    x_high: Shape | None,
+    x_low: Shape | None,
+    weight: Shape,
+    bias: Shape | None,
+    high_out: int,
+    size: Shape,
+    stride: int,
+    *args: Any,
+    **kwargs: Any,
+) -> int:
+    channels_out = (high_out, weight[0] - high_out)
+    return _flops((x_high, x_low), channels_out, weight[2:], size, stride)
+
+
+def _input_grad(
+    dy_high: Shape,
+    dy_low: Shape,
+    weight: Shape,
+    high_in: int,
+    size: Shape,
+    stride: int,
+    *args: Any,
+    **kwargs: Any,
+) -> int:
+    x = ((dy_high[0], high_in), (dy_high[0], weight[1] - high_in))
+    return _flops(x, (dy_high[1], dy_low[1]), weight[2:], size, stride)
+
+
+def _weight_grad(
+    x_high: Shape | None,
+    x_low: Shape | None,
+    dy_high: Shape,
+    dy_low: Shape,
+    size: Shape,
+    kernel_size: Shape,
+    stride: int,
+    *args: Any,
+    **kwargs: Any,
+) -> int:
+    return _flops((x_high, x_low), (dy_high[1], dy_low[1]), kernel_size, size, stride)
+
+
+def _flops(
+    x: tuple[Shape | None, Shape | None],
+    channels_out: tuple[int, int],
+    kernel_size: Shape,
+    size: Shape,
+    stride: int,
+) -> int:
+    """``x`` are the shapes of the input's parts, of which N and C count."""
+    batch = next(part[0] for part in x if part is not None)
+    high_in, low_in = (0 if part is None else part[1] for part in x)
+    k_h, k_w = kernel_size
+    height, width = size
+    return 2 * macs(
+        (high_in, low_in), channels_out, (k_h, k_w), (height, width), stride=stride, batch=batch
+    )
+
+
+for _operator, _formula in (
+    (_ops.forward, _forward),
+    (_ops.input_grad, _input_grad),
+    (_ops.weight_grad, _weight_grad),
+):
+    register_flop_formula(_operator)(_formula)

@@ -1,0 +1,46 @@
+"""The known answers are those of the oracle, and a wrong one is noticed."""
+
+import pytest
+import torch
+from oracle import oct_conv2d
+
+from octconv_cuda import __main__, known_answers
+from octconv_cuda.known_answers import CASES, KnownAnswer, fingerprint, inputs
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_outputs_are_the_oracles(case: KnownAnswer) -> None:
+    x_high, x_low, weight, bias = (t.double().numpy() for t in inputs(case))
+    arguments = dict(case.arguments)
+    high_out, _ = arguments.pop("out_channels")
+    dilation = arguments.pop("dilation", 1)
+    arguments["dilation"] = (dilation, dilation)
+    size = arguments.pop("size", x_high.shape[2:])
+    outputs = oct_conv2d(x_high, x_low, weight, bias, high_out, size, **arguments)
+    assert case.answers[:2] == tuple(fingerprint(torch.from_numpy(y.copy())) for y in outputs)
+
+
+@pytest.mark.parametrize("place", range(6))
+def test_a_wrong_answer_is_noticed(
+    place: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert __main__.main() == 0
+    assert "WRONG" not in capsys.readouterr().out
+    case = CASES[1]
+    answers = list(case.answers)
+    answers[place] += 1
+    cases = (CASES[0], case._replace(answers=tuple(answers)))
+    monkeypatch.setattr(known_answers, "CASES", cases)
+    assert __main__.main() == 1
+    printed = capsys.readouterr().out
+    assert printed.count("WRONG") == printed.count(case.name)
+    assert "right" in printed
+
+
+def test_an_exception_is_a_wrong_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    impossible = CASES[0]._replace(arguments={"out_channels": (1, 1)})
+    monkeypatch.setattr(known_answers, "CASES", (impossible, CASES[1]))
+    assert __main__.main() == 1
+    assert "ValueError" in capsys.readouterr().out
