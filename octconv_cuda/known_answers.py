@@ -78,9 +78,10 @@ def check(device: torch.device | str) -> list[tuple[str, str]]:
     results = []
     for case in CASES:
         tensors = [t.to(device).requires_grad_() for t in inputs(case)]
+        x_high, x_low, weight, bias = tensors
         path = "?"
         try:
-            path = explain(tensors[:2], *tensors[2:], **case.arguments).path
+            path = explain((x_high, x_low), weight, bias, **case.arguments).path
             found = _answers(case, tensors)
             wrong = "" if found == case.answers else f"expected {case.answers}, got {found}"
         except Exception as error:  # whatever it is, it is reported
