@@ -1,10 +1,11 @@
 # make build | bench | test | lint | format. Each of the first three sets up what it needs.
-PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-# The version of torch to install, or `system`: use the one that PYTHON has (GPU machines). What was
-# chosen once stays the default of this checkout.
+# PYTHON makes the venv; it and TORCH, once chosen, stay the defaults of this checkout.
+PYTHON ?= $(or $(shell cat $(VENV)/python-choice 2>/dev/null),python3)
+
+# The version of torch to install, or `system`: use the one that PYTHON has (GPU machines).
 TORCH ?= $(or $(shell cat $(VENV)/torch-choice 2>/dev/null),2.13.0)
 ifeq ($(TORCH),system)
 # A path file and not --system-site-packages, which would miss the torch of another venv.
@@ -25,6 +26,7 @@ $(VENV)/installed-torch-$(TORCH): $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
 	$(ADD_TORCH)
 	echo $(TORCH) > $(VENV)/torch-choice
+	echo $(PYTHON) > $(VENV)/python-choice
 	$(BIN)/python -m pip install --quiet "setuptools>=77" wheel ninja
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[test,bench,lint]"
 	$(BIN)/python -m octconv_cuda

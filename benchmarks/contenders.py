@@ -174,7 +174,8 @@ BUILDERS: dict[str, Callable[[Layer, float, Tensor, Tensor], Contender]] = {
 
 
 def _like(module: nn.Module, weight: Tensor) -> None:
-    module.to(weight.device, weight.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    layout = torch.channels_last
+    module.to(weight.device, weight.dtype, memory_format=layout)  # type: ignore[call-overload]
 
 
 def _as_they_are(*gradients: Tensor) -> tuple[Tensor, ...]:

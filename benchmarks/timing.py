@@ -114,7 +114,8 @@ def _event_sampler(device: torch.device) -> Callable[[Call], float]:
     cache = torch.empty(
         2 * torch.cuda.get_device_properties(device).L2_cache_size, dtype=torch.int8, device=device
     )
-    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+    event = torch.cuda.Event
+    start, end = (event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
 
     def sample(call: Call) -> float:
         cache.zero_()

@@ -126,7 +126,9 @@ class OctConv2d(nn.Conv2d):
         layer.weight, layer.bias = conv.weight, conv.bias
         return layer.train(conv.training)
 
-    def forward(self, input: Maps, size: Pair | None = None) -> Tensor | OctaveMaps:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, input: Maps, size: Pair | None = None
+    ) -> Tensor | OctaveMaps:
         """The layer's output for a (high, low) pair, or for a tensor if alpha_in is 0.
 
         Args:

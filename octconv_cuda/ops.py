@@ -59,8 +59,9 @@ def _without_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+_EVERY_DEVICE = "CompositeExplicitAutograd"
 _registrations = torch.library.Library("octconv_cuda", "IMPL")  # type: ignore[no-untyped-call]
 for _name, _function in SERVED.items():
     _served = _without_autocast(_function)
-    _registrations.impl(_name, _served, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+    _registrations.impl(_name, _served, _EVERY_DEVICE)  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"octconv_cuda::{_name}", getattr(fakes, _name), lib=_registrations)
