@@ -1,4 +1,4 @@
-# make build | bench | test | lint | format. Each of the first three sets up what it needs.
+# make build | bench | test | sanitize | lint | format. Each of the first four sets up what it needs.
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -17,7 +17,7 @@ endif
 
 SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: build bench test coverage lint format clean
+.PHONY: build bench test sanitize coverage lint format clean
 
 build: $(VENV)/installed-torch-$(TORCH)
 
@@ -40,6 +40,11 @@ bench: build
 
 test: build
 	$(BIN)/python -m pytest
+
+# All tests of the emulated kernels, those under thread sanitizer too, which `test` leaves out.
+sanitize: build
+	$(BIN)/python -m pytest -m "" $(wildcard tests/test_emulated_*.py) tests/test_planted_bugs.py \
+	  tests/test_device_layer.py
 
 coverage: build
 	$(BIN)/python -m pytest --cov --cov-report=term-missing

@@ -13,6 +13,11 @@ struct BFloat16 {
   uint16_t bits;
 };
 
+// A float32 in memory, of which the tensor cores read the upper 19 bits.
+struct TFloat32 {
+  uint32_t bits;
+};
+
 // The type in which sums of T are formed: double for double, float for every other type.
 template <typename T>
 struct AccumulatorOf {

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "launch_shape.h"
+
 namespace octconv {
 
 // Strides in elements; channels always lie next to each other.
@@ -43,13 +45,8 @@ inline bool pool2x2_vectorises(const Pool2x2Params& p, int64_t element_bytes) {
          aligned(p.low, p.low_stride, p.low_channels) && aligned(p.out, {}, p.out_channels());
 }
 
-struct Pool2x2Grid {
-  uint32_t blocks;     // output rows
-  uint32_t threads_x;  // accesses to a pixel
-  uint32_t threads_y;  // pixels
-};
-
-inline Pool2x2Grid pool2x2_grid(const Pool2x2Params& p, int32_t vector) {
+// A block makes an output row: threads along x the accesses to a pixel, along y the pixels.
+inline LaunchShape pool2x2_shape(const Pool2x2Params& p, int32_t vector) {
   constexpr uint32_t kThreads = 256;
   const uint32_t accesses = p.out_channels() / vector, pixels = p.out_width();
   const uint32_t threads_x = accesses < kThreads ? accesses : kThreads;

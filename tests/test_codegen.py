@@ -1,114 +1,67 @@
 """What the compilers make of the kernels: registers and machine code; what the library needs."""
 
-import importlib.util
 import json
-import os
 import re
 import shutil
 import subprocess
-import sysconfig
-from collections.abc import Iterator
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
+from machine_code import ARCHS, CSRC, EMULATION, ROOT
 
 from octconv_cuda import ops
 
-ROOT = Path(__file__).parents[1]
-CSRC = ROOT / "csrc"
-ARCHS = ("80", "90a")
-LAUNCHERS = sorted(CSRC.glob("launch/*.cu"))
+POOL2X2 = CSRC / "launch" / "pool2x2.cu"
+GEMM = EMULATION / "gpu" / "gemm.cu"
+
+# The most registers that a kernel of a file may take: what its threads an SM are planned with.
+REGISTERS = {POOL2X2: 48, GEMM: 80}
 
 
-@pytest.fixture(scope="module")
-def setup_py() -> Iterator[ModuleType]:
-    """The build script: it knows where nvcc is and what its flags are."""
-    spec = importlib.util.spec_from_file_location("octconv_cuda_setup", ROOT / "setup.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(ROOT)
-        spec.loader.exec_module(module)
-        yield module
-
-
-@pytest.fixture(scope="module")
-def nvcc(setup_py: ModuleType) -> Path:
-    cuda_home = setup_py.find_cuda()
-    if cuda_home is None:
-        pytest.skip("no nvcc")
-    return cuda_home / "bin" / "nvcc"
-
-
-@pytest.fixture(scope="module")
-def compiled(
-    setup_py: ModuleType, nvcc: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[tuple[str, str], tuple[str, Path]]:
-    """What ptxas says, and the machine code, for each launcher and architecture."""
-    extension = setup_py.native_library(nvcc.parents[1], "")
-    flags = [*extension.extra_compile_args["nvcc"], "--expt-relaxed-constexpr", "-std=c++17"]
-    folder = tmp_path_factory.mktemp("codegen")
-    running = {}
-    for source in LAUNCHERS:
-        for arch in ARCHS:
-            cubin = folder / f"{source.stem}_{arch}.cubin"
-            command = [nvcc, "-cubin", f"-arch=sm_{arch}", "-Xptxas=-v", f"-I{CSRC}", *flags]
-            process = subprocess.Popen(
-                [*command, source, "-o", cubin], stderr=subprocess.PIPE, text=True
-            )
-            running[source.stem, arch] = process, cubin
-    results = {}
-    for key, (process, cubin) in running.items():
-        log = process.communicate()[1]
-        assert process.returncode == 0, log
-        results[key] = log, cubin
-    return results
-
-
-def disassembler(nvcc: Path) -> str | None:
-    """Nvdisasm: from the PATH, the toolkit, or its PyPI package."""
-    packages = Path(sysconfig.get_path("purelib")).glob("nvidia/*/bin")
-    folders = [os.environ.get("PATH", ""), str(nvcc.parent), *map(str, packages)]
-    return shutil.which("nvdisasm", path=os.pathsep.join(folders))
+def test_every_launcher_has_a_plan():
+    assert set(CSRC.glob("launch/*.cu")) <= REGISTERS.keys()
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize("name", [source.stem for source in LAUNCHERS])
-def test_kernels_keep_everything_in_registers(compiled, name, arch):
-    log = compiled[name, arch][0]
-    kernels = log.count("Compiling entry function")
-    assert kernels > 0
-    assert log.count("0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads") == kernels
-    assert "warning" not in log
+@pytest.mark.parametrize("source", REGISTERS, ids=lambda source: source.stem)
+def test_everything_is_in_registers(compiled, source, arch):
+    kernels = compiled(source, arch)  # which looks for spills and stack frames
+    assert kernels
+    for kernel in kernels:
+        assert kernel.registers <= REGISTERS[source], kernel.name
+        assert kernel.count("LDL|STL") == 0  # local memory
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-def test_pool2x2_moves_16_bytes_at_a_time(compiled, nvcc, arch):
-    tool = disassembler(nvcc)
-    if tool is None:
-        pytest.skip("no nvdisasm")
-    code = subprocess.check_output(
-        [tool, compiled["pool2x2", arch][1]], text=True, stderr=subprocess.DEVNULL
-    )
-    functions = dict(re.findall(r"\.text\.(\S+):\n(.*?)(?=\n\.text\.|\Z)", code, re.DOTALL))
-    vectorised = {name for name in functions if not re.search(r"Li1EE", name)}
-    assert len(functions) == 8
+def test_pool2x2_moves_16_bytes_at_a_time(compiled, arch):
+    kernels = compiled(POOL2X2, arch)
+    vectorised = [kernel for kernel in kernels if not re.search(r"Li1EE", kernel.name)]
+    assert len(kernels) == 8
     assert len(vectorised) == 4
-    for name in vectorised:
-        loads, stores = (re.findall(rf"\b{op}[.\w]*", functions[name]) for op in ("LDG", "STG"))
-        assert len(loads) == 5  # four pixels of the window, and one of low
-        assert all(".128" in access for access in loads + stores), name
-    assert not re.search(r"\b(LDL|STL)\b", code)
+    for kernel in vectorised:
+        loads, stores = kernel.forms("LDG"), kernel.forms("STG")
+        assert loads.total() == 5  # four pixels of the window, and one of low
+        assert all(".128" in access for access in [*loads, *stores]), kernel.name
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_gemm_is_made_of_tensor_core_instructions(compiled, arch):
+    kernels = compiled(GEMM, arch)
+    assert len(kernels) == 3
+    for kernel in kernels:
+        shape = "1688" if "TFloat32" in kernel.name else "16816"
+        # A chunk is four steps of 2 x 4 tiles, of which each operand is loaded once.
+        assert kernel.count(rf"HMMA\.{shape}\.F32[.\w]*") == kernel.count("HMMA") == 4 * 2 * 4
+        assert kernel.forms("LDSM") == {"LDSM.16.M88.4": 4 * (2 + 2)}
+        assert set(kernel.forms("LDGSTS")) == {"LDGSTS.E.BYPASS.128"}
+        assert kernel.count("ATOMG.E.ADD.STRONG.GPU") == 1
 
 
 def test_kernels_use_only_the_instructions_of_ptx():
     """So that another file named <device/ptx.cuh> can run them anywhere."""
-    kernels = sorted(CSRC.glob("kernels/*.cuh"))
-    assert kernels
-    keywords = "global|device|forceinline|restrict|launch_bounds|shared"
+    kernels = sorted([*CSRC.glob("kernels/*.cuh"), *EMULATION.glob("kernels/*.cuh")])
+    assert len(kernels) >= 2
+    keywords = "global|device|forceinline|restrict|launch_bounds"
     foreign = rf"\basm\b|threadIdx|blockIdx|blockDim|gridDim|<<<|torch|cuda|__(?!({keywords})__)\w+"
     for path in kernels:
         code = re.sub(r"//.*", "", path.read_text())

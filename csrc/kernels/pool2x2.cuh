@@ -56,16 +56,16 @@ __global__ void pool2x2(const Pool2x2Params p) {
       T* to = out + int64_t{x} * p.out_channels() + c;
       Word word;
       if (c >= p.high_channels) {
-        ptx::load_global(word, low + x * p.low_stride.pixel + (c - p.high_channels));
+        ptx::load_constant(word, low + x * p.low_stride.pixel + (c - p.high_channels));
         ptx::store_global(to, word);
         continue;
       }
       // All loads come first. Pixels outside the image count as zeros.
       Word a, b{}, d{}, e{};
-      ptx::load_global(a, left + c);
-      if (has_right) ptx::load_global(b, right + c);
-      if (has_bottom) ptx::load_global(d, left + p.high_stride.row + c);
-      if (has_right && has_bottom) ptx::load_global(e, right + p.high_stride.row + c);
+      ptx::load_constant(a, left + c);
+      if (has_right) ptx::load_constant(b, right + c);
+      if (has_bottom) ptx::load_constant(d, left + p.high_stride.row + c);
+      if (has_right && has_bottom) ptx::load_constant(e, right + p.high_stride.row + c);
 
       Accumulator<T> sum[kVector] = {};
       add_pixel<Traits>(sum, a);

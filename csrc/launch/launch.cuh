@@ -5,6 +5,7 @@
 #include <torch/headeronly/util/shim_utils.h>
 
 #include "check.h"
+#include "launch_shape.h"
 
 // Only CUDA builds of torch have it. Were it not weak, CPU builds could not load the library.
 extern "C" __attribute__((weak)) AOTITorchError
@@ -16,6 +17,13 @@ inline cudaStream_t current_stream(const Tensor& tensor) {
   void* stream = nullptr;
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream));
   return static_cast<cudaStream_t>(stream);
+}
+
+template <typename Params>
+void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& params,
+            cudaStream_t stream) {
+  const dim3 threads(shape.threads_x, shape.threads_y);
+  kernel<<<shape.blocks, threads, shape.shared_bytes, stream>>>(params);
 }
 
 // To be called straight after a launch.

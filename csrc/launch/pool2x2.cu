@@ -9,13 +9,6 @@
 namespace octconv {
 namespace {
 
-template <typename Traits>
-void launch(const Pool2x2Params& p, cudaStream_t stream) {
-  const Pool2x2Grid grid = pool2x2_grid(p, Traits::kVector);
-  const dim3 threads(grid.threads_x, grid.threads_y);
-  pool2x2<Traits><<<grid.blocks, threads, 0, stream>>>(p);
-}
-
 Tensor pool2x2_cuda(const Tensor& high, const std::optional<Tensor>& low, bool mean) {
   const Pool2x2Call call = prepare_pool2x2(high, low, mean);
   const Pool2x2Params& p = call.params;
@@ -30,9 +23,9 @@ Tensor pool2x2_cuda(const Tensor& high, const std::optional<Tensor>& low, bool m
     using T = typename decltype(tag)::type;
     constexpr int kVector = 16 / sizeof(T);
     if (pool2x2_vectorises(p, sizeof(T))) {
-      launch<Pool2x2Traits<T, kVector>>(p, stream);
+      launch(pool2x2<Pool2x2Traits<T, kVector>>, pool2x2_shape(p, kVector), p, stream);
     } else {
-      launch<Pool2x2Traits<T, 1>>(p, stream);
+      launch(pool2x2<Pool2x2Traits<T, 1>>, pool2x2_shape(p, 1), p, stream);
     }
   });
   check_launch("pool2x2");

@@ -1,0 +1,66 @@
+#include "bindings.h"
+#include "kernels/pool2x2.cuh"
+
+namespace emulation {
+namespace {
+
+// Where a map lies in its memory: offset and the strides of batch, row and pixel, in elements.
+struct Place {
+  int64_t offset;
+  octconv::Strides strides;
+
+  explicit Place(const py::tuple& numbers)
+      : offset(numbers[0].cast<int64_t>()),
+        strides{numbers[1].cast<int64_t>(), numbers[2].cast<int64_t>(),
+                numbers[3].cast<int64_t>()} {}
+};
+
+// Memories are of bytes. The result is (bytes of the output, elements of an access, counters).
+template <typename T>
+py::tuple pool(octconv::Pool2x2Params p, const py::array& high, const py::tuple& high_place,
+               const py::array& low, const py::tuple& low_place, const py::dict& options) {
+  Device device(options_from(options));
+  const Place of_high(high_place), of_low(low_place);
+  p.high = static_cast<const T*>(input(device, "high", high)) + of_high.offset;
+  p.low = static_cast<const T*>(input(device, "low", low)) + of_low.offset;
+  p.high_stride = of_high.strides, p.low_stride = of_low.strides;
+  const size_t bytes =
+      sizeof(T) * p.batch * p.out_height() * p.out_width() * size_t(p.out_channels());
+  p.out = device.output("out", bytes);
+  constexpr int kMost = 16 / sizeof(T);
+  const int vector = octconv::pool2x2_vectorises(p, sizeof(T)) ? kMost : 1;
+  if (p.batch > 0) {
+    const octconv::LaunchShape shape = octconv::pool2x2_shape(p, vector);
+    if (vector == 1) {
+      device.launch(octconv::pool2x2<octconv::Pool2x2Traits<T, 1>>, shape, p);
+    } else {
+      device.launch(octconv::pool2x2<octconv::Pool2x2Traits<T, kMost>>, shape, p);
+    }
+  }
+  device.check_outputs();
+  return py::make_tuple(copy_out<uint8_t>(p.out, bytes), vector, to_dict(device.counters()));
+}
+
+py::tuple pool2x2(const std::string& dtype, const py::tuple& high_shape, int32_t low_channels,
+                  bool mean, const py::array& high, const py::tuple& high_place,
+                  const py::array& low, const py::tuple& low_place, const py::dict& options) {
+  octconv::Pool2x2Params p{};
+  p.batch = high_shape[0].cast<int32_t>();
+  p.high_channels = high_shape[1].cast<int32_t>();
+  p.height = high_shape[2].cast<int32_t>();
+  p.width = high_shape[3].cast<int32_t>();
+  p.low_channels = low_channels;
+  p.mean = mean;
+  if (dtype == "float32") return pool<float>(p, high, high_place, low, low_place, options);
+  if (dtype == "float64") return pool<double>(p, high, high_place, low, low_place, options);
+  if (dtype == "float16") {
+    return pool<octconv::Float16>(p, high, high_place, low, low_place, options);
+  }
+  return pool<octconv::BFloat16>(p, high, high_place, low, low_place, options);
+}
+
+}  // namespace
+
+void bind_pool2x2(py::module_& module) { module.def("pool2x2", &pool2x2); }
+
+}  // namespace emulation

@@ -1,0 +1,75 @@
+"""Compiles the emulation, kernels included, as a Python module: plain or with a sanitizer."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pybind11
+from ninja import BIN_DIR
+from ninja.ninja_syntax import Writer
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+COMPILER = shutil.which("g++")
+
+# Flags of all files, and of those that hold kernels: thread sanitizer must not see the runtime,
+# which hands data from thread to thread as the hardware does.
+MODES = {
+    "plain": (["-O2"], []),
+    "asan": (["-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"], []),
+    "tsan": (["-O1", "-DEMULATION_TSAN"], ["-fsanitize=thread"]),
+}
+LIBRARIES = {"asan": ["libasan.so", "libubsan.so"], "tsan": ["libtsan.so"]}
+
+
+def build(mode: str) -> Path:
+    """The folder of the module ``kernel_emulation`` of a mode, brought up to date."""
+    folder = ROOT / "build" / "emulation" / mode
+    folder.mkdir(parents=True, exist_ok=True)
+    flags, kernel_flags = MODES[mode]
+    includes = [HERE, ROOT / "csrc"]  # the first holds the twin of <device/ptx.cuh>
+    system = [pybind11.get_include(), sysconfig.get_path("include")]
+    common = ["-std=c++20", "-g1", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
+    common += ["-Wno-unknown-pragmas"]  # unroll is nvcc's
+    common += [*flags, *(f"-I{path}" for path in includes), *(f"-isystem{path}" for path in system)]
+
+    with (folder / "build.ninja").open("w") as file:
+        ninja = Writer(file)
+        ninja.rule(
+            "compile",
+            f"{COMPILER} -MMD -MF $out.d {' '.join(common)} $extra -c $in -o $out",
+            depfile="$out.d",
+            deps="gcc",
+        )
+        ninja.rule("link", f"{COMPILER} -shared $extra $in -o $out")
+        objects = []
+        for source in sorted([*HERE.glob("*.cpp"), *HERE.glob("runtime/*.cpp")]):
+            holds_kernels = source.name.startswith("bind_")
+            extra = kernel_flags if holds_kernels else []
+            target = f"{source.stem}.o"
+            ninja.build(target, "compile", str(source), variables={"extra": " ".join(extra)})
+            objects.append(target)
+        module = f"kernel_emulation{sysconfig.get_config_var('EXT_SUFFIX')}"
+        link_flags = " ".join(flag for flag in [*flags, *kernel_flags] if "sanitize" in flag)
+        ninja.build(module, "link", objects, variables={"extra": link_flags})
+
+    log = subprocess.run([Path(BIN_DIR) / "ninja", "-C", folder], capture_output=True, text=True)
+    if log.returncode != 0:
+        raise RuntimeError(log.stdout + log.stderr)
+    return folder
+
+
+def preloaded(mode: str) -> str:
+    """The libraries of a sanitizer, which must be in the process before everything else."""
+    files = [
+        subprocess.check_output([COMPILER, f"-print-file-name={name}"], text=True).strip()
+        for name in LIBRARIES.get(mode, [])
+    ]
+    return ":".join(files)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or MODES:
+        print(build(name))

@@ -1,0 +1,97 @@
+// The state of threads, warps and blocks while a kernel runs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "fiber.h"
+#include "options.h"
+
+namespace emulation {
+
+constexpr uint32_t kLanes = 32;
+constexpr uint32_t kBarriers = 16;
+
+struct Block;
+struct Warp;
+
+// One cp.async that has not landed yet.
+struct Copy {
+  void* target;
+  const void* source;
+  uint32_t source_bytes;
+  uint32_t group;  // the group of its thread that it belongs to
+};
+
+struct Thread {
+  std::unique_ptr<Fiber> fiber;
+  Block* block;
+  Warp* warp;
+  uint32_t index, lane;
+  uint32_t x, y;
+  const char* waits_for;  // null while it can run
+  Site at;
+
+  std::deque<Copy> copies;     // oldest first
+  uint32_t group;              // the one that the next copy joins
+  uint32_t shared_buffers;     // how many it has taken
+  bool fenced;                 // since then, a relaxed atomic releases
+  std::vector<void*> atomics;  // what it touched by relaxed atomics since its last fence
+  std::unordered_map<uint64_t, uint32_t> accesses;  // how often it ran each access, by place
+};
+
+// What the lanes of a warp did in one execution of one access to memory.
+struct WarpAccess {
+  uint32_t lanes = 0;                           // a bit for each that has come
+  uint32_t global_bytes = 0, shared_bytes = 0;  // of one lane; 0: no such access
+  bool write_global = false;
+  uint64_t* wavefronts = nullptr;
+  uint64_t global[kLanes];
+  uint32_t shared[kLanes];
+};
+
+// Lanes that met for an instruction of the whole warp.
+struct Warp {
+  Thread* threads;
+  uint32_t lanes;  // how many there are: 32, but for the last warp of an odd block
+  uint32_t ready;  // a bit for each lane that can run
+  uint32_t exited;
+  uint32_t arrived;
+  const char* instruction;
+  Site at;
+  void* argument[kLanes];
+  uint64_t priority;
+  uint32_t generation;                                // of sync_warp
+  char sync_objects[2];                               // thread sanitizer's, by generation
+  std::unordered_map<uint64_t, WarpAccess> accesses;  // begun, by place and how often before
+
+  uint32_t all() const { return lanes == kLanes ? ~0u : (1u << lanes) - 1; }
+};
+
+struct Barrier {
+  uint32_t expected, arrived;  // threads
+  uint32_t generation;
+  std::vector<Warp*> waiting;
+  char sync_objects[4];  // thread sanitizer's, by generation
+};
+
+struct SharedBuffer {
+  uint32_t address, bytes;
+};
+
+struct Block {
+  uint32_t index;
+  uint32_t running;  // threads that have not exited; 0: the place is free
+  std::vector<Warp> warps;
+  std::vector<Thread> threads;
+  Barrier barriers[kBarriers];
+  std::byte* shared;  // the arena; its first byte has address kSharedBase
+  std::vector<SharedBuffer> buffers;
+  uint32_t shared_taken;
+};
+
+}  // namespace emulation

@@ -1,0 +1,62 @@
+#include "device.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+namespace emulation {
+namespace {
+
+constexpr size_t kAlignment = 256;  // that of cudaMalloc
+
+}  // namespace
+
+void Device::Free::operator()(void* memory) const { std::free(memory); }
+
+std::byte* Device::add(const std::string& name, size_t bytes, bool writable) {
+  void* memory = nullptr;
+  if (posix_memalign(&memory, kAlignment, std::max<size_t>(bytes, 1)) != 0) throw std::bad_alloc();
+  memory_.emplace_back(memory);
+  auto* begin = static_cast<std::byte*>(memory);
+  std::memset(begin, 0xFF, bytes);  // NaN in every floating-point type
+  buffers_.push_back({name, begin, bytes, writable, std::vector<uint8_t>(writable ? bytes : 0)});
+  return begin;
+}
+
+const void* Device::input(const std::string& name, const void* data, size_t bytes) {
+  std::byte* begin = add(name, bytes, false);
+  if (bytes) std::memcpy(begin, data, bytes);
+  return begin;
+}
+
+void* Device::output(const std::string& name, size_t bytes) {
+  outputs_.push_back(buffers_.size());
+  return add(name, bytes, true);
+}
+
+void* Device::workspace(const std::string& name, size_t bytes) { return add(name, bytes, true); }
+
+void* Device::zeros(const std::string& name, size_t bytes) {
+  std::byte* begin = add(name, bytes, true);
+  std::memset(begin, 0, bytes);
+  std::fill(buffers_.back().written.begin(), buffers_.back().written.end(), 1);
+  return begin;
+}
+
+void Device::run(const octconv::LaunchShape& shape, const std::function<void()>& kernel) {
+  buffers = &buffers_;
+  engine_.run(shape, kernel);
+}
+
+void Device::check_outputs() const {
+  for (const size_t index : outputs_) {
+    const Buffer& buffer = buffers_[index];
+    const auto first = std::find(buffer.written.begin(), buffer.written.end(), 0);
+    if (first == buffer.written.end()) continue;
+    throw Failure(buffer.name + ": byte " + std::to_string(first - buffer.written.begin()) +
+                  " of " + std::to_string(buffer.bytes) + " was never written");
+  }
+}
+
+}  // namespace emulation

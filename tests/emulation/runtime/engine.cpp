@@ -1,0 +1,349 @@
+#include "engine.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <numeric>
+#include <sstream>
+
+#include "memory.h"
+#include "sanitizers.h"
+
+namespace emulation {
+
+Thread* self = nullptr;
+Engine* engine = nullptr;
+
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr size_t kStackBytes = 512 << 10;
+#else
+constexpr size_t kStackBytes = 128 << 10;
+#endif
+// Far more than any test needs: a kernel that spins for what never comes.
+constexpr uint64_t kMostSwitches = uint64_t{1} << 31;
+
+bool same_place(const Site& a, const Site& b) {
+  return a.line() == b.line() && a.column() == b.column() &&
+         std::strcmp(a.file_name(), b.file_name()) == 0;
+}
+
+std::string name_of(const Thread& thread) {
+  return "block " + std::to_string(thread.block->index) + ", thread " +
+         std::to_string(thread.index) + " (warp " + std::to_string(thread.index / kLanes) +
+         ", lane " + std::to_string(thread.lane) + ")";
+}
+
+}  // namespace
+
+std::string text_of(const Site& at) {
+  const std::string file = at.file_name();
+  return file.substr(file.rfind('/') + 1) + ":" + std::to_string(at.line());
+}
+
+void fail(const char* instruction, const Site& at, const std::string& text) {
+  throw Failure(name_of(*self) + ": " + instruction + " at " + text_of(at) + ": " + text);
+}
+
+Engine::~Engine() {
+  for (auto& block : blocks_) free_shared_arena(block->shared);
+}
+
+// Makes the resident blocks, which the launches of one shape share.
+void Engine::prepare() {
+  const uint32_t threads = shape_.threads_x * shape_.threads_y;
+  const uint32_t count = std::min(options_.resident_blocks, shape_.blocks);
+  if (blocks_.size() != count || blocks_.front()->threads.size() != threads) {
+    for (auto& block : blocks_) free_shared_arena(block->shared);
+    blocks_.clear();
+    for (uint32_t i = 0; i < count; ++i) {
+      auto block = std::make_unique<Block>();
+      block->threads.resize(threads);
+      block->warps.resize((threads + kLanes - 1) / kLanes);
+      for (Thread& thread : block->threads) {
+        thread.fiber = std::make_unique<Fiber>(&Engine::thread_main, kStackBytes);
+      }
+      block->shared = new_shared_arena();
+      blocks_.push_back(std::move(block));
+    }
+  }
+  warps_.clear();
+  for (auto& block : blocks_) {
+    block->running = 0;
+    for (Warp& warp : block->warps) {
+      warp.ready = 0;
+      warps_.push_back(&warp);
+    }
+  }
+}
+
+void Engine::start_block(Block& block, uint32_t index) {
+  block.index = index;
+  block.running = block.threads.size();
+  block.buffers.clear();
+  block.shared_taken = 0;
+  clear_shared_arena(block.shared);
+  for (Barrier& barrier : block.barriers) barrier = {};
+  for (size_t w = 0; w < block.warps.size(); ++w) {
+    Warp& warp = block.warps[w];
+    warp.threads = &block.threads[w * kLanes];
+    warp.lanes = std::min<size_t>(kLanes, block.threads.size() - w * kLanes);
+    warp.ready = warp.all();
+    warp.exited = warp.arrived = warp.generation = 0;
+    warp.priority = random_();
+    warp.accesses.clear();
+  }
+  for (uint32_t i = 0; i < block.threads.size(); ++i) {
+    Thread& thread = block.threads[i];
+    thread.fiber->restart();
+    thread.block = &block;
+    thread.warp = &block.warps[i / kLanes];
+    thread.index = i;
+    thread.lane = i % kLanes;
+    thread.x = i % shape_.threads_x;
+    thread.y = i / shape_.threads_x;
+    thread.waits_for = nullptr;
+    thread.copies.clear();
+    thread.group = thread.shared_buffers = 0;
+    thread.fenced = false;
+    thread.atomics.clear();
+    thread.accesses.clear();
+  }
+}
+
+void Engine::run(const octconv::LaunchShape& shape, const std::function<void()>& kernel) {
+  const uint32_t threads = shape.threads_x * shape.threads_y;
+  if (shape.blocks == 0 || threads == 0 || threads > 1024) {
+    throw Failure("launch of " + std::to_string(shape.blocks) + " blocks of " +
+                  std::to_string(threads) + " threads");
+  }
+  if (shape.shared_bytes > kMostSharedBytes) {
+    throw Failure("launch with " + std::to_string(shape.shared_bytes) +
+                  " bytes of shared memory; no GPU has so much");
+  }
+  shape_ = shape;
+  kernel_ = &kernel;
+  failure_.clear();
+  ++counters.launches;
+  prepare();
+
+  std::vector<uint32_t> order(shape.blocks);
+  std::iota(order.begin(), order.end(), 0);
+  if (options_.schedule != Schedule::kOrder) std::shuffle(order.begin(), order.end(), random_);
+
+  main_ = std::make_unique<Fiber>();
+  engine = this;
+  auto next = order.begin();
+  while (failure_.empty()) {
+    for (auto& block : blocks_) {
+      if (block->running == 0 && next != order.end()) start_block(*block, *next++);
+    }
+    self = pick();
+    if (self) {
+      self->fiber->switch_from(*main_);
+      continue;
+    }
+    const bool done = std::all_of(blocks_.begin(), blocks_.end(),
+                                  [](const auto& block) { return block->running == 0; });
+    if (done) break;
+    failure_ = deadlock();
+  }
+  self = nullptr;
+  engine = nullptr;
+  acquire(this);  // what the threads did comes before what the host does next
+  if (!failure_.empty()) throw Failure(failure_);
+}
+
+void Engine::thread_main() {
+  try {
+    (*engine->kernel_)();
+    IgnoreAccesses ignore;
+    engine->thread_exits();
+  } catch (const std::exception& error) {
+    engine->failure_ = error.what();
+  }
+  release(engine);
+  engine->main_->switch_from(*self->fiber);
+}
+
+void Engine::thread_exits() {
+  Warp& warp = *self->warp;
+  if (warp.arrived != 0) {
+    fail("exit", Site::current(),
+         "other lanes wait at " + std::string(warp.instruction) + " (" + text_of(warp.at) + ")");
+  }
+  if (self->block->barriers[0].arrived != 0) {
+    fail("exit", Site::current(), "other threads wait at sync_block");
+  }
+  warp.exited |= 1u << self->lane;
+  self->waits_for = "nothing: it has exited";
+  if (--self->block->running == 0) count_open_accesses(*self->block, counters);
+}
+
+// The thread that runs next, its lane no longer marked ready; null if none can.
+Thread* Engine::pick() {
+  if (++switches_ > kMostSwitches) {
+    throw Failure("no end after " + std::to_string(switches_) + " switches: does a thread spin?");
+  }
+  size_t chosen = warps_.size();
+  if (options_.schedule == Schedule::kOrder) {
+    for (size_t i = 0; i < warps_.size() && chosen == warps_.size(); ++i) {
+      const size_t w = (warp_turn_ + i) % warps_.size();
+      if (warps_[w]->ready) chosen = w;
+    }
+  } else if (options_.schedule == Schedule::kShuffle) {
+    size_t seen = 0;
+    for (size_t w = 0; w < warps_.size(); ++w) {
+      if (warps_[w]->ready && random_() % ++seen == 0) chosen = w;
+    }
+  } else {
+    if (random_() % 64 == 0) warps_[random_() % warps_.size()]->priority = random_();
+    for (size_t w = 0; w < warps_.size(); ++w) {
+      if (warps_[w]->ready &&
+          (chosen == warps_.size() || warps_[w]->priority > warps_[chosen]->priority)) {
+        chosen = w;
+      }
+    }
+  }
+  if (chosen == warps_.size()) return nullptr;
+
+  Warp& warp = *warps_[chosen];
+  const uint32_t first = options_.schedule == Schedule::kOrder
+                             ? (chosen == warp_turn_ ? lane_turn_ : 0)
+                             : random_() % kLanes;
+  const uint32_t lane = (std::countr_zero(std::rotr(warp.ready, first)) + first) % kLanes;
+  warp_turn_ = chosen;
+  lane_turn_ = (lane + 1) % kLanes;
+  warp.ready &= ~(1u << lane);
+  warp.threads[lane].waits_for = nullptr;
+  return &warp.threads[lane];
+}
+
+// Hands over to whoever is picked; the caller has marked the running thread ready or waiting.
+void Engine::reschedule() {
+  Thread* from = self;
+  Thread* to = pick();
+  if (to == from) return;
+  if (to) {
+    self = to;
+    to->fiber->switch_from(*from->fiber);
+  } else {
+    main_->switch_from(*from->fiber);
+  }
+}
+
+void Engine::wait(const char* instruction, const Site& at) {
+  self->waits_for = instruction;
+  self->at = at;
+  reschedule();
+}
+
+void yield() {
+  if (engine->options_.schedule == Schedule::kOrder) return;
+  self->warp->ready |= 1u << self->lane;
+  engine->reschedule();
+}
+
+namespace {
+
+// Enters the running lane into its warp's meeting. Returns whether it is the last one.
+bool arrive(const char* instruction, const Site& at, void* argument) {
+  Warp& warp = *self->warp;
+  if (warp.exited) fail(instruction, at, "another lane of the warp has exited");
+  if (warp.arrived == 0) {
+    warp.instruction = instruction;
+    warp.at = at;
+  } else if (!same_place(warp.at, at) || std::strcmp(warp.instruction, instruction) != 0) {
+    fail(instruction, at,
+         "the warp has diverged: other lanes wait at " + std::string(warp.instruction) + " (" +
+             text_of(warp.at) + ")");
+  }
+  warp.argument[self->lane] = argument;
+  warp.arrived |= 1u << self->lane;
+  return warp.arrived == warp.all();
+}
+
+}  // namespace
+
+void meet(const char* instruction, const Site& at, void* argument, void (*compute)(Warp&)) {
+  IgnoreAccesses ignore;
+  Warp& warp = *self->warp;
+  if (warp.lanes != kLanes) fail(instruction, at, "the warp has fewer than 32 lanes");
+  if (!arrive(instruction, at, argument)) return engine->wait(instruction, at);
+  compute(warp);
+  warp.arrived = 0;
+  warp.ready |= warp.all() & ~(1u << self->lane);
+  yield();
+}
+
+void sync_warp(const Site& at) {
+  char* object = &self->warp->sync_objects[self->warp->generation % 2];
+  release(object);
+  meet("sync_warp", at, nullptr, [](Warp& warp) { ++warp.generation; });
+  acquire(object);
+}
+
+void meet_at_barrier(uint32_t number, uint32_t threads, bool waits, const char* instruction,
+                     const Site& at) {
+  Barrier& barrier = self->block->barriers[number];
+  char* object = &barrier.sync_objects[barrier.generation % 4];
+  release(object);
+  {
+    IgnoreAccesses ignore;
+    Warp& warp = *self->warp;
+    if (!arrive(instruction, at, nullptr)) {
+      engine->wait(instruction, at);
+    } else {
+      warp.arrived = 0;
+      if (barrier.arrived != 0 && barrier.expected != threads) {
+        fail(instruction, at,
+             "barrier " + std::to_string(number) + " for " + std::to_string(threads) +
+                 " threads; others came for " + std::to_string(barrier.expected));
+      }
+      barrier.expected = threads;
+      barrier.arrived += kLanes;
+      if (barrier.arrived > threads) {
+        fail(instruction, at, "more threads than the " + std::to_string(threads) + " expected");
+      }
+      if (waits) barrier.waiting.push_back(&warp);
+      const bool complete = barrier.arrived == threads;
+      if (complete) {
+        for (Warp* waiting : barrier.waiting) waiting->ready |= waiting->all();
+        barrier.waiting.clear();
+        barrier.arrived = 0;
+        ++barrier.generation;
+      }
+      if (!waits) warp.ready |= warp.all();
+      if (waits && !complete) {
+        engine->wait(instruction, at);
+      } else {
+        warp.ready &= ~(1u << self->lane);
+        yield();
+      }
+    }
+  }
+  if (waits) acquire(object);
+}
+
+// Who waits where, threads of one place together.
+std::string Engine::deadlock() const {
+  std::ostringstream text;
+  text << "deadlock:";
+  for (const auto& block : blocks_) {
+    if (block->running == 0) continue;
+    const auto& threads = block->threads;
+    const auto alike = [&](const Thread& a, const Thread& b) {
+      return std::strcmp(a.waits_for, b.waits_for) == 0 && same_place(a.at, b.at);
+    };
+    for (size_t first = 0, end; first < threads.size(); first = end) {
+      for (end = first; end < threads.size() && alike(threads[first], threads[end]);) ++end;
+      if (threads[first].warp->exited & 1u << threads[first].lane) continue;
+      text << " block " << block->index << ", threads " << first << " to " << end - 1 << " wait at "
+           << threads[first].waits_for << " (" << text_of(threads[first].at) << ");";
+    }
+  }
+  return text.str();
+}
+
+}  // namespace emulation

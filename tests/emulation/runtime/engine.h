@@ -1,0 +1,77 @@
+// Runs the threads of a grid as fibers on one host thread, and lets them meet.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "block.h"
+#include "launch_shape.h"
+#include "options.h"
+
+namespace emulation {
+
+class Engine {
+ public:
+  explicit Engine(const Options& options) : options_(options), random_(options.seed) {}
+  ~Engine();
+
+  // Runs all threads of a grid to their end. Throws Failure.
+  void run(const octconv::LaunchShape& shape, const std::function<void()>& kernel);
+
+  const Options& options() const { return options_; }
+  const octconv::LaunchShape& shape() const { return shape_; }
+  Counters counters;
+
+ private:
+  friend void meet(const char*, const Site&, void*, void (*)(Warp&));
+  friend void meet_at_barrier(uint32_t, uint32_t, bool, const char*, const Site&);
+  friend void yield();
+
+  static void thread_main();
+  void prepare();
+  void start_block(Block& block, uint32_t index);
+  void thread_exits();
+  Thread* pick();
+  void reschedule();
+  void wait(const char* instruction, const Site& at);
+  std::string deadlock() const;
+
+  const Options options_;
+  std::mt19937_64 random_;
+  octconv::LaunchShape shape_{};
+  const std::function<void()>* kernel_ = nullptr;
+  std::vector<std::unique_ptr<Block>> blocks_;  // the resident ones
+  std::vector<Warp*> warps_;                    // of all resident blocks
+  size_t warp_turn_ = 0;
+  uint32_t lane_turn_ = 0;
+  uint64_t switches_ = 0;
+  std::unique_ptr<Fiber> main_;
+  std::string failure_;
+};
+
+// The thread that runs, and the engine that runs it.
+extern Thread* self;
+extern Engine* engine;
+
+// Ends the run. The text is put behind the thread, the instruction and the place.
+[[noreturn]] void fail(const char* instruction, const Site& at, const std::string& text);
+
+// The lanes of a warp meet for an instruction: each gives its argument, the last to come calls
+// compute for all.
+void meet(const char* instruction, const Site& at, void* argument, void (*compute)(Warp&));
+
+// Threads meet at a barrier, warp by warp; only those with `waits` stay until the last has come.
+void meet_at_barrier(uint32_t barrier, uint32_t threads, bool waits, const char* instruction,
+                     const Site& at);
+
+// Others may run first.
+void yield();
+
+// bar.warp.sync
+void sync_warp(const Site& at);
+
+}  // namespace emulation

@@ -1,0 +1,63 @@
+// The memories of the emulated device: global buffers of exact sizes and each block's shared
+// memory. Every access is checked (bounds, alignment, direction, bytes that nobody wrote) and
+// counted as the hardware would: sectors of 32 bytes, and wavefronts through 32 banks.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "block.h"
+#include "options.h"
+
+namespace emulation {
+
+constexpr uint32_t kMostSharedBytes = 232448;  // of a block (sm_90)
+constexpr uint32_t kSharedBase = 1024;         // the address of a block's first byte of its own
+constexpr uint32_t kRedZone = 1024;  // behind each shared buffer; keeps banks and swizzles
+
+// Global memory that kernels may touch.
+struct Buffer {
+  std::string name;
+  std::byte* begin;
+  size_t bytes;
+  bool writable;
+  std::vector<uint8_t> written;  // of a writable one: whether each byte has been
+};
+
+enum class Access { kReadConstant, kRead, kWrite };  // ld.global.nc, ld.global, st.global
+
+// Pointers to what an access touches, after the checks. They also count it.
+std::byte* global(const void* address, uint32_t bytes, Access access, const char* instruction,
+                  const Site& at);
+std::byte* shared(uint32_t address, uint32_t bytes, const char* instruction, const Site& at);
+
+// The checks of a cp.async that reads `source_bytes` and writes 16. It is queued, to land when its
+// thread waits for it, if copies are late.
+Copy begin_copy(uint32_t target, const void* source, uint32_t source_bytes, const Site& at);
+void commit_copies();
+// Takes the next copy from the queue that must have landed while `pending` groups may be under way;
+// false if there is none.
+bool next_to_land(uint32_t pending, Copy& copy);
+
+// For ld.shared and st.shared: how many wavefronts the warp's accesses took.
+void count_shared(uint32_t address, uint32_t bytes, bool store, const Site& at);
+// The wavefronts that accesses of `bytes` each take, `lanes` of them; the second number is how many
+// are due to bank conflicts.
+struct Wavefronts {
+  uint32_t all, conflicts;
+};
+Wavefronts wavefronts(const uint32_t* addresses, uint32_t lanes, uint32_t bytes);
+void count_open_accesses(Block& block, Counters& counters);
+
+// The buffer that SharedMemory::take gives the running thread.
+uint32_t take_shared(uint32_t bytes, const Site& at);
+std::byte* new_shared_arena();
+void clear_shared_arena(std::byte* arena);
+void free_shared_arena(std::byte* arena);
+
+// The buffers of the device whose kernel runs.
+extern std::vector<Buffer>* buffers;
+
+}  // namespace emulation

@@ -1,0 +1,50 @@
+// How a run is carried out, what it counted, and how it fails.
+#pragma once
+
+#include <cstdint>
+#include <source_location>
+#include <stdexcept>
+#include <string>
+
+namespace emulation {
+
+using Site = std::source_location;
+
+// Who runs next among the threads that can.
+enum class Schedule {
+  kOrder,       // lane after lane, warp after warp, block after block
+  kShuffle,     // any of them, at random
+  kPriorities,  // those of the warp of the highest priority; priorities change at random points
+};
+
+struct Options {
+  Schedule schedule = Schedule::kOrder;
+  bool late = false;  // asynchronous copies land when somebody waits for them, not at once
+  uint64_t seed = 0;
+  uint32_t resident_blocks = 1;  // that many blocks run interleaved
+  bool count = true;             // keep the counters of memory accesses
+};
+
+// Totals over all launches. A wavefront is one pass through the 32 banks of shared memory.
+struct Counters {
+  uint64_t launches = 0;
+  uint64_t sectors_read = 0;     // of 32 bytes of global memory, asked for by warps
+  uint64_t sectors_written = 0;  // likewise
+  uint64_t copies = 0;           // cp.async, of warps
+  uint64_t ldmatrix = 0;
+  uint64_t mma = 0;
+  uint64_t ldmatrix_wavefronts = 0;
+  uint64_t load_wavefronts = 0;   // of ld.shared
+  uint64_t store_wavefronts = 0;  // of st.shared
+  uint64_t copy_wavefronts = 0;   // of cp.async
+  uint64_t bank_conflicts = 0;    // wavefronts beyond those that the sizes alone need
+};
+
+// A defect of the kernel. The text names the thread, the instruction and the line.
+struct Failure : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+std::string text_of(const Site& at);  // "gemm.cuh:40"
+
+}  // namespace emulation
