@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "launch_shape.h"
+#include "problem.h"
 
 namespace octconv {
 
@@ -14,8 +15,6 @@ struct Strides {
   int64_t row;
   int64_t pixel;
 };
-
-constexpr int32_t half_up(int32_t size) { return size / 2 + size % 2; }
 
 struct Pool2x2Params {
   const void* high;  // (batch, height, width, high_channels)

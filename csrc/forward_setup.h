@@ -1,0 +1,40 @@
+// From a problem and the shape of its tiles to the parameters of the kernel. Plain C++.
+#pragma once
+
+#include <cstdint>
+
+#include "forward_params.h"
+#include "forward_traits.h"
+#include "problem.h"
+
+namespace octconv {
+
+// The shape of one kind of tile, in quads, and how many blocks share the channels of each.
+struct TileShape {
+  int32_t width, height;
+  int32_t splits;
+};
+
+// What the kernels read and write. Of the input gradient the inputs are dy, the outputs dx.
+struct ForwardPointers {
+  const void* in_high;
+  const void* in_low;
+  const void* weight;  // (high_out + low_out, taps, high_in + low_in), dense
+  const void* bias;
+  void* out_high;
+  void* out_low;
+};
+
+// The bytes of a halo of either kind in shared memory, and its rows of all planes.
+struct HaloExtent {
+  int64_t bytes;
+  int32_t rows;
+};
+HaloExtent halo_extent(const Program& program, const Segment& segment);
+
+// All but bias, residuals, activation, workspace and arrivals, which are not set.
+ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits,
+                             const TileShape& high, const TileShape& low,
+                             const ForwardPointers& pointers);
+
+}  // namespace octconv

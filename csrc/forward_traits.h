@@ -1,0 +1,146 @@
+// The tiles of the portable forward kernels. What a block holds of each operand, twice:
+//   halo    rows of cells; a cell is the chunk of channels of one pixel    (rows, cells, kChunk)
+//   weight  one row of taps of one chunk    (taps, columns, kChunk), transposed (taps, kChunk, columns)
+// and each warp, in registers:
+//   sums    (m16 tiles, n8 tiles, 4)
+// Plain C++: the host plans with what the kernels are made of.
+#pragma once
+
+#include <cstdint>
+
+#include "dtype.h"
+
+namespace octconv {
+
+// The pairs of a high and a low tile, since one launch holds both. A warp sums up kTilesN n8 tiles
+// times four m16 tiles for each group; kWarpsN warps lie side by side along the columns.
+// kSharedLimit is that of the smallest GPU that a pair is made for.
+template <int kKernel>
+struct WideTiles {  // high: 128 quads x 64 columns, low: 256 x 128
+  static constexpr const char* kName = "wide";
+  static constexpr int kWarps = 8, kChunkBytes = kKernel > 3 ? 32 : 64, kTilesN = 8;
+  static constexpr int kHighGroups = 1, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 2;
+  static constexpr int kSharedLimit = 166912;  // sm_80
+};
+template <int kKernel>
+struct NarrowTiles {  // high: 256 quads x 32 columns, low: 512 x 32
+  static constexpr const char* kName = "narrow";
+  static constexpr int kWarps = 8, kChunkBytes = 64, kTilesN = 4;
+  static constexpr int kHighGroups = 2, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 1;
+  static constexpr int kSharedLimit = 232448;  // sm_90
+};
+template <int kKernel>
+struct CompactTiles {  // as wide, half as deep
+  static constexpr const char* kName = "compact";
+  static constexpr int kWarps = 8, kChunkBytes = 32, kTilesN = 8;
+  static constexpr int kHighGroups = 1, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 2;
+  static constexpr int kSharedLimit = 101376;  // sm_86
+};
+template <int kKernel>
+struct SmallTiles {  // high: 64 quads x 32 columns, low: 128 x 64
+  static constexpr const char* kName = "small";
+  static constexpr int kWarps = 4, kChunkBytes = kKernel > 3 ? 32 : 64, kTilesN = 4;
+  static constexpr int kHighGroups = 1, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 2;
+  static constexpr int kSharedLimit = 101376;  // sm_86
+};
+
+template <typename Element, int kKernel, bool kTransposedWeight, template <int> typename TilesOf>
+struct ForwardTraits {
+  using T = Element;
+  using Tiles = TilesOf<kKernel>;
+  static constexpr int kTaps = kKernel, kPadding = kKernel / 2;
+  static constexpr bool kTransposed = kTransposedWeight;
+
+  static constexpr int kWarps = Tiles::kWarps, kThreads = 32 * kWarps;
+  static constexpr int kChunkBytes = Tiles::kChunkBytes;
+  static constexpr int kChunk = kChunkBytes / sizeof(T);
+  static constexpr int kStepBytes = 32;                // of a cell, in a step of mma
+  static constexpr int kVectors = kChunkBytes / 16;    // of a cell
+  static constexpr int kCellPitch = kChunkBytes + 16;  // 8 neighbouring cells touch all 32 banks
+  static constexpr int kTilesN = Tiles::kTilesN;       // n8 tiles of a warp
+  static constexpr int kColumnsOfWarp = 8 * kTilesN;
+  static constexpr int kMostTilesM =
+      4 * (Tiles::kHighGroups > Tiles::kLowGroups ? Tiles::kHighGroups : Tiles::kLowGroups);
+
+  static constexpr int kTableRows = 96;  // of all planes of a halo, at most
+  static constexpr int kTableBytes = kTableRows * 8;
+};
+
+// The same for high or for low tiles.
+template <typename Traits, bool kHighTile>
+struct TileTraits : Traits {
+  static constexpr bool kHigh = kHighTile;
+  using Tiles = typename Traits::Tiles;
+  static constexpr int kGroups = kHigh ? Tiles::kHighGroups : Tiles::kLowGroups;
+  // m16 tiles of a warp: four phases of each group of 16 quads, or of four groups one.
+  static constexpr int kTilesM = 4 * kGroups;
+  static constexpr int kQuadsOfWarp = kHigh ? 16 * kGroups : 16 * kTilesM;
+  static constexpr int kWarpsN = kHigh ? Tiles::kHighWarpsN : Tiles::kLowWarpsN;
+  static constexpr int kColumns = kWarpsN * Traits::kColumnsOfWarp;
+  static constexpr int kQuads = Traits::kWarps / kWarpsN * kQuadsOfWarp;
+
+  // ldmatrix wants pitches 4 banks off a multiple of all banks; tf32, transposed word by word, 8.
+  static constexpr int kWeightPitch = !Traits::kTransposed ? Traits::kCellPitch
+                                      : sizeof(typename Traits::T) == 2 ? kColumns * 2 + 16
+                                                                        : kColumns * 4 + 32;
+  static constexpr int kWeightBytes =
+      Traits::kTaps * (Traits::kTransposed ? Traits::kChunk : kColumns) * kWeightPitch;
+  // What is left of the limit, behind two tables and the ticket, goes to the two halos.
+  static constexpr int kHaloBytes =
+      (Tiles::kSharedLimit - 2 * kWeightBytes - 2 * Traits::kTableBytes - 16) / 2 / 128 * 128;
+  static constexpr int kBufferBytes = 2 * kHaloBytes + 2 * kWeightBytes;
+};
+
+// Of a block, whose high and low tiles use the same memory.
+template <typename Traits>
+constexpr int kBufferBytes = TileTraits<Traits, true>::kBufferBytes >
+                                     TileTraits<Traits, false>::kBufferBytes
+                                 ? TileTraits<Traits, true>::kBufferBytes
+                                 : TileTraits<Traits, false>::kBufferBytes;
+template <typename Traits>
+constexpr int kSharedBytes = kBufferBytes<Traits> + 2 * Traits::kTableBytes + 16;
+
+// The same as numbers, for plans and parameters.
+struct TileLimits {
+  int32_t quads, columns;  // of a tile
+  int32_t halo_bytes;      // of one of its two halos
+};
+struct ForwardLimits {
+  const char* name;
+  int32_t threads, shared_bytes;  // of a block
+  int32_t padding, element_bytes, chunk_bytes, cell_pitch;
+  int32_t table_rows;  // of all planes of a halo
+  int32_t sums;        // of an item, in floats
+  TileLimits high, low;
+};
+
+template <typename Traits>
+constexpr ForwardLimits limits_of() {
+  using High = TileTraits<Traits, true>;
+  using Low = TileTraits<Traits, false>;
+  return {Traits::Tiles::kName,
+          Traits::kThreads,
+          kSharedBytes<Traits>,
+          Traits::kPadding,
+          sizeof(typename Traits::T),
+          Traits::kChunkBytes,
+          Traits::kCellPitch,
+          Traits::kTableRows,
+          Traits::kMostTilesM * Traits::kTilesN * 4 * Traits::kThreads,
+          {High::kQuads, High::kColumns, High::kHaloBytes},
+          {Low::kQuads, Low::kColumns, Low::kHaloBytes}};
+}
+
+// Calls visit(ForwardTraits<...>()) for each instantiation of an element type, kernel size and
+// direction. Launchers, plans and the emulation all walk this list.
+template <typename T, int kKernel, bool kTransposed, typename Visit>
+void for_each_forward(const Visit& visit) {
+  visit(ForwardTraits<T, kKernel, kTransposed, WideTiles>());
+  visit(ForwardTraits<T, kKernel, kTransposed, SmallTiles>());
+  if constexpr (kKernel == 3) {
+    visit(ForwardTraits<T, kKernel, kTransposed, NarrowTiles>());
+    visit(ForwardTraits<T, kKernel, kTransposed, CompactTiles>());
+  }
+}
+
+}  // namespace octconv

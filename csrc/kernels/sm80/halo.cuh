@@ -1,0 +1,208 @@
+// The halo of a tile: the cells of one segment that the taps of the tile's quads read. The images
+// of a batch lie one below the other, with rows of zeros between them that both neighbours share,
+// so that a tile of any height has full rows. Phases read four planes, quads one.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <device/ptx.cuh>
+
+#include "device/phase.cuh"
+#include "forward_params.h"
+
+namespace octconv {
+
+// The place of a tile in the stack of images: its first quad.
+struct TilePlace {
+  int32_t row;    // of all images' quad rows
+  int32_t x;
+  int32_t image;  // of the first row
+  int32_t y;      // in that image
+};
+
+// How a halo lies in shared memory.
+struct HaloShape {
+  int32_t planes;      // along each axis: 2 for phases, 1 for quads
+  int32_t rows;        // of a plane, at most
+  int32_t cells;       // of a row of a plane; the planes along x lie side by side in a row
+  int32_t row_stride;  // bytes
+  int32_t separators;  // rows of zeros between images
+
+  template <typename Traits>
+  static __device__ __forceinline__ HaloShape of(const Program& program, bool phases) {
+    constexpr int p = Traits::kPadding;
+    if (phases) {
+      return {2, program.phase_rows, program.tile_width + p, program.phase_row_stride,
+              phase::separators(p)};
+    }
+    return {1, program.quad_rows, program.tile_width + 2 * p, program.quad_row_stride, p};
+  }
+
+  // The shift, in quads, of a plane's first row or cell from the tile's first one.
+  template <typename Traits>
+  __device__ __forceinline__ int32_t first_shift(int32_t plane) const {
+    return planes == 2 ? phase::first_shift(plane, Traits::kPadding) : -Traits::kPadding;
+  }
+
+  // Bytes from the halo's begin to the cell of a quad of the tile at the first shift of plane 0.
+  template <typename Traits>
+  __device__ __forceinline__ uint32_t offset_of(const TilePlace& place, int32_t quad_height,
+                                                int32_t ty, int32_t tx) const {
+    const int32_t images = (place.y + ty) / quad_height;
+    return (ty + images * separators) * row_stride + tx * Traits::kCellPitch;
+  }
+};
+
+// Row `i` of the table: the first row of the source that a halo row is made of, counted over all
+// images, and how many rows that are there; 0 for a row of zeros.
+template <typename Traits>
+__device__ __forceinline__ void make_table(const ForwardParams& p, const Segment& segment,
+                                           const HaloShape& shape, const TilePlace& place,
+                                           uint32_t table) {
+  const int32_t period = p.quad_height + shape.separators;
+  for (int32_t i = ptx::thread_x(); i < shape.planes * shape.rows; i += Traits::kThreads) {
+    const int32_t plane = i / shape.rows;
+    const int32_t below = place.y + shape.first_shift<Traits>(plane) + i % shape.rows;
+    // Within the stack that starts with the tile's first image; above it lie separators.
+    const int32_t image = below < 0 ? 0 : below / period, y = below - image * period;
+    const int32_t grid_y = shape.planes * y + plane;
+    const int32_t grid_height = shape.planes == 2 ? p.grid_height : p.quad_height;
+    const bool inside = y >= 0 && y < p.quad_height && grid_y < grid_height &&
+                        place.image + image < p.batch;
+    const int32_t source_y = grid_y << segment.pools, window = 1 << segment.pools;
+    const int32_t left = segment.height - source_y;
+    const uint32_t rows = !inside ? 0 : left < window ? left : window;
+    const uint32_t first = inside ? (place.image + image) * segment.height + source_y : 0;
+    ptx::store_shared(table + 8 * i, uint64_t{first} | uint64_t{rows} << 32);
+  }
+}
+
+// The lanes of a warp share neighbouring cells so that a quarter of them writes four cells of one
+// parity, two vectors of 16 bytes each: whole sectors of global memory, all banks of shared memory.
+template <typename Traits>
+struct LaneCell {
+  static constexpr int kCells = 32 / Traits::kVectors;  // of a warp
+  int32_t cell, vector;
+
+  __device__ __forceinline__ LaneCell() {
+    const int32_t in_quarter = ptx::lane() % 8, quarter = ptx::lane() / 8;
+    cell = in_quarter / 2 * 2 + quarter % 2;
+    vector = in_quarter % 2;
+    if (Traits::kVectors == 4) vector += quarter / 2 * 2;
+    if (Traits::kVectors == 2) cell += quarter / 2 * 8;
+  }
+};
+
+// The mean of the pixels that are there, or a quarter of their sum; rounded once.
+template <typename T>
+struct Pooled {
+  static constexpr int kElements = 16 / sizeof(T);
+  float sum[kElements] = {};
+
+  __device__ __forceinline__ void add(const ptx::Word128& word) {
+    T element[kElements];
+    memcpy(element, &word, 16);
+    for (int i = 0; i < kElements; ++i) sum[i] += ptx::widen(element[i]);
+  }
+  __device__ __forceinline__ ptx::Word128 rounded(float factor) const {
+    T element[kElements];
+    for (int i = 0; i < kElements; ++i) ptx::narrow(element[i], sum[i] * factor);
+    ptx::Word128 word;
+    memcpy(&word, element, 16);
+    return word;
+  }
+};
+
+// One over the number of pixels of a window that are there, each side 1 or 2.
+__device__ __forceinline__ float share(int32_t rows, int32_t columns) {
+  return (rows > 1 ? 0.5f : 1.0f) * (columns > 1 ? 0.5f : 1.0f);
+}
+
+// A 2x2 window with `rows` x `columns` pixels in it, from 16 bytes of each.
+template <typename T>
+__device__ __forceinline__ ptx::Word128 pool_window(const char* source, int64_t row_bytes,
+                                                    int64_t pixel_bytes, int32_t rows,
+                                                    int32_t columns, bool quarter_sums) {
+  ptx::Word128 a, b{}, c{}, d{};
+  ptx::load_constant(a, source);
+  if (columns > 1) ptx::load_constant(b, source + pixel_bytes);
+  if (rows > 1) ptx::load_constant(c, source + row_bytes);
+  if (rows > 1 && columns > 1) ptx::load_constant(d, source + row_bytes + pixel_bytes);
+  Pooled<T> pooled;
+  pooled.add(a);
+  pooled.add(b);
+  pooled.add(c);
+  pooled.add(d);
+  return pooled.rounded(quarter_sums ? 0.25f : share(rows, columns));
+}
+
+// The pool of the pools of a 4x4 window, each rounded.
+template <typename T>
+__device__ __forceinline__ ptx::Word128 pool_twice(const char* source, int64_t row_bytes,
+                                                   int64_t pixel_bytes, int32_t rows,
+                                                   int32_t columns) {
+  Pooled<T> pooled;
+#pragma unroll 1
+  for (int32_t y = 0; y < rows; y += 2) {
+#pragma unroll 1
+    for (int32_t x = 0; x < columns; x += 2) {
+      pooled.add(pool_window<T>(source + y * row_bytes + x * pixel_bytes, row_bytes, pixel_bytes,
+                                rows - y < 2 ? 1 : 2, columns - x < 2 ? 1 : 2, false));
+    }
+  }
+  return pooled.rounded(share(rows > 2 ? 2 : 1, columns > 2 ? 2 : 1));
+}
+
+// Fills the part `part` of `parts` of a halo with the channels from `channel` on: by asynchronous
+// copies, or, where the source is pooled, at once.
+template <typename Traits>
+__device__ __forceinline__ void load_halo(const ForwardParams& p, const Segment& segment,
+                                          const HaloShape& shape, const TilePlace& place,
+                                          int32_t channel, uint32_t to, uint32_t table,
+                                          int32_t part, int32_t parts) {
+  using T = typename Traits::T;
+  const LaneCell<Traits> lane;
+  const int32_t rows = shape.planes * shape.rows, row_cells = shape.planes * shape.cells;
+  const int64_t pixel_bytes = int64_t{segment.channels} * sizeof(T);
+  const int64_t row_bytes = segment.width * pixel_bytes;
+  const int32_t grid_width = shape.planes == 2 ? p.grid_width : p.quad_width;
+  const int32_t first = channel + lane.vector * (16 / sizeof(T));
+  const bool has_channels = first < segment.channels;
+  const char* source = static_cast<const char*>(segment.source) + int64_t{first} * sizeof(T);
+
+  const int32_t end = rows * (part + 1) / parts;
+  for (int32_t row = rows * part / parts + ptx::thread_x() / 32; row < end; row += Traits::kWarps) {
+    uint64_t entry;
+    ptx::load_shared(entry, table + 8 * row);
+    const int32_t source_rows = static_cast<int32_t>(entry >> 32);
+    const char* source_row = source + static_cast<uint32_t>(entry) * row_bytes;
+    for (int32_t cell = lane.cell; cell < row_cells; cell += LaneCell<Traits>::kCells) {
+      const int32_t plane = cell >= shape.cells ? 1 : 0;
+      const int32_t quad_x =
+          place.x + shape.first_shift<Traits>(plane) + cell - plane * shape.cells;
+      const int32_t grid_x = shape.planes * quad_x + plane;
+      const bool inside = source_rows > 0 && has_channels && quad_x >= 0 && grid_x < grid_width;
+      const int32_t source_x = grid_x << segment.pools;
+      const char* pixel = inside ? source_row + source_x * pixel_bytes : source;
+      const uint32_t address =
+          to + row * shape.row_stride + cell * Traits::kCellPitch + lane.vector * 16;
+      if (segment.pools == 0) {
+        ptx::copy_async(address, inside ? pixel : static_cast<const char*>(segment.source),
+                        inside ? 16 : 0);
+        continue;
+      }
+      ptx::Word128 word{};
+      if (inside) {
+        const int32_t left = segment.width - source_x, window = 1 << segment.pools;
+        const int32_t columns = left < window ? left : window;
+        word = segment.pools == 1 ? pool_window<T>(pixel, row_bytes, pixel_bytes, source_rows,
+                                                   columns, segment.quarter_sums)
+                                  : pool_twice<T>(pixel, row_bytes, pixel_bytes, source_rows,
+                                                  columns);
+      }
+      ptx::store_shared(address, word);
+    }
+  }
+}
+
+}  // namespace octconv

@@ -1,0 +1,27 @@
+// What is to be computed, in numbers: the operator forward or its input gradient.
+// Plain C++: neither torch nor CUDA is known here.
+#pragma once
+
+#include <cstdint>
+
+namespace octconv {
+
+constexpr int32_t half_up(int32_t size) { return size / 2 + size % 2; }
+
+struct Problem {
+  int32_t batch;
+  int32_t height, width;  // of the high input, whether it is there or not
+  int32_t high_in, low_in;
+  int32_t high_out, low_out;
+  int32_t kernel;  // 1, 3, 5 or 7, along both axes
+  int32_t stride;  // 1 or 2
+  bool input_grad;  // from (dy_high, dy_low) to (dx_high, dx_low); else forward
+
+  // The grid that the convolutions run on, that of the high output; the quads on it.
+  constexpr int32_t grid_height() const { return stride == 1 ? height : half_up(height); }
+  constexpr int32_t grid_width() const { return stride == 1 ? width : half_up(width); }
+  constexpr int32_t quad_height() const { return half_up(grid_height()); }
+  constexpr int32_t quad_width() const { return half_up(grid_width()); }
+};
+
+}  // namespace octconv
