@@ -10,39 +10,39 @@ enum class Activation : int32_t { kNone, kRelu, kSilu };
 
 // One of the products that a tile sums up: a convolution of a map, by taps along both axes.
 struct Segment {
-  const void* source;      // (batch, height, width, channels), dense
-  const void* weight;      // the element of (first row, tap 0, first column) of this path
+  const void* source;  // (batch, height, width, channels), dense
+  const void* weight;  // the element of (first row, tap 0, first column) of this path
   int32_t height, width;
-  int32_t channels;        // what the products run over; 0: no such segment
-  int32_t pools;           // how often the source is pooled 2x2 before: 0, 1 or 2
-  bool quarter_sums;       // pooled as a quarter of the sum, also where pixels are missing
-  bool phases;             // at the grid's resolution, a product for each phase; else at quads
+  int32_t channels;   // what the products run over; 0: no such segment
+  int32_t pools;      // how often the source is pooled 2x2 before: 0, 1 or 2
+  bool quarter_sums;  // pooled as a quarter of the sum, also where pixels are missing
+  bool phases;        // at the grid's resolution, a product for each phase; else at quads
 };
 
 // Where results go. Columns first to last - 1 of the product are channels 0.. of this map.
 struct Output {
-  void* map;               // (batch, height, width, last - first)
-  const void* residual;    // null or like map
+  void* map;             // (batch, height, width, last - first)
+  const void* residual;  // null or like map
   int32_t height, width;
   int32_t first, last;
-  bool spread;             // each value to 2x2 pixels, divided by how many there are
+  bool spread;  // each value to 2x2 pixels, divided by how many there are
 };
 
 // One kind of tile: a rectangle of quads x a range of columns. High tiles give all four phases of
 // their quads, low tiles one value to a quad.
 struct Program {
-  Segment segment[2];      // one at quads comes first
-  Output output[2];        // absent ones have no columns
-  int32_t columns;         // of the product; 0: no tiles
-  int32_t first_column;    // of all columns, where bias, scale and shift begin
+  Segment segment[2];               // one at quads comes first
+  Output output[2];                 // absent ones have no columns
+  int32_t columns;                  // of the product; 0: no tiles
+  int32_t first_column;             // of all columns, where bias, scale and shift begin
   int32_t tile_width, tile_height;  // quads
   int32_t tiles_across, tiles_down, tiles_columns;
-  int32_t phase_rows, quad_rows;                // most rows of a plane of a halo
-  int32_t phase_row_stride, quad_row_stride;    // bytes, of a halo in shared memory
-  int32_t chunks[2];       // of the channels of each segment
-  int32_t splits;          // of all chunks, among blocks
-  bool divide_quads;       // what quads gave is divided by the pixels of a quad
-  bool times_four;         // what the first segment gave is multiplied by 4
+  int32_t phase_rows, quad_rows;              // most rows of a plane of a halo
+  int32_t phase_row_stride, quad_row_stride;  // bytes, of a halo in shared memory
+  int32_t chunks[2];                          // of the channels of each segment
+  int32_t splits;                             // of all chunks, among blocks
+  bool divide_quads;                          // what quads gave is divided by the pixels of a quad
+  bool times_four;                            // what the first segment gave is multiplied by 4
 
   constexpr int32_t tiles() const { return tiles_across * tiles_down * tiles_columns; }
   constexpr int32_t items() const { return tiles() * splits; }
@@ -53,15 +53,15 @@ struct ForwardParams {
   int32_t batch;
   int32_t grid_height, grid_width;  // pixels
   int32_t quad_height, quad_width;
-  int64_t weight_row;      // elements from a row of the weight to the next: taps * columns
-  int64_t weight_tap;      // elements from a tap to the next: columns
-  const void* bias;        // null, or one for each column: high ones, then low ones
-  const float* scale;      // null, or with shift: factors after the bias
+  int64_t weight_row;  // elements from a row of the weight to the next: taps * columns
+  int64_t weight_tap;  // elements from a tap to the next: columns
+  const void* bias;    // null, or one for each column: high ones, then low ones
+  const float* scale;  // null, or with shift: factors after the bias
   const float* shift;
   Activation activation;
-  int32_t rotation;        // blocks that the order of a wave is turned by
-  float* partial_sums;     // of split tiles
-  uint32_t* arrivals;      // one for each tile, high ones first, zeros
+  int32_t rotation;     // blocks that the order of a wave is turned by
+  float* partial_sums;  // of split tiles
+  uint32_t* arrivals;   // one for each tile, high ones first, zeros
 };
 
 }  // namespace octconv

@@ -9,8 +9,8 @@ namespace {
 
 int32_t divide_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
 
-// The least stride of rows of `cells` cells at which a tile's quads, counted on from row to row, lie
-// in the banks as if they were one line of cells: then ldmatrix meets no conflict.
+// The least stride of rows of `cells` cells at which a tile's quads, counted on from row to row,
+// lie in the banks as if they were one line of cells: then ldmatrix meets no conflict.
 int32_t row_stride(int32_t cells, int32_t tile_width, int32_t pitch) {
   const int32_t least = cells * pitch;
   return least + (((tile_width * pitch - least) % 128) + 128) % 128;
@@ -74,8 +74,7 @@ struct Setup {
 
 HaloExtent halo_extent(const Program& program, const Segment& segment) {
   const int32_t rows = segment.phases ? 2 * program.phase_rows : program.quad_rows;
-  return {int64_t{rows} *
-              (segment.phases ? program.phase_row_stride : program.quad_row_stride),
+  return {int64_t{rows} * (segment.phases ? program.phase_row_stride : program.quad_row_stride),
           rows};
 }
 
@@ -101,30 +100,30 @@ ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits
     high.divide_quads = true;
     if (problem.stride == 1) {
       high.columns = problem.high_in;
-      high.output[0] = {pointers.out_high, nullptr, problem.height, problem.width,
-                        0, problem.high_in, false};
+      high.output[0] = {pointers.out_high, nullptr, problem.height, problem.width, 0,
+                        problem.high_in,   false};
       // dx_low = 4 conv(sumpool(dy_high) / 4, t(W_LH)) + conv(dy_low, t(W_LL))
       low.segment[0] = setup.segment(true, 1, false, 0, low_column);
       low.segment[0].quarter_sums = true;
       low.times_four = true;
       low.segment[1] = setup.segment(false, 0, false, low_row, low_column);
       low.columns = problem.low_in;
-      low.output[0] = {pointers.out_low, nullptr, p.quad_height, p.quad_width,
-                       0, problem.low_in, false};
+      low.output[0] = {pointers.out_low, nullptr, p.quad_height, p.quad_width, 0,
+                       problem.low_in,   false};
     } else {
       high.columns = in;
-      high.output[0] = {pointers.out_high, nullptr, problem.height, problem.width,
-                        0, problem.high_in, true};
+      high.output[0] = {pointers.out_high, nullptr, problem.height, problem.width, 0,
+                        problem.high_in,   true};
       high.output[1] = {pointers.out_low, nullptr, p.grid_height, p.grid_width,
-                        problem.high_in, in, false};
+                        problem.high_in,  in,      false};
     }
   } else {
     high.columns = problem.high_out;
     low.columns = problem.low_out;
-    high.output[0] = {pointers.out_high, nullptr, p.grid_height, p.grid_width,
-                      0, problem.high_out, false};
-    low.output[0] = {pointers.out_low, nullptr, p.quad_height, p.quad_width,
-                     0, problem.low_out, false};
+    high.output[0] = {pointers.out_high, nullptr, p.grid_height, p.grid_width, 0,
+                      problem.high_out,  false};
+    low.output[0] = {pointers.out_low, nullptr, p.quad_height, p.quad_width, 0,
+                     problem.low_out,  false};
     const bool strided = problem.stride == 2;
     // Stride 1: y_high = up(conv(x_low, W_LH)) + conv(x_high, W_HH). Stride 2: both at the grid.
     high.segment[strided ? 1 : 0] = setup.segment(false, 0, strided, 0, low_column);

@@ -1,6 +1,7 @@
 // The tiles of the portable forward kernels. What a block holds of each operand, twice:
 //   halo    rows of cells; a cell is the chunk of channels of one pixel    (rows, cells, kChunk)
-//   weight  one row of taps of one chunk    (taps, columns, kChunk), transposed (taps, kChunk, columns)
+//   weight  one row of taps of one chunk    (taps, columns, kChunk), transposed (taps, kChunk,
+//   columns)
 // and each warp, in registers:
 //   sums    (m16 tiles, n8 tiles, 4)
 // Plain C++: the host plans with what the kernels are made of.
@@ -80,7 +81,7 @@ struct TileTraits : Traits {
   static constexpr int kQuads = Traits::kWarps / kWarpsN * kQuadsOfWarp;
 
   // ldmatrix wants pitches 4 banks off a multiple of all banks; tf32, transposed word by word, 8.
-  static constexpr int kWeightPitch = !Traits::kTransposed ? Traits::kCellPitch
+  static constexpr int kWeightPitch = !Traits::kTransposed              ? Traits::kCellPitch
                                       : sizeof(typename Traits::T) == 2 ? kColumns * 2 + 16
                                                                         : kColumns * 4 + 32;
   static constexpr int kWeightBytes =
@@ -93,10 +94,10 @@ struct TileTraits : Traits {
 
 // Of a block, whose high and low tiles use the same memory.
 template <typename Traits>
-constexpr int kBufferBytes = TileTraits<Traits, true>::kBufferBytes >
-                                     TileTraits<Traits, false>::kBufferBytes
-                                 ? TileTraits<Traits, true>::kBufferBytes
-                                 : TileTraits<Traits, false>::kBufferBytes;
+constexpr int kBufferBytes =
+    TileTraits<Traits, true>::kBufferBytes > TileTraits<Traits, false>::kBufferBytes
+        ? TileTraits<Traits, true>::kBufferBytes
+        : TileTraits<Traits, false>::kBufferBytes;
 template <typename Traits>
 constexpr int kSharedBytes = kBufferBytes<Traits> + 2 * Traits::kTableBytes + 16;
 

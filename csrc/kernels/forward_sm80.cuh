@@ -46,7 +46,8 @@ __device__ __forceinline__ void begin_sums(Sums<Tile>& sum, const ForwardParams&
                                            const Program& program, int32_t first_column,
                                            bool with_bias) {
   using T = typename Tile::T;
-  const int32_t column = first_column + ptx::thread_x() / 32 % Tile::kWarpsN * Tile::kColumnsOfWarp +
+  const int32_t column = first_column +
+                         ptx::thread_x() / 32 % Tile::kWarpsN * Tile::kColumnsOfWarp +
                          ptx::lane() % 4 * 2;
 #pragma unroll
   for (int n = 0; n < Tile::kTilesN; ++n) {
@@ -102,7 +103,8 @@ __device__ __forceinline__ void multiply_row(Sums<Tile>& sum, const ForwardParam
                                              const TilePlace& place, int32_t tap_row,
                                              int32_t channel, uint32_t halo, uint32_t weight) {
   const int32_t warp = ptx::thread_x() / 32;
-  const int32_t bytes = (segment.channels - channel) * static_cast<int32_t>(sizeof(typename Tile::T));
+  const int32_t bytes =
+      (segment.channels - channel) * static_cast<int32_t>(sizeof(typename Tile::T));
   const int32_t step_bytes = bytes < Tile::kChunkBytes ? bytes : Tile::kChunkBytes;
   const uint32_t lane_weight =
       weight + weight_lane_offset<Tile>(warp % Tile::kWarpsN * Tile::kColumnsOfWarp);
@@ -124,8 +126,8 @@ __device__ __forceinline__ void multiply_row(Sums<Tile>& sum, const ForwardParam
         for (int dy = 0; dy < 2; ++dy) {
           const int offset = phase::offset(dy, tap_row, Tile::kPadding);
           const int plane = phase::plane(offset);
-          const int row = plane * shape.rows + phase::shift(offset) -
-                          phase::first_shift(plane, Tile::kPadding);
+          const int row =
+              plane * shape.rows + phase::shift(offset) - phase::first_shift(plane, Tile::kPadding);
           cells[group][dy] = cell + row * shape.row_stride;
         }
       }
@@ -153,7 +155,8 @@ __device__ __forceinline__ void run_tile(const ForwardParams& p, const Program& 
   place.image = place.row / p.quad_height;
   place.y = place.row % p.quad_height;
   const int32_t chunks = program.chunks[0] + program.chunks[1];
-  const int32_t begin = chunks * split / program.splits, end = chunks * (split + 1) / program.splits;
+  const int32_t begin = chunks * split / program.splits,
+                end = chunks * (split + 1) / program.splits;
 
   for (int i = 0; i < 2; ++i) {
     const Segment& segment = program.segment[i];
@@ -163,9 +166,7 @@ __device__ __forceinline__ void run_tile(const ForwardParams& p, const Program& 
   }
   ptx::sync_block();
 
-  const auto halo_of = [&](int32_t index) {
-    return buffers.halo + (index & 1) * Tile::kHaloBytes;
-  };
+  const auto halo_of = [&](int32_t index) { return buffers.halo + (index & 1) * Tile::kHaloBytes; };
   const auto weight_of = [&](int32_t index, int32_t tap_row) {
     return buffers.weight + ((index * Tile::kTaps + tap_row) & 1) * Tile::kWeightBytes;
   };
@@ -183,8 +184,8 @@ __device__ __forceinline__ void run_tile(const ForwardParams& p, const Program& 
 
   float sum[Tile::kTilesM][Tile::kTilesN][4];
   begin_sums<Tile>(sum, p, program, column, split == 0);
-  // A turn multiplies one row of taps and loads for the next: the weight of the next row, and a part
-  // of the next chunk's halo. Those before the first chunk only load.
+  // A turn multiplies one row of taps and loads for the next: the weight of the next row, and a
+  // part of the next chunk's halo. Those before the first chunk only load.
   for (int32_t index = begin - 1; index < end; ++index) {
     const Chunk chunk = Chunk::of(program, index, Tile::kChunk);
     const Segment& segment = program.segment[chunk.segment];
@@ -218,8 +219,7 @@ __device__ __forceinline__ void run_tile(const ForwardParams& p, const Program& 
       finish_first_segment<Tile>(sum, p, program, place);
     }
   }
-  if (program.splits > 1 &&
-      !add_splits<Tile>(sum, p, program, tile, split, buffers.ticket)) {
+  if (program.splits > 1 && !add_splits<Tile>(sum, p, program, tile, split, buffers.ticket)) {
     ptx::sync_block();
     return;
   }
@@ -228,7 +228,8 @@ __device__ __forceinline__ void run_tile(const ForwardParams& p, const Program& 
 }
 
 template <typename Traits>
-__global__ void __launch_bounds__(Traits::kThreads) forward_sm80(const __grid_constant__ ForwardParams p) {
+__global__ void __launch_bounds__(Traits::kThreads)
+    forward_sm80(const __grid_constant__ ForwardParams p) {
   using High = TileTraits<Traits, true>;
   using Low = TileTraits<Traits, false>;
   ptx::SharedMemory shared;

@@ -14,7 +14,7 @@ namespace octconv {
 
 // The place of a tile in the stack of images: its first quad.
 struct TilePlace {
-  int32_t row;    // of all images' quad rows
+  int32_t row;  // of all images' quad rows
   int32_t x;
   int32_t image;  // of the first row
   int32_t y;      // in that image
@@ -67,8 +67,8 @@ __device__ __forceinline__ void make_table(const ForwardParams& p, const Segment
     const int32_t image = below < 0 ? 0 : below / period, y = below - image * period;
     const int32_t grid_y = shape.planes * y + plane;
     const int32_t grid_height = shape.planes == 2 ? p.grid_height : p.quad_height;
-    const bool inside = y >= 0 && y < p.quad_height && grid_y < grid_height &&
-                        place.image + image < p.batch;
+    const bool inside =
+        y >= 0 && y < p.quad_height && grid_y < grid_height && place.image + image < p.batch;
     const int32_t source_y = grid_y << segment.pools, window = 1 << segment.pools;
     const int32_t left = segment.height - source_y;
     const uint32_t rows = !inside ? 0 : left < window ? left : window;
@@ -195,10 +195,10 @@ __device__ __forceinline__ void load_halo(const ForwardParams& p, const Segment&
       if (inside) {
         const int32_t left = segment.width - source_x, window = 1 << segment.pools;
         const int32_t columns = left < window ? left : window;
-        word = segment.pools == 1 ? pool_window<T>(pixel, row_bytes, pixel_bytes, source_rows,
-                                                   columns, segment.quarter_sums)
-                                  : pool_twice<T>(pixel, row_bytes, pixel_bytes, source_rows,
-                                                  columns);
+        word = segment.pools == 1
+                   ? pool_window<T>(pixel, row_bytes, pixel_bytes, source_rows, columns,
+                                    segment.quarter_sums)
+                   : pool_twice<T>(pixel, row_bytes, pixel_bytes, source_rows, columns);
       }
       ptx::store_shared(address, word);
     }

@@ -49,7 +49,8 @@ __device__ __forceinline__ void multiply_phases(Sums<Tile>& sum,
 #pragma unroll
         for (int dy = 0; dy < 2; ++dy) {
           uint32_t a[4];
-          load_cells<Tile>(a, cells[group][dy] + plane * plane_bytes + cell * Tile::kCellPitch + step);
+          load_cells<Tile>(a,
+                           cells[group][dy] + plane * plane_bytes + cell * Tile::kCellPitch + step);
           const int first = group * 4 + dy * 2;
           if (tap < Tile::kTaps) multiply<Tile>(sum[first], a, b[tap % 2]);
           if (tap > 0) multiply<Tile>(sum[first + 1], a, b[(tap - 1) % 2]);
@@ -62,9 +63,9 @@ __device__ __forceinline__ void multiply_phases(Sums<Tile>& sum,
 // One product to a quad, into every kStride-th m16 tile. cells[i]: the lane's cell of the i-th
 // group of 16 quads in the row that the taps read, at the first tap.
 template <typename Tile, int kStride>
-__device__ __forceinline__ void multiply_quads(
-    Sums<Tile>& sum, const uint32_t (&cells)[Tile::kTilesM / kStride], uint32_t weight,
-    int32_t step_bytes) {
+__device__ __forceinline__ void multiply_quads(Sums<Tile>& sum,
+                                               const uint32_t (&cells)[Tile::kTilesM / kStride],
+                                               uint32_t weight, int32_t step_bytes) {
 #pragma unroll 1
   for (int32_t step = 0; step < step_bytes; step += Tile::kStepBytes) {
 #pragma unroll

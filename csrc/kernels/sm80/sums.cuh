@@ -22,9 +22,9 @@ __device__ __forceinline__ bool add_splits(Sums<Tile>& sum, const ForwardParams&
   const int64_t arrival = Tile::kHigh ? tile : int64_t{p.high.tiles()} + tile;
   const auto at = [&](int32_t of_split, int m, int n) {
     const int64_t item = before + int64_t{tile} * program.splits + of_split;
-    return p.partial_sums +
-           (((item * Tile::kMostTilesM + m) * Tile::kTilesN + n) * Tile::kThreads +
-            ptx::thread_x()) * 4;
+    return p.partial_sums + (((item * Tile::kMostTilesM + m) * Tile::kTilesN + n) * Tile::kThreads +
+                             ptx::thread_x()) *
+                                4;
   };
 #pragma unroll
   for (int m = 0; m < Tile::kTilesM; ++m) {
@@ -115,9 +115,9 @@ __device__ __forceinline__ void store_pixel(const Program& program, const Pixel&
   }
 }
 
-// The sums of a lane at two rows and eight columns of four n8 tiles: two words to store of each tile
-// and row, or four of tf32. Four lanes hold two columns of each tile; after an exchange each holds
-// the eight of one tile.
+// The sums of a lane at two rows and eight columns of four n8 tiles: two words to store of each
+// tile and row, or four of tf32. Four lanes hold two columns of each tile; after an exchange each
+// holds the eight of one tile.
 template <typename Tile>
 __device__ __forceinline__ void store_row(const Program& program,
                                           const float (&sum)[Tile::kTilesN][4], int half,
@@ -167,9 +167,9 @@ __device__ __forceinline__ void store_results(const ForwardParams& p, const Prog
     const int32_t quad = warp / Tile::kWarpsN * Tile::kQuadsOfWarp + i * 8 + ptx::lane() / 4;
     const int32_t ty = quad / program.tile_width, tx = quad % program.tile_width;
     const int32_t images = (place.y + ty) / p.quad_height;
-    const Pixel corner{place.image + images, place.y + ty - images * p.quad_height, place.x + tx,
-                       ty < program.tile_height && place.x + tx < p.quad_width &&
-                           place.image + images < p.batch};
+    const Pixel corner{
+        place.image + images, place.y + ty - images * p.quad_height, place.x + tx,
+        ty < program.tile_height && place.x + tx < p.quad_width && place.image + images < p.batch};
 #pragma unroll
     for (int phase = 0; phase < kPhases; ++phase) {
       Pixel pixel = corner;

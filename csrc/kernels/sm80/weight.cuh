@@ -78,7 +78,8 @@ __device__ __forceinline__ void load_weight_fragments(uint32_t (&b)[Tile::kTiles
   for (int n = 0; n < Tile::kTilesN; n += 2) {
     uint32_t fragment[4];
     if constexpr (!Tile::kTransposed) {
-      ptx::load_matrix(fragment, weight + (tap * Tile::kColumns + 8 * n) * Tile::kWeightPitch + step);
+      ptx::load_matrix(fragment,
+                       weight + (tap * Tile::kColumns + 8 * n) * Tile::kWeightPitch + step);
     } else {
       const uint32_t rows =
           weight + (tap * Tile::kChunk + step / sizeof(T)) * Tile::kWeightPitch + 8 * n * sizeof(T);
