@@ -31,15 +31,26 @@ inline void check_part(const char* op, const char* name, const Tensor& part, int
   }
 }
 
-inline void check_forward(const std::optional<Tensor>& x_high, const std::optional<Tensor>& x_low,
-                          const Tensor& weight, const std::optional<Tensor>& bias, int64_t high_out,
-                          const std::vector<int64_t>& size, int64_t stride) {
-  const char* op = "forward";
+inline void check_size(const char* op, const std::vector<int64_t>& size, int64_t stride) {
   if (size.size() != 2) fail(op, "size must be (H, W), got ", shape_text(size));
   if (size[0] < 1 || size[1] < 1 || size[0] > INT32_MAX || size[1] > INT32_MAX) {
     fail(op, "size must be positive and below 2^31, got ", shape_text(size));
   }
   if (stride != 1 && stride != 2) fail(op, "stride must be 1 or 2, got ", stride);
+}
+
+inline void check_kernel_size(const char* op, const Tensor& weight) {
+  if (weight.size(2) % 2 == 0 || weight.size(3) % 2 == 0) {
+    const std::initializer_list<int64_t> kernel_size = {weight.size(2), weight.size(3)};
+    fail(op, "kernel_size must be odd, got ", shape_text(kernel_size));
+  }
+}
+
+inline void check_forward(const std::optional<Tensor>& x_high, const std::optional<Tensor>& x_low,
+                          const Tensor& weight, const std::optional<Tensor>& bias, int64_t high_out,
+                          const std::vector<int64_t>& size, int64_t stride) {
+  const char* op = "forward";
+  check_size(op, size, stride);
   if (!x_high && !x_low) fail(op, "one of x_high and x_low must be given, got neither");
   const Tensor& x = x_high ? *x_high : *x_low;
   check_map(op, x_high ? "x_high" : "x_low", x);
@@ -52,10 +63,7 @@ inline void check_forward(const std::optional<Tensor>& x_high, const std::option
   if (weight.dim() != 4 || weight.size(1) != c_in) {
     fail(op, "weight must be (C_out, ", c_in, ", k_h, k_w), got ", shape_text(weight.sizes()));
   }
-  if (weight.size(2) % 2 == 0 || weight.size(3) % 2 == 0) {
-    const std::initializer_list<int64_t> kernel_size = {weight.size(2), weight.size(3)};
-    fail(op, "kernel_size must be odd, got ", shape_text(kernel_size));
-  }
+  check_kernel_size(op, weight);
   check_like(op, "weight", weight, x);
   const int64_t c_out = weight.size(0);
   if (c_in < 1 || c_out < 1) {

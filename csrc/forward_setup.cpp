@@ -86,6 +86,7 @@ ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits
   p.batch = problem.batch;
   p.grid_height = problem.grid_height(), p.grid_width = problem.grid_width();
   p.quad_height = problem.quad_height(), p.quad_width = problem.quad_width();
+  p.bias = pointers.bias;
   const int32_t in = problem.high_in + problem.low_in, taps = problem.kernel * problem.kernel;
   p.weight_tap = in;
   p.weight_row = int64_t{taps} * in;

@@ -32,7 +32,7 @@ struct HaloExtent {
 };
 HaloExtent halo_extent(const Program& program, const Segment& segment);
 
-// All but bias, residuals, activation, workspace and arrivals, which are not set.
+// All but the workspace, the arrivals and the rotation of the blocks, which are not set.
 ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits,
                              const TileShape& high, const TileShape& low,
                              const ForwardPointers& pointers);

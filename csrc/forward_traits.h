@@ -133,12 +133,13 @@ constexpr ForwardLimits limits_of() {
 }
 
 // Calls visit(ForwardTraits<...>()) for each instantiation of an element type, kernel size and
-// direction. Launchers, plans and the emulation all walk this list.
+// direction. Launchers, plans and the emulation all walk this list; each entry costs several
+// seconds of compiling for each GPU architecture.
 template <typename T, int kKernel, bool kTransposed, typename Visit>
 void for_each_forward(const Visit& visit) {
   visit(ForwardTraits<T, kKernel, kTransposed, WideTiles>());
   visit(ForwardTraits<T, kKernel, kTransposed, SmallTiles>());
-  if constexpr (kKernel == 3) {
+  if constexpr (kKernel == 3 && sizeof(T) == 2) {
     visit(ForwardTraits<T, kKernel, kTransposed, NarrowTiles>());
     visit(ForwardTraits<T, kKernel, kTransposed, CompactTiles>());
   }

@@ -13,8 +13,8 @@ struct Problem {
   int32_t height, width;  // of the high input, whether it is there or not
   int32_t high_in, low_in;
   int32_t high_out, low_out;
-  int32_t kernel;  // 1, 3, 5 or 7, along both axes
-  int32_t stride;  // 1 or 2
+  int32_t kernel;   // 1, 3, 5 or 7, along both axes
+  int32_t stride;   // 1 or 2
   bool input_grad;  // from (dy_high, dy_low) to (dx_high, dx_low); else forward
 
   // The grid that the convolutions run on, that of the high output; the quads on it.

@@ -96,40 +96,63 @@ __device__ __forceinline__ void finish_first_segment(Sums<Tile>& sum, const Forw
   }
 }
 
+// Where a lane finds its quads in a halo of each kind, in bytes from its begin: lanes 0 to 15 the
+// first 16 bytes of a step for the 16 quads of a group, the others the second.
+template <typename Tile>
+struct LaneCells {
+  static constexpr int kQuadGroups = Tile::kQuadsOfWarp / 16;
+  uint32_t phases[Tile::kGroups], quads[kQuadGroups];
+
+  __device__ __forceinline__ LaneCells(const ForwardParams& p, const Program& program,
+                                       const TilePlace& place) {
+    const HaloShape of_phases = HaloShape::of<Tile>(program, true);
+    const HaloShape of_quads = HaloShape::of<Tile>(program, false);
+#pragma unroll
+    for (int group = 0; group < kQuadGroups; ++group) {
+      int32_t quad =
+          ptx::thread_x() / 32 / Tile::kWarpsN * Tile::kQuadsOfWarp + group * 16 + ptx::lane() % 16;
+      // Rows of m16 tiles beyond the tile repeat its last quad, those beyond the last image its
+      // row.
+      const int32_t last = program.tile_width * program.tile_height - 1;
+      quad = quad < last ? quad : last;
+      const int32_t row = quad / program.tile_width, tx = quad - row * program.tile_width;
+      const int32_t last_row = p.batch * p.quad_height - 1 - place.row;
+      const int32_t ty = row < last_row ? row : last_row;
+      const int32_t images = (place.y + ty) / p.quad_height;
+      quads[group] = of_quads.offset_of<Tile>(ty, tx, images) + ptx::lane() / 16 * 16;
+      if constexpr (Tile::kHigh) {
+        phases[group] = of_phases.offset_of<Tile>(ty, tx, images) + ptx::lane() / 16 * 16;
+      }
+    }
+  }
+};
+
 // One row of taps of a chunk whose halo and weight have landed.
 template <typename Tile>
-__device__ __forceinline__ void multiply_row(Sums<Tile>& sum, const ForwardParams& p,
-                                             const Program& program, const Segment& segment,
-                                             const TilePlace& place, int32_t tap_row,
-                                             int32_t channel, uint32_t halo, uint32_t weight) {
-  const int32_t warp = ptx::thread_x() / 32;
+__device__ __forceinline__ void multiply_row(Sums<Tile>& sum, const Program& program,
+                                             const Segment& segment, const LaneCells<Tile>& lane,
+                                             int32_t tap_row, int32_t channel, uint32_t halo,
+                                             uint32_t weight) {
   const int32_t bytes =
       (segment.channels - channel) * static_cast<int32_t>(sizeof(typename Tile::T));
   const int32_t step_bytes = bytes < Tile::kChunkBytes ? bytes : Tile::kChunkBytes;
   const uint32_t lane_weight =
-      weight + weight_lane_offset<Tile>(warp % Tile::kWarpsN * Tile::kColumnsOfWarp);
-  // Lanes 0 to 15 hold the first 16 bytes of the step for 16 quads, the others the second.
+      weight +
+      weight_lane_offset<Tile>(ptx::thread_x() / 32 % Tile::kWarpsN * Tile::kColumnsOfWarp);
   const HaloShape shape = HaloShape::of<Tile>(program, segment.phases);
-  const auto cell_of = [&](int32_t group) {
-    int32_t quad = warp / Tile::kWarpsN * Tile::kQuadsOfWarp + group * 16 + ptx::lane() % 16;
-    const int32_t last = program.tile_width * program.tile_height - 1;
-    quad = quad < last ? quad : last;  // the rows of m16 tiles beyond the tile repeat its last quad
-    return halo + ptx::lane() / 16 * 16 +
-           shape.offset_of<Tile>(place, p.quad_height, quad / program.tile_width,
-                                 quad % program.tile_width);
-  };
   if constexpr (Tile::kHigh) {
     if (segment.phases) {
+      uint32_t row[2];  // for each y-phase, the row that its taps read
+      for (int dy = 0; dy < 2; ++dy) {
+        const int offset = phase::offset(dy, tap_row, Tile::kPadding);
+        const int plane = phase::plane(offset);
+        row[dy] = halo + (plane * shape.rows + phase::shift(offset) -
+                          phase::first_shift(plane, Tile::kPadding)) *
+                             shape.row_stride;
+      }
       uint32_t cells[Tile::kGroups][2];
       for (int group = 0; group < Tile::kGroups; ++group) {
-        const uint32_t cell = cell_of(group);
-        for (int dy = 0; dy < 2; ++dy) {
-          const int offset = phase::offset(dy, tap_row, Tile::kPadding);
-          const int plane = phase::plane(offset);
-          const int row =
-              plane * shape.rows + phase::shift(offset) - phase::first_shift(plane, Tile::kPadding);
-          cells[group][dy] = cell + row * shape.row_stride;
-        }
+        for (int dy = 0; dy < 2; ++dy) cells[group][dy] = row[dy] + lane.phases[group];
       }
       multiply_phases<Tile>(sum, cells, shape.cells * Tile::kCellPitch, lane_weight, step_bytes);
       return;
@@ -138,7 +161,7 @@ __device__ __forceinline__ void multiply_row(Sums<Tile>& sum, const ForwardParam
   constexpr int kStride = Tile::kHigh ? 4 : 1;
   uint32_t cells[Tile::kTilesM / kStride];
   for (int group = 0; group < Tile::kTilesM / kStride; ++group) {
-    cells[group] = cell_of(group) + tap_row * shape.row_stride;
+    cells[group] = halo + lane.quads[group] + tap_row * shape.row_stride;
   }
   multiply_quads<Tile, kStride>(sum, cells, lane_weight, step_bytes);
 }
@@ -182,6 +205,7 @@ __device__ __forceinline__ void run_tile(const ForwardParams& p, const Program& 
                       tap_row, weight_of(index, tap_row));
   };
 
+  const LaneCells<Tile> lane(p, program, place);
   float sum[Tile::kTilesM][Tile::kTilesN][4];
   begin_sums<Tile>(sum, p, program, column, split == 0);
   // A turn multiplies one row of taps and loads for the next: the weight of the next row, and a
@@ -209,8 +233,8 @@ __device__ __forceinline__ void run_tile(const ForwardParams& p, const Program& 
         if ((half == 0) == load_first) {
           if (has_next) load_chunk(index + 1, tap_row, Tile::kTaps);
         } else if (index >= begin) {
-          multiply_row<Tile>(sum, p, program, segment, place, tap_row, chunk.channel,
-                             halo_of(index), weight_of(index, tap_row));
+          multiply_row<Tile>(sum, program, segment, lane, tap_row, chunk.channel, halo_of(index),
+                             weight_of(index, tap_row));
         }
       }
       ptx::commit_copies();

@@ -25,6 +25,7 @@ py::tuple run(const Problem& problem, const py::tuple& shapes, const py::dict& a
   pointers.in_high = input(device, "in_high", arrays["in_high"]);
   pointers.in_low = input(device, "in_low", arrays["in_low"]);
   pointers.weight = input(device, "weight", arrays["weight"]);
+  if (arrays.contains("bias")) pointers.bias = input(device, "bias", arrays["bias"]);
   const size_t high_pixels = size_t(problem.batch) *
                              (problem.input_grad ? problem.height : problem.grid_height()) *
                              (problem.input_grad ? problem.width : problem.grid_width());
@@ -54,7 +55,6 @@ py::tuple run(const Problem& problem, const py::tuple& shapes, const py::dict& a
       }
     }
   }
-  if (arrays.contains("bias")) p.bias = input(device, "bias", arrays["bias"]);
   p.rotation = blocks / 2;
   if (p.high.splits > 1 || p.low.splits > 1) {
     const size_t items = p.high.items() + p.low.items();

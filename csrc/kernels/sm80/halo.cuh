@@ -44,11 +44,10 @@ struct HaloShape {
     return planes == 2 ? phase::first_shift(plane, Traits::kPadding) : -Traits::kPadding;
   }
 
-  // Bytes from the halo's begin to the cell of a quad of the tile at the first shift of plane 0.
+  // Bytes from the halo's begin to the cell of quad (ty, tx) of the tile, `images` borders below
+  // its first row, at the first shift of plane 0.
   template <typename Traits>
-  __device__ __forceinline__ uint32_t offset_of(const TilePlace& place, int32_t quad_height,
-                                                int32_t ty, int32_t tx) const {
-    const int32_t images = (place.y + ty) / quad_height;
+  __device__ __forceinline__ uint32_t offset_of(int32_t ty, int32_t tx, int32_t images) const {
     return (ty + images * separators) * row_stride + tx * Traits::kCellPitch;
   }
 };

@@ -39,7 +39,7 @@ struct Thread {
   std::deque<Copy> copies;     // oldest first
   uint32_t group;              // the one that the next copy joins
   uint32_t shared_buffers;     // how many it has taken
-  bool fenced;                 // since then, a relaxed atomic releases
+  bool fenced;                 // a fence, no barrier and no write since: a relaxed atomic releases
   std::vector<void*> atomics;  // what it touched by relaxed atomics since its last fence
   std::unordered_map<uint64_t, uint32_t> accesses;  // how often it ran each access, by place
 };
@@ -66,7 +66,7 @@ struct Warp {
   void* argument[kLanes];
   uint64_t priority;
   uint32_t generation;                                // of sync_warp
-  char sync_objects[2];                               // thread sanitizer's, by generation
+  std::unique_ptr<char[]> sync_objects;               // thread sanitizer's, by generation
   std::unordered_map<uint64_t, WarpAccess> accesses;  // begun, by place and how often before
 
   uint32_t all() const { return lanes == kLanes ? ~0u : (1u << lanes) - 1; }
@@ -76,7 +76,8 @@ struct Barrier {
   uint32_t expected, arrived;  // threads
   uint32_t generation;
   std::vector<Warp*> waiting;
-  char sync_objects[4];  // thread sanitizer's, by generation
+  // Thread sanitizer's, by generation. New for each block, which comes after no other.
+  std::unique_ptr<char[]> sync_objects = std::make_unique<char[]>(4);
 };
 
 struct SharedBuffer {

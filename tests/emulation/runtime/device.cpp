@@ -5,10 +5,13 @@
 #include <cstring>
 #include <new>
 
+#include "sanitizers.h"
+
 namespace emulation {
 namespace {
 
-constexpr size_t kAlignment = 256;  // that of cudaMalloc
+constexpr size_t kAlignment = 256;          // that of cudaMalloc
+constexpr size_t kGlobalRedZone = 1 << 16;  // behind each buffer: a row too far hits no other
 
 }  // namespace
 
@@ -16,9 +19,10 @@ void Device::Free::operator()(void* memory) const { std::free(memory); }
 
 std::byte* Device::add(const std::string& name, size_t bytes, bool writable) {
   void* memory = nullptr;
-  if (posix_memalign(&memory, kAlignment, std::max<size_t>(bytes, 1)) != 0) throw std::bad_alloc();
+  if (posix_memalign(&memory, kAlignment, bytes + kGlobalRedZone) != 0) throw std::bad_alloc();
   memory_.emplace_back(memory);
   auto* begin = static_cast<std::byte*>(memory);
+  poison(begin + bytes, kGlobalRedZone);
   std::memset(begin, 0xFF, bytes);  // NaN in every floating-point type
   buffers_.push_back({name, begin, bytes, writable, std::vector<uint8_t>(writable ? bytes : 0)});
   return begin;

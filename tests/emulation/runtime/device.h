@@ -46,7 +46,7 @@ class Device {
   void run(const octconv::LaunchShape& shape, const std::function<void()>& kernel);
 
   Engine engine_;
-  std::vector<std::unique_ptr<void, Free>> memory_;  // each of exactly its size
+  std::vector<std::unique_ptr<void, Free>> memory_;  // red zones included
   std::vector<Buffer> buffers_;
   std::vector<size_t> outputs_;
 };

@@ -24,6 +24,12 @@ constexpr size_t kStackBytes = 128 << 10;
 // Far more than any test needs: a kernel that spins for what never comes.
 constexpr uint64_t kMostSwitches = uint64_t{1} << 31;
 
+// What a thread waits for that has ended.
+constexpr const char* kNothing = "nothing: it has exited";
+
+// Thrown where a thread waits when another one has failed.
+struct Cancelled {};
+
 bool same_place(const Site& a, const Site& b) {
   return a.line() == b.line() && a.column() == b.column() &&
          std::strcmp(a.file_name(), b.file_name()) == 0;
@@ -91,6 +97,7 @@ void Engine::start_block(Block& block, uint32_t index) {
     warp.lanes = std::min<size_t>(kLanes, block.threads.size() - w * kLanes);
     warp.ready = warp.all();
     warp.exited = warp.arrived = warp.generation = 0;
+    warp.sync_objects = std::make_unique<char[]>(2);
     warp.priority = random_();
     warp.accesses.clear();
   }
@@ -149,6 +156,7 @@ void Engine::run(const octconv::LaunchShape& shape, const std::function<void()>&
     if (done) break;
     failure_ = deadlock();
   }
+  if (!failure_.empty()) cancel();
   self = nullptr;
   engine = nullptr;
   acquire(this);  // what the threads did comes before what the host does next
@@ -157,11 +165,14 @@ void Engine::run(const octconv::LaunchShape& shape, const std::function<void()>&
 
 void Engine::thread_main() {
   try {
+    if (!engine->failure_.empty()) throw Cancelled();
     (*engine->kernel_)();
     IgnoreAccesses ignore;
     engine->thread_exits();
+  } catch (const Cancelled&) {
   } catch (const std::exception& error) {
     engine->failure_ = error.what();
+    self->waits_for = kNothing;
   }
   release(engine);
   engine->main_->switch_from(*self->fiber);
@@ -177,8 +188,20 @@ void Engine::thread_exits() {
     fail("exit", Site::current(), "other threads wait at sync_block");
   }
   warp.exited |= 1u << self->lane;
-  self->waits_for = "nothing: it has exited";
+  self->waits_for = kNothing;
   if (--self->block->running == 0) count_open_accesses(*self->block, counters);
+}
+
+// After a failure: ends the threads that have not, so that they give up whatever they hold.
+void Engine::cancel() {
+  for (auto& block : blocks_) {
+    if (block->running == 0) continue;
+    for (Thread& thread : block->threads) {
+      if (thread.waits_for == kNothing) continue;
+      self = &thread;
+      thread.fiber->switch_from(*main_);
+    }
+  }
 }
 
 // The thread that runs next, its lane no longer marked ready; null if none can.
@@ -231,6 +254,7 @@ void Engine::reschedule() {
   } else {
     main_->switch_from(*from->fiber);
   }
+  if (!failure_.empty()) throw Cancelled();
 }
 
 void Engine::wait(const char* instruction, const Site& at) {
@@ -282,6 +306,7 @@ void sync_warp(const Site& at) {
   release(object);
   meet("sync_warp", at, nullptr, [](Warp& warp) { ++warp.generation; });
   acquire(object);
+  self->fenced = false;
 }
 
 void meet_at_barrier(uint32_t number, uint32_t threads, bool waits, const char* instruction,
@@ -323,7 +348,9 @@ void meet_at_barrier(uint32_t number, uint32_t threads, bool waits, const char* 
       }
     }
   }
-  if (waits) acquire(object);
+  if (!waits) return;
+  acquire(object);
+  self->fenced = false;
 }
 
 // Who waits where, threads of one place together.

@@ -35,6 +35,7 @@ class Engine {
   void prepare();
   void start_block(Block& block, uint32_t index);
   void thread_exits();
+  void cancel();
   Thread* pick();
   void reschedule();
   void wait(const char* instruction, const Site& at);

@@ -67,11 +67,7 @@ void close_access(WarpAccess& access, Counters& counters) {
     (access.write_global ? counters.sectors_written : counters.sectors_read) += count;
   }
   if (access.shared_bytes) {
-    uint32_t addresses[kLanes], lanes = 0;
-    for (uint32_t lane = 0; lane < kLanes; ++lane) {
-      if (access.lanes & 1u << lane) addresses[lanes++] = access.shared[lane];
-    }
-    const auto [all, conflicts] = wavefronts(addresses, lanes, access.shared_bytes);
+    const auto [all, conflicts] = wavefronts(access.shared, access.lanes, access.shared_bytes);
     *access.wavefronts += all;
     counters.bank_conflicts += conflicts;
   }
@@ -111,6 +107,7 @@ std::byte* global(const void* address, uint32_t bytes, Access access, const char
     check_written(buffer, address, bytes, instruction, at);
   }
   if (access == Access::kWrite) {
+    self->fenced = false;
     std::memset(&buffer.written[static_cast<const std::byte*>(address) - buffer.begin], 1, bytes);
   }
   if (engine->options().count) {
@@ -192,9 +189,10 @@ void count_shared(uint32_t address, uint32_t bytes, bool store, const Site& at) 
 Wavefronts wavefronts(const uint32_t* addresses, uint32_t lanes, uint32_t bytes) {
   const uint32_t words = bytes < 4 ? 1 : bytes / 4, part = kLanes / words;
   Wavefronts result{0, 0};
-  for (uint32_t first = 0; first < lanes; first += part) {
+  for (uint32_t first = 0; first < kLanes; first += part) {
     uint32_t seen[kLanes][kLanes], count[kLanes] = {}, most = 0;
-    for (uint32_t i = first; i < lanes && i < first + part; ++i) {
+    for (uint32_t i = first; i < first + part; ++i) {
+      if (!(lanes & 1u << i)) continue;
       for (uint32_t w = 0; w < words; ++w) {
         const uint32_t word = addresses[i] / 4 + w, bank = word % 32;
         bool known = false;
@@ -204,7 +202,7 @@ Wavefronts wavefronts(const uint32_t* addresses, uint32_t lanes, uint32_t bytes)
       }
     }
     result.all += most;
-    result.conflicts += most - 1;
+    result.conflicts += most > 0 ? most - 1 : 0;
   }
   return result;
 }

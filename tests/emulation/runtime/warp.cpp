@@ -50,7 +50,7 @@ void compute_load_matrix(Warp& warp) {
       const uint32_t high = first.transposed ? matrix[pair + 1][group] : matrix[group][pair + 1];
       argument<LoadMatrix>(warp, lane).fragment[m] = low | high << 16;
     }
-    const auto [all, conflicts] = wavefronts(addresses, 8, 16);
+    const auto [all, conflicts] = wavefronts(addresses, 0xFF, 16);
     engine->counters.ldmatrix_wavefronts += all;
     engine->counters.bank_conflicts += conflicts;
   }

@@ -1,0 +1,23 @@
+// What the fused kernels cover. Plain C++.
+#pragma once
+
+#include <cstdint>
+
+#include "problem.h"
+
+namespace octconv {
+
+// Why they do not cover a problem with a kernel of `kernel` x `kernel_width`; null if they do.
+inline const char* why_not_covered(const Problem& p, int32_t kernel_width) {
+  if (p.kernel != kernel_width || p.kernel > 7) return "the kernel is not 1x1, 3x3, 5x5 or 7x7";
+  for (const int32_t channels : {p.high_in, p.low_in, p.high_out, p.low_out}) {
+    if (channels % 8 != 0) return "the channels of a part are not a multiple of 8";
+  }
+  // Rows and pixels of a map are counted in 32 bits, separators between images included.
+  if (int64_t{p.batch} * (int64_t{p.height} + 2 * p.kernel) > INT32_MAX) {
+    return "the batch has 2^31 rows or more";
+  }
+  return nullptr;
+}
+
+}  // namespace octconv
