@@ -1,4 +1,5 @@
-# make build | bench | test | sanitize | lint | format. Each of the first four sets up what it needs.
+# make build | bench | device-report | test | sanitize | lint | format. Each but the last two sets up
+# what it needs.
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -17,7 +18,7 @@ endif
 
 SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: build bench test sanitize coverage lint format clean
+.PHONY: build bench device-report test sanitize coverage lint format clean
 
 build: $(VENV)/installed-torch-$(TORCH)
 
@@ -37,6 +38,10 @@ bench: build
 	@if $(BIN)/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; \
 	then $(BIN)/python -m benchmarks.layers; \
 	else $(BIN)/python -m benchmarks.layers --quick; fi
+
+# All that a GPU machine can show, in under eight minutes; elsewhere a rehearsal.
+device-report: build
+	$(BIN)/python -m benchmarks.device_report
 
 test: build
 	$(BIN)/python -m pytest

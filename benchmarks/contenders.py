@@ -27,7 +27,7 @@ class Contender(NamedTuple):
     Attributes:
         run: The parts of the input to the parts of the output, each a tensor.
         parameters: What a weight gradient is taken of.
-        merge: Their gradients to those of the vanilla (weight, bias).
+        merge: Their gradients to those of the vanilla weight and, if there is one, bias.
         kernel: Given the input's parts, what serves the call.
     """
 
@@ -43,14 +43,16 @@ class Composed(nn.Module):
     Each path owns its weight, as in public implementations; slices of one would be copied per call.
     """
 
-    def __init__(self, in_channels: Pair, out_channels: Pair, kernel_size: int) -> None:
+    def __init__(
+        self, in_channels: Pair, out_channels: Pair, kernel_size: int, bias: bool = True
+    ) -> None:
         super().__init__()
         (high_in, low_in), (high_out, low_out) = in_channels, out_channels
         pad = kernel_size // 2
-        self.high_to_high = nn.Conv2d(high_in, high_out, kernel_size, padding=pad)
+        self.high_to_high = nn.Conv2d(high_in, high_out, kernel_size, padding=pad, bias=bias)
         self.low_to_high = nn.Conv2d(low_in, high_out, kernel_size, padding=pad, bias=False)
         self.high_to_low = nn.Conv2d(high_in, low_out, kernel_size, padding=pad, bias=False)
-        self.low_to_low = nn.Conv2d(low_in, low_out, kernel_size, padding=pad)
+        self.low_to_low = nn.Conv2d(low_in, low_out, kernel_size, padding=pad, bias=bias)
 
     def forward(self, high: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C_high, H, W) and (N, C_low, ceil(H/2), ceil(W/2)) to the same of the output."""
@@ -60,7 +62,7 @@ class Composed(nn.Module):
             self.low_to_low(low) + self.high_to_low(reference.pool(high)),
         )
 
-    def load(self, weight: Tensor, bias: Tensor) -> None:
+    def load(self, weight: Tensor, bias: Tensor | None) -> None:
         """Copies the four paths out of a vanilla weight [high | low] x [high | low]."""
         h_out, h_in = self.high_to_high.weight.shape[:2]
         with torch.no_grad():
@@ -68,16 +70,19 @@ class Composed(nn.Module):
             self.low_to_high.weight.copy_(weight[:h_out, h_in:])
             self.high_to_low.weight.copy_(weight[h_out:, :h_in])
             self.low_to_low.weight.copy_(weight[h_out:, h_in:])
-            _bias_of(self.high_to_high).copy_(bias[:h_out])
-            _bias_of(self.low_to_low).copy_(bias[h_out:])
+            if bias is not None:
+                _bias_of(self.high_to_high).copy_(bias[:h_out])
+                _bias_of(self.low_to_low).copy_(bias[h_out:])
 
-    @staticmethod
-    def merge(
-        hh: Tensor, hh_bias: Tensor, lh: Tensor, hl: Tensor, ll: Tensor, ll_bias: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def merge(self, *gradients: Tensor) -> tuple[Tensor, ...]:
         """Gradients in the order of ``parameters()`` to those of the vanilla weight and bias."""
-        rows = [torch.cat([hh, lh], 1), torch.cat([hl, ll], 1)]
-        return torch.cat(rows), torch.cat([hh_bias, ll_bias])
+        of = {name: g for (name, _), g in zip(self.named_parameters(), gradients, strict=True)}
+        rows = [
+            torch.cat([of[f"high_to_{part}.weight"], of[f"low_to_{part}.weight"]], 1)
+            for part in ("high", "low")
+        ]
+        biases = [g for name, g in of.items() if name.endswith("bias")]
+        return (torch.cat(rows), *([torch.cat(biases)] if biases else []))
 
 
 def bind(
@@ -112,11 +117,15 @@ def bind(
     return lambda: torch.autograd.grad(outputs, wanted, output_gradients, retain_graph=True)
 
 
-def _vanilla(layer: Layer, alpha: float, weight: Tensor, bias: Tensor) -> Contender:
+def _vanilla(layer: Layer, alpha: float, weight: Tensor, bias: Tensor | None) -> Contender:
     module = nn.Conv2d(
-        layer.in_channels, layer.out_channels, layer.kernel_size, padding=layer.kernel_size // 2
+        layer.in_channels,
+        layer.out_channels,
+        layer.kernel_size,
+        padding=layer.kernel_size // 2,
+        bias=bias is not None,
     )
-    module.load_state_dict({"weight": weight, "bias": bias})
+    module.load_state_dict(_state(weight, bias))
     _like(module, weight)
 
     def kernel(x: Tensor) -> str:
@@ -125,11 +134,12 @@ def _vanilla(layer: Layer, alpha: float, weight: Tensor, bias: Tensor) -> Conten
     return Contender(lambda x: (module(x),), tuple(module.parameters()), _as_they_are, kernel)
 
 
-def _composed(layer: Layer, alpha: float, weight: Tensor, bias: Tensor) -> Contender:
+def _composed(layer: Layer, alpha: float, weight: Tensor, bias: Tensor | None) -> Contender:
     module = Composed(
         octconv_cuda.split_channels(layer.in_channels, alpha),
         octconv_cuda.split_channels(layer.out_channels, alpha),
         layer.kernel_size,
+        bias is not None,
     )
     module.load(weight, bias)
     _like(module, weight)
@@ -137,21 +147,28 @@ def _composed(layer: Layer, alpha: float, weight: Tensor, bias: Tensor) -> Conte
     def kernel(high: Tensor, low: Tensor) -> str:
         return _backend(module.high_to_high, high)
 
-    return Contender(module, tuple(module.parameters()), Composed.merge, kernel)
+    return Contender(module, tuple(module.parameters()), module.merge, kernel)
 
 
-def _composed_compiled(layer: Layer, alpha: float, weight: Tensor, bias: Tensor) -> Contender:
+def _composed_compiled(
+    layer: Layer, alpha: float, weight: Tensor, bias: Tensor | None
+) -> Contender:
     composed = _composed(layer, alpha, weight, bias)
     # fullgraph: an error instead of eager code in disguise.
     run = torch.compile(composed.run, dynamic=False, fullgraph=True)
     return composed._replace(run=run, kernel=lambda *maps: f"inductor + {composed.kernel(*maps)}")
 
 
-def _octconv_cuda(layer: Layer, alpha: float, weight: Tensor, bias: Tensor) -> Contender:
+def _octconv_cuda(layer: Layer, alpha: float, weight: Tensor, bias: Tensor | None) -> Contender:
     module = octconv_cuda.OctConv2d(
-        layer.in_channels, layer.out_channels, layer.kernel_size, alpha_in=alpha, alpha_out=alpha
+        layer.in_channels,
+        layer.out_channels,
+        layer.kernel_size,
+        alpha_in=alpha,
+        alpha_out=alpha,
+        bias=bias is not None,
     )
-    module.load_state_dict({"weight": weight, "bias": bias})
+    module.load_state_dict(_state(weight, bias))
     _like(module, weight)
 
     def run(high: Tensor, low: Tensor) -> tuple[Tensor, ...]:
@@ -165,12 +182,16 @@ def _octconv_cuda(layer: Layer, alpha: float, weight: Tensor, bias: Tensor) -> C
 
 
 # Each takes (layer, alpha, weight, bias); vanilla knows no alpha.
-BUILDERS: dict[str, Callable[[Layer, float, Tensor, Tensor], Contender]] = {
+BUILDERS: dict[str, Callable[[Layer, float, Tensor, Tensor | None], Contender]] = {
     "vanilla": _vanilla,
     "composed": _composed,
     "composed_compiled": _composed_compiled,
     "octconv_cuda": _octconv_cuda,
 }
+
+
+def _state(weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
+    return {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
 
 
 def _like(module: nn.Module, weight: Tensor) -> None:

@@ -11,12 +11,22 @@ from octconv_cuda import cost, split_channels
 from . import contenders
 from .accuracy import WrongResultError, check, expect
 from .contenders import bind
+from .gpu import gpu_of
 from .inputs import octave_maps
 from .layer_list import Layer
 from .machine import DTYPES, precision
-from .timing import interleaved, peak_bytes
+from .timing import interleaved
 
-__all__ = ["Case", "Outcome", "Row", "flops_and_bytes", "random_parameters", "run_case"]
+__all__ = [
+    "Case",
+    "Outcome",
+    "Ready",
+    "Row",
+    "check_case",
+    "flops_and_bytes",
+    "random_parameters",
+    "run_case",
+]
 
 Row = dict[str, str | int | float | None]
 
@@ -25,7 +35,11 @@ torch._functorch.config.donated_buffer = False
 
 
 class Case(NamedTuple):
-    """What is timed together: entries are (contender, alpha), vanilla with alpha 0."""
+    """What is timed together: entries are (contender, alpha), vanilla with alpha 0.
+
+    The layers have no bias unless it is asked for: on CUDA nn.Conv2d adds it in a pass of its own,
+    which would make a slow baseline.
+    """
 
     layer: Layer
     batch: int
@@ -33,6 +47,7 @@ class Case(NamedTuple):
     mode: str
     input: str
     entries: tuple[tuple[str, float], ...]
+    bias: bool = False
 
     def __str__(self) -> str:
         """For progress and errors."""
@@ -47,7 +62,9 @@ class Outcome(NamedTuple):
     skipped: list[str]
 
 
-class _Ready(NamedTuple):
+class Ready(NamedTuple):
+    """A contender whose result was right, with the call that is timed."""
+
     contender: str
     alpha: float
     kernel: str
@@ -70,16 +87,11 @@ def run_case(
         min_time: Seconds that the samples of one entry last together at least.
         progress: Called after each sample.
     """
-    torch.compiler.reset()  # each shape is a compilation of its own; none counts against another
-    ready: list[_Ready] = []
-    outcome = Outcome([], [], [])
+    gpu = gpu_of(device)
+    ready, outcome = check_case(case, device)
     with precision(case.dtype):
-        weight, bias = random_parameters(case.layer, device, DTYPES[case.dtype])
-        for alpha in sorted({alpha for _, alpha in case.entries}):
-            names = [name for name, a in case.entries if a == alpha]
-            _prepare(case, alpha, names, weight, bias, ready, outcome)
-        peaks = [peak_bytes(entry.call, device) for entry in ready]
-        timings = interleaved([e.call for e in ready], device, samples, min_time, progress)
+        peaks = [gpu.peak_bytes(entry.call) if gpu else None for entry in ready]
+        timings = interleaved([e.call for e in ready], gpu, samples, min_time, progress)
     for entry, peak, timing in zip(ready, peaks, timings, strict=True):
         flops, traffic = flops_and_bytes(case, entry.alpha)
         outcome.rows.append(
@@ -99,6 +111,19 @@ def run_case(
             }
         )
     return outcome
+
+
+def check_case(case: Case, device: torch.device) -> tuple[list[Ready], Outcome]:
+    """Calls every entry once at its full shape; those that are right, and what became of others."""
+    torch.compiler.reset()  # each shape is a compilation of its own; none counts against another
+    ready: list[Ready] = []
+    outcome = Outcome([], [], [])
+    with precision(case.dtype):
+        weight, bias = random_parameters(case.layer, device, DTYPES[case.dtype], case.bias)
+        for alpha in sorted({alpha for _, alpha in case.entries}):
+            names = [name for name, a in case.entries if a == alpha]
+            _prepare(case, alpha, names, weight, bias, ready, outcome)
+    return ready, outcome
 
 
 def flops_and_bytes(case: Case, alpha: float) -> tuple[int, int]:
@@ -121,8 +146,8 @@ def _prepare(
     alpha: float,
     names: Sequence[str],
     weight: Tensor,
-    bias: Tensor,
-    ready: list[_Ready],
+    bias: Tensor | None,
+    ready: list[Ready],
     outcome: Outcome,
 ) -> None:
     """Builds and checks the contenders of one alpha; they share their inputs."""
@@ -144,22 +169,23 @@ def _prepare(
         except torch._dynamo.exc.TorchDynamoException as error:
             reason = " ".join(str(error).strip().partition("\n\n")[0].split())
             outcome.skipped.append(f"{label}: {reason}")
+        except RuntimeError as error:  # a launch that failed, or no memory
+            outcome.refused.append(f"{label}: {type(error).__name__}: {error}")
         else:
-            ready.append(_Ready(name, alpha, contender.kernel(*inputs), call))
+            ready.append(Ready(name, alpha, contender.kernel(*inputs), call))
 
 
 def random_parameters(
-    layer: Layer, device: torch.device, dtype: torch.dtype
-) -> tuple[Tensor, Tensor]:
-    """Normal weight (channels_last) and bias; of noise they make outputs of a variance near 2."""
+    layer: Layer, device: torch.device, dtype: torch.dtype, bias: bool = False
+) -> tuple[Tensor, Tensor | None]:
+    """Normal weight (channels_last) and bias; of noise each makes outputs of a variance near 1."""
     generator = torch.Generator().manual_seed(0)
     fan_in = layer.in_channels * layer.kernel_size**2
     shape = (layer.out_channels, layer.in_channels, layer.kernel_size, layer.kernel_size)
     weight = torch.randn(shape, generator=generator) / fan_in**0.5
-    bias = torch.randn(layer.out_channels, generator=generator)
     return (
         weight.to(device, dtype, memory_format=torch.channels_last),
-        bias.to(device, dtype),
+        torch.randn(layer.out_channels, generator=generator).to(device, dtype) if bias else None,
     )
 
 
@@ -170,5 +196,5 @@ def _maps(
     split = split_channels(channels, alpha)
     if alpha and 0 in split:
         raise ValueError(f"alpha {alpha} of {channels} channels leaves a part without channels")
-    parts = octave_maps(kind, case.batch, split, case.layer.size, seed)
-    return [part.to(like.device, like.dtype, memory_format=torch.channels_last) for part in parts]
+    parts = octave_maps(kind, case.batch, split, case.layer.size, seed, like.device)
+    return [part.to(like.dtype, memory_format=torch.channels_last) for part in parts]

@@ -22,20 +22,25 @@ _FILTER_SIZE = 7
 
 
 def octave_maps(
-    kind: str, batch: int, channels: tuple[int, int], size: tuple[int, int], seed: int
+    kind: str,
+    batch: int,
+    channels: tuple[int, int],
+    size: tuple[int, int],
+    seed: int,
+    device: torch.device | str = "cpu",
 ) -> tuple[Tensor, ...]:
-    """float32 maps (N, C_high, H, W) and (N, C_low, ceil(H/2), ceil(W/2)) on the CPU.
+    """float32 maps (N, C_high, H, W) and (N, C_low, ceil(H/2), ceil(W/2)).
 
     Of noise both parts are independent; of the photograph the low part is the 2x2 average of the
     last feature maps. Channels (C, 0) give one tensor, a vanilla input.
     """
     high, low = channels
     if kind == "photo":
-        features = photo_features(batch, high + low, size, seed)
+        features = photo_features(batch, high + low, size, seed).to(device)
         return (features[:, :high], reference.pool(features[:, high:])) if low else (features,)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device).manual_seed(seed)  # a CPU takes seconds for a large batch
     shapes = [(high, *size)] + [(low, *low_size(size))] * (low > 0)
-    return tuple(torch.randn(batch, *shape, generator=generator) for shape in shapes)
+    return tuple(torch.randn(batch, *shape, generator=generator, device=device) for shape in shapes)
 
 
 def photo_features(batch: int, channels: int, size: tuple[int, int], seed: int) -> Tensor:

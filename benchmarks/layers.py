@@ -7,7 +7,6 @@ computed a wrong result.
 
 import argparse
 import itertools
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from octconv_cuda import split_channels
 
 from . import report
 from .contenders import BUILDERS, MODES
+from .files import write_json
 from .harness import Case, Outcome, run_case
 from .inputs import INPUTS
 from .layer_list import ALPHAS, HEADLINE_ALPHA, LAYERS
@@ -44,6 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = torch.device(args.device)
     torch.set_num_threads(args.threads)
     torch.backends.cudnn.benchmark = True
+    settings = {
+        "cudnn_benchmark": True,
+        "cold_l2": device.type == "cuda",
+        "memory_format": "channels_last",
+        "bias": args.bias,
+        "batches": args.batches,
+        "samples": args.samples,
+        "min_time_s": args.min_time,
+    }
     machine = describe(device)
     cases = _cases(args)
     total = Outcome([], [], [])
@@ -56,7 +65,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             "ceilings", total=sum(len(c.entries) * args.samples for c in cases)
         )
         ceilings = measure_ceilings(device, args.dtypes)
-        result = {"machine": machine, "ceilings": ceilings, "rows": total.rows}
+        result = {
+            "machine": machine,
+            "settings": settings,
+            "ceilings": ceilings,
+            "rows": total.rows,
+        }
         done = 0
         for case in cases:
             progress.update(task, description=str(case))
@@ -67,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             total.refused.extend(outcome.refused)
             total.skipped.extend(outcome.skipped)
             if total.rows:  # after each case, so that an interruption loses only one
-                out.write_text(json.dumps(result, indent=1) + "\n")
+                write_json(out, result)
             done += len(case.entries) * args.samples  # what was refused is done too
             progress.update(task, completed=done)
     if total.rows:
@@ -91,7 +105,8 @@ def _cases(args: argparse.Namespace) -> list[Case]:
         for batch, dtype, mode, kind in itertools.product(
             batches, args.dtypes, args.modes, args.inputs
         ):
-            cases.append(Case(layer, batch, dtype, mode, kind, _entries(args, args.alphas)))
+            entries = _entries(args, args.alphas)
+            cases.append(Case(layer, batch, dtype, mode, kind, entries, args.bias))
     if args.quick:
         # Real data too, where a wrong result or another timing would show: one layer is enough.
         cases.append(cases[0]._replace(input="photo", entries=_entries(args, [HEADLINE_ALPHA])))
@@ -124,6 +139,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--batches", nargs="+", metavar="N", default=["headline"], help="numbers, headline or all")
     add("--alphas", nargs="+", type=float, metavar="A", default=list(ALPHAS), help="0 < A < 1")
     add("--mode", dest="modes", nargs="+", choices=MODES, default=["forward"])
+    add("--bias", action="store_true", help="layers with a bias")
     add("--input", dest="inputs", nargs="+", choices=INPUTS, default=["noise"])
     add(
         "--contenders",

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import platform
 import re
 import subprocess
 import time
@@ -25,7 +26,7 @@ DTYPES = {
 
 
 def describe(device: torch.device) -> dict[str, str | int | None]:
-    """Device, driver, CUDA, torch, threads, commit ("-dirty": with local changes) and UTC date.
+    """Device, versions, threads, commit ("-dirty": with local changes) and UTC date.
 
     What does not apply (the driver of a CPU) or is unknown (the commit outside a checkout) is None.
     """
@@ -36,6 +37,8 @@ def describe(device: torch.device) -> dict[str, str | int | None]:
         "device": torch.cuda.get_device_name(device) if cuda else _cpu_name(),
         "driver": driver.splitlines()[0] if driver else None,
         "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+        "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "commit": _output_of(
@@ -59,18 +62,16 @@ def synchronize(device: torch.device) -> None:
 @contextlib.contextmanager
 def precision(dtype: str) -> Iterator[None]:
     """Convolutions and matrix products of float32 may round to tf32 for dtype "tf32" only."""
-    settings = (
-        torch.backends.cudnn.conv,  # type: ignore[attr-defined]
-        torch.backends.cuda.matmul,
-    )
-    before = [setting.fp32_precision for setting in settings]
-    for setting in settings:
-        setting.fp32_precision = "tf32" if dtype == "tf32" else "ieee"
+    convolutions = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+    before = convolutions.fp32_precision, torch.get_float32_matmul_precision()
+    convolutions.fp32_precision = "tf32" if dtype == "tf32" else "ieee"
+    # And not matmul.fp32_precision: with that alone, torch.compile refuses tf32 on CUDA.
+    torch.set_float32_matmul_precision("high" if dtype == "tf32" else "highest")
     try:
         yield
     finally:
-        for setting, value in zip(settings, before, strict=True):
-            setting.fp32_precision = value
+        convolutions.fp32_precision, matmul = before
+        torch.set_float32_matmul_precision(matmul)
 
 
 def measure_ceilings(

@@ -1,6 +1,6 @@
 """Writes the results into README.md; with ``--check`` it only says whether they are current.
 
-Shown are all result files under benchmarks/results/ but those of quick runs, which stay out of the
+Shown are all layer results under benchmarks/results/ but those of quick runs, which stay out of the
 repository.
 """
 
@@ -43,6 +43,8 @@ def block(root: Path) -> str:
         if path.stem == "quick":
             continue
         result = json.loads(path.read_text())
+        if "rows" not in result:  # of another kind
+            continue
         picture = path.with_suffix(".png").relative_to(root)
         parts.append(report.markdown(result, HEADLINE_ALPHA))
         parts.append(f"![Speed-up over vanilla convolution against alpha]({picture})")

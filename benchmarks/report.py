@@ -14,7 +14,7 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-__all__ = ["Line", "draw", "lines", "markdown", "table"]
+__all__ = ["Line", "draw", "kernel_times", "lines", "markdown", "table"]
 
 Result = dict[str, Any]
 Row = dict[str, Any]
@@ -35,12 +35,16 @@ class Line(NamedTuple):
         speedup: Time of vanilla / time of the row, in the same interleaved group.
         flop_ceiling: Operations of vanilla / operations of the row.
         roofline: Shortest possible time by the measured ceilings / time of the row.
+        roofline_speedup: The speed-up if both took their shortest possible time.
+        wall_speedup: Of the wall times that stand beside kernel times, None without them.
     """
 
     row: Row
     speedup: float | None
     flop_ceiling: float | None
     roofline: float
+    roofline_speedup: float | None
+    wall_speedup: float | None
 
 
 def lines(result: Result) -> Iterator[Line]:
@@ -49,22 +53,28 @@ def lines(result: Result) -> Iterator[Line]:
     vanilla = {_group(row): row for row in rows if row["contender"] == "vanilla"}
     for row in rows:
         base = vanilla.get(_group(row))
+        shortest = _roofline_us(row, result["ceilings"])
         yield Line(
             row,
             base and base["median_us"] / row["median_us"],
             base and base["flops"] / row["flops"],
-            _roofline_us(row, result["ceilings"]) / row["median_us"],
+            shortest / row["median_us"],
+            base and _roofline_us(base, result["ceilings"]) / shortest,
+            base["wall_us"] / row["wall_us"] if base and row["wall_us"] else None,
         )
 
 
 def table(result: Result) -> Table:
     """One line per row of the result, for the terminal."""
-    constant, varying = _settings(result["rows"])
+    constant, varying = _settings(result)
     view = Table(title=f"{_machine(result)}\n{constant}", title_justify="left", box=SIMPLE_HEAD)
+    kernels = kernel_times(result)
     shared = ("layer", "batch", *varying)
     for name in (*shared, "alpha", "contender"):
         view.add_column(name, overflow="fold")
     for name in ("median us", "speed-up", "of FLOP\nceiling", "of\nroofline"):
+        view.add_column(name, justify="right")
+    for name in ("wall us", "wall\nspeed-up") * kernels:
         view.add_column(name, justify="right")
     group = None
     for line in lines(result):
@@ -80,6 +90,8 @@ def table(result: Result) -> Table:
             f"{line.speedup:.2f}x" if line.speedup else "",
             f"{line.speedup / line.flop_ceiling:.0%}" if line.speedup and line.flop_ceiling else "",
             f"{line.roofline:.0%}",
+            *[f"{row['wall_us']:.1f}" if kernels else ""] * kernels,
+            *[f"{line.wall_speedup:.2f}x" if line.wall_speedup else ""] * kernels,
             style="bold" if row["contender"] == "octconv_cuda" else None,
         )
     return view
@@ -88,7 +100,7 @@ def table(result: Result) -> Table:
 def markdown(result: Result, alpha: float) -> str:
     """Speed-ups over vanilla at one alpha: a line per layer, a column per contender."""
     rows = result["rows"]
-    constant, varying = _settings(rows)
+    constant, varying = _settings(result)
     names = [name for name in STYLES if any(row["contender"] == name for row in rows)]
     heads = ["layer", "batch", *varying, "vanilla, us", *names, "FLOP ceiling"]
     text = [
@@ -124,7 +136,7 @@ def draw(result: Result, path: Path) -> None:
             panels.setdefault(_group(line.row)[:-1], []).append(line)
     if not panels:
         return
-    constant, varying = _settings(result["rows"])
+    constant, varying = _settings(result)
     columns = min(COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure, grid = plt.subplots(
@@ -195,11 +207,19 @@ def _roofline_us(row: Row, ceilings: dict[str, Any]) -> float:
     return 1e6 * float(max(compute, row["bytes"] / ceilings["bytes_per_second"]))
 
 
-def _settings(rows: list[Row]) -> tuple[str, list[str]]:
+def _settings(result: Result) -> tuple[str, list[str]]:
     """The settings that all rows share, as text, and the names of those that vary."""
-    names = ("dtype", "mode", "input")
+    rows, names = result["rows"], ("dtype", "mode", "input")
     varying = [name for name in names if len({row[name] for row in rows}) > 1]
-    return ", ".join(str(rows[0][name]) for name in names if name not in varying), varying
+    shared = [str(rows[0][name]) for name in names if name not in varying]
+    if "settings" in result:  # older files have none, and their layers a bias
+        shared.append("bias" if result["settings"]["bias"] else "no bias")
+    return ", ".join(shared + ["kernel time"] * kernel_times(result)), varying
+
+
+def kernel_times(result: Result) -> bool:
+    """Whether the times are those of a GPU's kernels, with wall times beside them."""
+    return result["rows"][0]["wall_us"] is not None
 
 
 def _machine(result: Result) -> str:

@@ -2,43 +2,47 @@
 
 So drifts of clock and temperature, and other work on the machine, meet all contenders alike.
 
-CPU: a sample is the mean wall time per call of a block (``timeit``: no garbage collection).
-GPU: a sample is one call between two CUDA events, with the L2 cache flushed before it. The GPU
-sleeps while the host enqueues the call, so launch overhead stays out; it is in the wall time per
-call, measured beside it.
+Wall time, on every device: of a block of calls, from an idle device until it has done them all
+(``timeit``: no garbage collection). It holds what the host takes to enqueue the calls.
+Kernel time, on GPUs: of one call between two events, with cold L2 cache and without the host: the
+GPU is delayed until the whole call is enqueued, and a sample that began earlier is taken again.
 """
 
+import itertools
 import math
-import time
 import timeit
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
-from .machine import synchronize
+from .gpu import Gpu
 
-__all__ = ["Timing", "interleaved", "peak_bytes"]
+__all__ = ["Timing", "interleaved", "kernel_us"]
 
 Call = Callable[[], object]
 _WARM_UP_CALLS = 3
-_SLEEP_CYCLES = 4_000_000  # about 2 ms: longer than the host needs to enqueue any of the calls
+_MOST_DELAYS = 12  # doublings of a delay of about 0.1 ms: 0.4 s
 
 
 class Timing(NamedTuple):
-    """Percentiles over the samples in microseconds; wall_us None: median_us is wall time."""
+    """Percentiles over the samples in microseconds: of kernel time on GPUs, else of wall time.
+
+    The wall times beside kernel times are None where the others are wall times already.
+    """
 
     samples: int
     median_us: float
     p20_us: float
     p80_us: float
     wall_us: float | None
+    wall_p20_us: float | None
+    wall_p80_us: float | None
 
 
 def interleaved(
     calls: Sequence[Call],
-    device: torch.device,
+    gpu: Gpu | None,
     samples: int,
     min_time: float,
     progress: Callable[[], object] = lambda: None,
@@ -47,83 +51,78 @@ def interleaved(
 
     Args:
         calls: What to time; nothing else should run meanwhile.
-        device: Where the calls work.
+        gpu: Where the calls work; None: on the CPU.
         samples: Samples of each call.
-        min_time: Seconds that the samples of one call last together, of wall time on GPUs; a sample
-            is at least one call.
+        min_time: Seconds of wall time that the samples of one call last together; a sample is at
+            least one call.
         progress: Called after each sample.
     """
-    numbers = [_calls_per_sample(call, device, min_time / samples) for call in calls]
-    sample_kernels = _event_sampler(device) if device.type == "cuda" else None
+    numbers = [_calls_per_sample(call, gpu, min_time / samples) for call in calls]
     wall: list[list[float]] = [[] for _ in calls]
     kernels: list[list[float]] = [[] for _ in calls]
     for first in range(samples):
         for i in range(len(calls)):
             i = (first + i) % len(calls)
-            if sample_kernels:
-                kernels[i].append(sample_kernels(calls[i]))
-            wall[i].append(_block(calls[i], device, numbers[i]))
+            if gpu:
+                kernels[i].append(kernel_us(calls[i], gpu))
+            wall[i].append(_wall_us(calls[i], gpu, numbers[i]))
             progress()
-    if sample_kernels:
-        return [
-            _summary(kernel, float(np.median(block)))
-            for kernel, block in zip(kernels, wall, strict=True)
-        ]
-    return [_summary(block, None) for block in wall]
+    none = (None, None, None)
+    if gpu is None:
+        return [Timing(samples, *_percentiles(block), *none) for block in wall]
+    return [
+        Timing(samples, *_percentiles(kernel), *_percentiles(block))
+        for kernel, block in zip(kernels, wall, strict=True)
+    ]
 
 
-def peak_bytes(call: Call, device: torch.device) -> int | None:
-    """Most memory one call adds to what the GPU holds; None on a CPU, where nobody counts it."""
-    if device.type != "cuda":
-        return None
-    synchronize(device)
-    before = torch.cuda.memory_allocated(device)
-    torch.cuda.reset_peak_memory_stats(device)
-    call()
-    synchronize(device)
-    return torch.cuda.max_memory_allocated(device) - before
+def kernel_us(call: Call, gpu: Gpu) -> float:
+    """Microseconds of the GPU for one call.
+
+    Raises:
+        RuntimeError: The call waits for the GPU, so that the GPU waits for the host too.
+    """
+    for _ in range(_MOST_DELAYS):
+        gpu.flush_l2()
+        gpu.wait_cycles(gpu.delay_cycles)
+        start = gpu.mark()
+        call()
+        end = gpu.mark()
+        enqueued_in_time = not gpu.reached(start)
+        gpu.synchronize()
+        if enqueued_in_time:
+            return gpu.microseconds(start, end)
+        gpu.delay_cycles *= 2
+    raise RuntimeError(
+        f"a call was not enqueued in {gpu.delay_cycles // 2} cycles: it waits for the GPU, and its "
+        "kernel time cannot be told from the host's"
+    )
 
 
-def _summary(samples: Sequence[float], wall_us: float | None) -> Timing:
+def _percentiles(samples: Sequence[float]) -> tuple[float, float, float]:
+    """Median, p20 and p80."""
     p20, median, p80 = (float(value) for value in np.percentile(samples, (20, 50, 80)))
-    return Timing(len(samples), median, p20, p80, wall_us)
+    return median, p20, p80
 
 
-def _calls_per_sample(call: Call, device: torch.device, seconds: float) -> int:
+def _calls_per_sample(call: Call, gpu: Gpu | None, seconds: float) -> int:
     for _ in range(_WARM_UP_CALLS):
         call()
     number = 1
-    while (elapsed := _block(call, device, number) * number * 1e-6) < seconds / 2:
+    while (elapsed := _wall_us(call, gpu, number) * number * 1e-6) < seconds / 2:
         number = max(2 * number, math.ceil(number * seconds / max(elapsed, 1e-6)))
     return max(1, round(number * seconds / elapsed))
 
 
-def _block(call: Call, device: torch.device, number: int) -> float:
-    """Wall time per call in microseconds."""
-    if device.type == "cpu":
-        return timeit.timeit(call, number=number) / number * 1e6
-    synchronize(device)
-    start = time.perf_counter()
-    for _ in range(number):
-        call()
-    synchronize(device)
-    return (time.perf_counter() - start) / number * 1e6
+def _wall_us(call: Call, gpu: Gpu | None, number: int) -> float:
+    """Per call, over a block of ``number`` calls."""
 
+    def block() -> None:
+        for _ in itertools.repeat(None, number):
+            call()
+        if gpu:
+            gpu.synchronize()
 
-def _event_sampler(device: torch.device) -> Callable[[Call], float]:
-    cache = torch.empty(
-        2 * torch.cuda.get_device_properties(device).L2_cache_size, dtype=torch.int8, device=device
-    )
-    event = torch.cuda.Event
-    start, end = (event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
-
-    def sample(call: Call) -> float:
-        cache.zero_()
-        torch.cuda._sleep(_SLEEP_CYCLES)  # type: ignore[no-untyped-call]
-        start.record()
-        call()
-        end.record()
-        end.synchronize()
-        return float(start.elapsed_time(end)) * 1e3
-
-    return sample
+    if gpu:
+        gpu.synchronize()
+    return timeit.timeit(block, number=1) / number * 1e6

@@ -87,6 +87,8 @@ ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits
   p.grid_height = problem.grid_height(), p.grid_width = problem.grid_width();
   p.quad_height = problem.quad_height(), p.quad_width = problem.quad_width();
   p.bias = pointers.bias;
+  const Epilogue& epilogue = pointers.epilogue;
+  p.scale = epilogue.scale, p.shift = epilogue.shift, p.activation = epilogue.activation;
   const int32_t in = problem.high_in + problem.low_in, taps = problem.kernel * problem.kernel;
   p.weight_tap = in;
   p.weight_row = int64_t{taps} * in;
@@ -121,10 +123,20 @@ ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits
   } else {
     high.columns = problem.high_out;
     low.columns = problem.low_out;
-    high.output[0] = {pointers.out_high, nullptr, p.grid_height, p.grid_width, 0,
-                      problem.high_out,  false};
-    low.output[0] = {pointers.out_low, nullptr, p.quad_height, p.quad_width, 0,
-                     problem.low_out,  false};
+    high.output[0] = {pointers.out_high,
+                      epilogue.residual_high,
+                      p.grid_height,
+                      p.grid_width,
+                      0,
+                      problem.high_out,
+                      false};
+    low.output[0] = {pointers.out_low,
+                     epilogue.residual_low,
+                     p.quad_height,
+                     p.quad_width,
+                     0,
+                     problem.low_out,
+                     false};
     const bool strided = problem.stride == 2;
     // Stride 1: y_high = up(conv(x_low, W_LH)) + conv(x_high, W_HH). Stride 2: both at the grid.
     high.segment[strided ? 1 : 0] = setup.segment(false, 0, strided, 0, low_column);

@@ -15,6 +15,16 @@ struct TileShape {
   int32_t splits;
 };
 
+// What inference adds: activation((sum + bias) * scale + shift + residual). Without scale there is
+// none of it.
+struct Epilogue {
+  const float* scale = nullptr;  // one for each output channel, as shift
+  const float* shift = nullptr;
+  const void* residual_high = nullptr;  // null, or like out_high
+  const void* residual_low = nullptr;
+  Activation activation = Activation::kNone;
+};
+
 // What the kernels read and write. Of the input gradient the inputs are dy, the outputs dx.
 struct ForwardPointers {
   const void* in_high;
@@ -23,6 +33,7 @@ struct ForwardPointers {
   const void* bias;
   void* out_high;
   void* out_low;
+  Epilogue epilogue = {};
 };
 
 // The bytes of a halo of either kind in shared memory, and its rows of all planes.

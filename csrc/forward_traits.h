@@ -19,7 +19,7 @@ namespace octconv {
 template <int kKernel>
 struct WideTiles {  // high: 128 quads x 64 columns, low: 256 x 128
   static constexpr const char* kName = "wide";
-  static constexpr int kWarps = 8, kChunkBytes = kKernel > 3 ? 32 : 64, kTilesN = 8;
+  static constexpr int kWarps = 8, kChunkBytes = 64, kTilesN = 8;
   static constexpr int kHighGroups = 1, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 2;
   static constexpr int kSharedLimit = 166912;  // sm_80
 };
@@ -31,13 +31,6 @@ struct NarrowTiles {  // high: 256 quads x 32 columns, low: 512 x 32
   static constexpr int kSharedLimit = 232448;  // sm_90
 };
 template <int kKernel>
-struct CompactTiles {  // as wide, half as deep
-  static constexpr const char* kName = "compact";
-  static constexpr int kWarps = 8, kChunkBytes = 32, kTilesN = 8;
-  static constexpr int kHighGroups = 1, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 2;
-  static constexpr int kSharedLimit = 101376;  // sm_86
-};
-template <int kKernel>
 struct SmallTiles {  // high: 64 quads x 32 columns, low: 128 x 64
   static constexpr const char* kName = "small";
   static constexpr int kWarps = 4, kChunkBytes = kKernel > 3 ? 32 : 64, kTilesN = 4;
@@ -45,12 +38,14 @@ struct SmallTiles {  // high: 64 quads x 32 columns, low: 128 x 64
   static constexpr int kSharedLimit = 101376;  // sm_86
 };
 
-template <typename Element, int kKernel, bool kTransposedWeight, template <int> typename TilesOf>
+template <typename Element, int kKernel, bool kTransposedWeight, template <int> typename TilesOf,
+          bool kWithEpilogue = false>
 struct ForwardTraits {
   using T = Element;
   using Tiles = TilesOf<kKernel>;
   static constexpr int kTaps = kKernel, kPadding = kKernel / 2;
-  static constexpr bool kTransposed = kTransposedWeight;
+  static constexpr bool kTransposed = kTransposedWeight;  // of the input gradient
+  static constexpr bool kEpilogue = kWithEpilogue;        // of inference
 
   static constexpr int kWarps = Tiles::kWarps, kThreads = 32 * kWarps;
   static constexpr int kChunkBytes = Tiles::kChunkBytes;
@@ -132,16 +127,19 @@ constexpr ForwardLimits limits_of() {
           {Low::kQuads, Low::kColumns, Low::kHaloBytes}};
 }
 
+// Whether inference has kernels with an epilogue.
+template <typename T, int kKernel>
+constexpr bool kHasEpilogue = sizeof(T) == 2 && kKernel <= 3;
+
 // Calls visit(ForwardTraits<...>()) for each instantiation of an element type, kernel size and
 // direction. Launchers, plans and the emulation all walk this list; each entry costs several
 // seconds of compiling for each GPU architecture.
-template <typename T, int kKernel, bool kTransposed, typename Visit>
+template <typename T, int kKernel, bool kTransposed, bool kEpilogue = false, typename Visit>
 void for_each_forward(const Visit& visit) {
-  visit(ForwardTraits<T, kKernel, kTransposed, WideTiles>());
-  visit(ForwardTraits<T, kKernel, kTransposed, SmallTiles>());
+  visit(ForwardTraits<T, kKernel, kTransposed, SmallTiles, kEpilogue>());
+  if constexpr (kKernel <= 3) visit(ForwardTraits<T, kKernel, kTransposed, WideTiles, kEpilogue>());
   if constexpr (kKernel == 3 && sizeof(T) == 2) {
-    visit(ForwardTraits<T, kKernel, kTransposed, NarrowTiles>());
-    visit(ForwardTraits<T, kKernel, kTransposed, CompactTiles>());
+    visit(ForwardTraits<T, kKernel, kTransposed, NarrowTiles, kEpilogue>());
   }
 }
 

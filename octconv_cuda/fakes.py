@@ -1,12 +1,21 @@
 """The operators' results without their values: shapes, dtypes and strides, for tracing."""
 
+from typing import Any
+
 from torch import Tensor
 
 from .convolutions import empty_part, empty_weight
-from .operands import channels, check_forward, check_input_grad, check_weight_grad, out_size
+from .operands import (
+    channels,
+    check_epilogue,
+    check_forward,
+    check_input_grad,
+    check_weight_grad,
+    out_size,
+)
 from .problem import Pair, check_maps, low_size
 
-__all__ = ["forward", "input_grad", "pool2x2", "upsample2x2_", "weight_grad"]
+__all__ = ["forward", "inference", "input_grad", "pool2x2", "upsample2x2_", "weight_grad"]
 
 
 def forward(
@@ -28,6 +37,24 @@ def forward(
         empty_part(x, high_out, y_size),
         empty_part(x, weight.shape[0] - high_out, low_size(y_size)),
     )
+
+
+def inference(
+    x_high: Tensor | None,
+    x_low: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    scale: Tensor,
+    shift: Tensor,
+    residual_high: Tensor | None,
+    residual_low: Tensor | None,
+    activation: int,
+    *call: Any,
+) -> tuple[Tensor, Tensor]:
+    """As ``forward``."""
+    y = forward(x_high, x_low, weight, bias, *call)
+    check_epilogue(scale, shift, (residual_high, residual_low), activation, weight, y)
+    return y
 
 
 def input_grad(

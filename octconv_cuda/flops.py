@@ -33,6 +33,23 @@ def _forward(
     return _flops((x_high, x_low), channels_out, weight[2:], size, stride)
 
 
+def _inference(
+    x_high: Shape | None,
+    x_low: Shape | None,
+    weight: Shape,
+    bias: Shape | None,
+    scale: Shape,
+    shift: Shape,
+    residual_high: Shape | None,
+    residual_low: Shape | None,
+    activation: int,
+    *call: Any,
+    **kwargs: Any,
+) -> int:
+    """The products alone, as PyTorch counts no element-wise operation."""
+    return _forward(x_high, x_low, weight, bias, *call)
+
+
 def _input_grad(
     dy_high: Shape,
     dy_low: Shape,
@@ -80,6 +97,7 @@ def _flops(
 
 for _operator, _formula in (
     (_ops.forward, _forward),
+    (_ops.inference, _inference),
     (_ops.input_grad, _input_grad),
     (_ops.weight_grad, _weight_grad),
 ):

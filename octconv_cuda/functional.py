@@ -1,5 +1,6 @@
 """The public function: checks, autocast, and the choice of the path that serves a call."""
 
+import json
 from typing import Any, NamedTuple
 
 import torch
@@ -111,9 +112,15 @@ def explain(
     if reason:
         return Explanation("composition", "PyTorch's operators", reason)
     device = call.weight.device.type
-    native = "forward" in native_kernels(device)
-    kernel = f"native on {device}" if native else "three of PyTorch's convolutions"
-    return Explanation("operator", kernel, "octconv_cuda::forward covers it")
+    kernel, reason = "three of PyTorch's convolutions", "octconv_cuda::forward covers it"
+    if "explain_forward" in native_kernels(device):
+        arguments = (*call[:3], call.out_channels[0], call.size, call.geometry.stride)
+        text = torch.ops.octconv_cuda.explain_forward(*arguments, _allow_tf32(call))
+        choice = json.loads(text)
+        kernel, reason = choice["kernel"] or kernel, choice["reason"] or reason
+    elif "forward" in native_kernels(device):
+        kernel = f"native on {device}"
+    return Explanation("operator", kernel, reason)
 
 
 class _Call(NamedTuple):
@@ -204,9 +211,6 @@ def _compose(call: _Call) -> tuple[Tensor | None, Tensor | None]:
 
 
 def _operate(call: _Call) -> tuple[Tensor | None, Tensor | None]:
-    allow_tf32 = (
-        call.weight.is_cuda and call.weight.dtype == torch.float32 and _convolutions_allow_tf32()
-    )
     high, low = autograd.forward(
         (call.x_high, call.x_low),
         call.weight,
@@ -214,9 +218,14 @@ def _operate(call: _Call) -> tuple[Tensor | None, Tensor | None]:
         call.out_channels[0],
         call.size,
         call.geometry.stride,
-        allow_tf32,
+        _allow_tf32(call),
     )
     return high, low if call.out_channels[1] else None
+
+
+def _allow_tf32(call: _Call) -> bool:
+    weight = call.weight
+    return weight.is_cuda and weight.dtype == torch.float32 and _convolutions_allow_tf32()
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]

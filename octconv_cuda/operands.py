@@ -1,5 +1,6 @@
 """Checks of the three operators' operands: a raw call fails as clearly as a public one."""
 
+import torch
 from torch import Tensor
 
 from .problem import (
@@ -12,7 +13,14 @@ from .problem import (
     low_size,
 )
 
-__all__ = ["channels", "check_forward", "check_input_grad", "check_weight_grad", "out_size"]
+__all__ = [
+    "channels",
+    "check_epilogue",
+    "check_forward",
+    "check_input_grad",
+    "check_weight_grad",
+    "out_size",
+]
 
 DY = ("dy_high", "dy_low")
 
@@ -35,6 +43,46 @@ def check_forward(
     assert x is not None
     channels_out = _checked_split(operator, "high_out", high_out, weight.shape[0])
     check_weight(operator, weight, bias, channels(x_high, x_low), channels_out, 1, x)
+
+
+def check_epilogue(
+    scale: Tensor,
+    shift: Tensor,
+    residuals: tuple[Tensor | None, Tensor | None],
+    activation: int,
+    weight: Tensor,
+    y: tuple[Tensor, Tensor],
+) -> None:
+    """Raises where the operator ``inference`` must not run; ``y`` is what ``forward`` gives."""
+    operator = "octconv_cuda::inference"
+    for name, factors in (("scale", scale), ("shift", shift)):
+        if factors.shape != weight.shape[:1] or factors.dtype != torch.float32:
+            raise ValueError(
+                f"{operator}: {name} must be float32 ({weight.shape[0]},), got "
+                f"{factors.dtype} {tuple(factors.shape)}"
+            )
+        if factors.device != weight.device:
+            raise ValueError(
+                f"{operator}: {name} must be on {weight.device} like the weight, got "
+                f"{factors.device}"
+            )
+    for name, residual, part in zip(("residual_high", "residual_low"), residuals, y, strict=True):
+        if residual is None:
+            continue
+        if residual.shape != part.shape:
+            raise ValueError(
+                f"{operator}: {name} must be {tuple(part.shape)} like the output, got "
+                f"{tuple(residual.shape)}"
+            )
+        if residual.dtype != part.dtype or residual.device != part.device:
+            raise ValueError(
+                f"{operator}: {name} must be {part.dtype} on {part.device} like the output, got "
+                f"{residual.dtype} on {residual.device}"
+            )
+    if activation not in (0, 1, 2):
+        raise ValueError(
+            f"{operator}: activation must be 0 (none), 1 (ReLU) or 2 (SiLU), got {activation}"
+        )
 
 
 def check_input_grad(

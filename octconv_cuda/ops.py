@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import convolutions, fakes, resample
+from . import convolutions, fakes, inference, resample
 
 __all__ = ["SERVED", "native_kernels"]
 
@@ -27,6 +27,7 @@ torch.ops.load_library(_LIBRARY)  # type: ignore[no-untyped-call]
 # What serves a device that has no native kernel of an operator.
 SERVED: dict[str, Callable[..., Any]] = {
     "forward": convolutions.forward,
+    "inference": inference.inference,
     "input_grad": convolutions.input_grad,
     "weight_grad": convolutions.weight_grad,
     "pool2x2": resample.pool2x2,
@@ -40,7 +41,8 @@ def native_kernels(device_type: str) -> tuple[str, ...]:
         return ()  # fakes are no kernels
     has_kernel = torch._C._dispatch_has_kernel_for_dispatch_key
     key = torch._C._dispatch_key_for_device(device_type)
-    return tuple(name for name in SERVED if has_kernel(f"octconv_cuda::{name}", key))
+    names = (*SERVED, "explain_forward")
+    return tuple(name for name in names if has_kernel(f"octconv_cuda::{name}", key))
 
 
 def _without_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -61,7 +63,14 @@ def _without_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
 
 _EVERY_DEVICE = "CompositeExplicitAutograd"
 _registrations = torch.library.Library("octconv_cuda", "IMPL")  # type: ignore[no-untyped-call]
-for _name, _function in SERVED.items():
+# Native kernels turn to these for what they do not cover.
+_COMPOSED: dict[str, Callable[..., Any]] = {
+    "composed_forward": convolutions.forward,
+    "composed_inference": inference.inference,
+    "composed_input_grad": convolutions.input_grad,
+}
+for _name, _function in {**SERVED, **_COMPOSED}.items():
     _served = _without_autocast(_function)
     _registrations.impl(_name, _served, _EVERY_DEVICE)  # type: ignore[no-untyped-call]
+for _name in SERVED:
     torch.library.register_fake(f"octconv_cuda::{_name}", getattr(fakes, _name), lib=_registrations)

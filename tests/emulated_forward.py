@@ -1,7 +1,7 @@
 """The fused kernel in the emulation: calls it for a case, as operator and as input gradient."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -42,20 +42,25 @@ def run_forward(
     bias: Tensor | None = None,
     *,
     input_grad: bool = False,
+    extras: dict[str, Any] | None = None,
     run: Run | None = None,
 ) -> Result:
-    """(y_high, y_low) of (x_high, x_low), or (dx_high, dx_low) of (dy_high, dy_low)."""
+    """(y_high, y_low) of (x_high, x_low), or (dx_high, dx_low) of (dy_high, dy_low).
+
+    ``extras`` are those of inference: scale, shift, residual_high, residual_low, activation.
+    """
     dtype = weight.dtype
     numbers = (
         case.batch, *case.size, *case.in_channels, *case.out_channels, case.kernel_size[0],
         case.stride, int(input_grad),
     )  # fmt: skip
     names = zip(("in_high", "in_low"), inputs, strict=True)
-    arrays = {
+    arrays: dict[str, Any] = {
         name: memory_of(torch.empty(0, dtype=dtype) if part is None else part)
         for name, part in names
     }
     arrays["weight"] = memory_of(weight)
+    arrays |= extras or {}
     if bias is not None:
         arrays["bias"] = memory_of(bias)
     arguments = (str(dtype).removeprefix("torch."), tiles.name, numbers, (tiles.high, tiles.low))

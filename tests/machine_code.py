@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import pytest
 
@@ -101,11 +102,44 @@ def kernels(log: str, code: str | None) -> list[Kernel]:
     return result
 
 
-def disassembly(cubin: Path, nvcc: Path) -> str | None:
-    """Made by nvdisasm: from the PATH, the toolkit, or its PyPI package."""
+def find_tool(name: str, nvcc: Path) -> str | None:
+    """A program that reads machine code: from the PATH, the toolkit, or its PyPI package."""
     packages = Path(sysconfig.get_path("purelib")).glob("nvidia/*/bin")
     folders = [os.environ.get("PATH", ""), str(nvcc.parent), *map(str, packages)]
-    tool = shutil.which("nvdisasm", path=os.pathsep.join(folders))
+    return shutil.which(name, path=os.pathsep.join(folders))
+
+
+def disassembly(cubin: Path, nvcc: Path) -> str | None:
+    """What nvdisasm makes of it; None without nvdisasm."""
+    tool = find_tool("nvdisasm", nvcc)
     if tool is None:
         return None
     return subprocess.check_output([tool, cubin], text=True, stderr=subprocess.DEVNULL)
+
+
+class Resources(NamedTuple):
+    """What one kernel of the library takes on one architecture."""
+
+    kernel: str
+    arch: str
+    registers: int
+    stack: int
+    local: int
+
+
+@pytest.fixture(scope="session")
+def library_resources(nvcc: Path) -> list[Resources]:
+    """Of every kernel in the built library, by cuobjdump."""
+    tool = find_tool("cuobjdump", nvcc)
+    if tool is None:
+        pytest.skip("no cuobjdump")
+    library = ROOT / "octconv_cuda" / "_C.abi3.so"
+    text = subprocess.check_output([tool, "--dump-resource-usage", library], text=True)
+    result = []
+    for part in text.split("arch = sm_")[1:]:
+        functions = re.findall(
+            r"Function (\S+):\s+REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)", part
+        )
+        arch = part.split()[0]
+        result += [Resources(name, arch, *map(int, numbers)) for name, *numbers in functions]
+    return result

@@ -80,8 +80,8 @@ def test_rows_are_complete(mode, dtype):
     for row in rows:
         assert set(row) == {
             *("layer", "batch", "alpha", "dtype", "mode", "input", "contender", "kernel"),
-            *("samples", "median_us", "p20_us", "p80_us", "wall_us", "peak_bytes"),
-            *("flops", "bytes"),
+            *("samples", "median_us", "p20_us", "p80_us", "wall_us", "wall_p20_us", "wall_p80_us"),
+            *("peak_bytes", "flops", "bytes"),
         }
         assert (row["layer"], row["batch"], row["dtype"], row["mode"]) == (
             TINY.name,
@@ -94,6 +94,24 @@ def test_rows_are_complete(mode, dtype):
         assert 0 < row["p20_us"] <= row["median_us"] <= row["p80_us"]
         assert row["kernel"]
         assert row["wall_us"] is row["peak_bytes"] is None
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_bias_is_there_only_if_asked_for(bias):
+    case = tiny_case("weight_gradient", names=("composed", "octconv_cuda"))._replace(bias=bias)
+    ready, outcome = harness.check_case(case, CPU)
+    assert outcome.refused == outcome.skipped == []
+    assert [len(entry.call()) for entry in ready] == [1 + bias, 4 + 2 * bias, 1 + bias]
+
+
+def test_a_contender_that_raises_is_refused(monkeypatch):
+    def out_of_memory(y):
+        raise torch.OutOfMemoryError("no 3 GB")
+
+    plant(monkeypatch, out_of_memory)
+    outcome = harness.run_case(tiny_case(), CPU, **FAST)
+    assert [row["contender"] for row in outcome.rows] == ["vanilla"]
+    assert "octconv_cuda: OutOfMemoryError: no 3 GB" in outcome.refused[0]
 
 
 def test_photo_rows():
@@ -173,7 +191,7 @@ def test_a_compiler_that_fails_is_reported_not_timed(monkeypatch):
 def test_samples_are_interleaved_and_rotate():
     calls = []
     fast, slow = (lambda: calls.append("a")), (lambda: (calls.append("b"), time.sleep(0.002)))
-    timings = timing.interleaved([fast, slow], CPU, samples=4, min_time=0.0)
+    timings = timing.interleaved([fast, slow], None, samples=4, min_time=0.0)
     assert "".join(calls[-8:]) == "abbaabba"
     assert [t.samples for t in timings] == [4, 4]
     assert timings[1].median_us > 2000 > timings[0].median_us
@@ -182,7 +200,7 @@ def test_samples_are_interleaved_and_rotate():
 
 def test_min_time_repeats_short_calls():
     calls = []
-    timing.interleaved([lambda: calls.append(time.sleep(0.0002))], CPU, samples=5, min_time=0.1)
+    timing.interleaved([lambda: calls.append(time.sleep(0.0002))], None, samples=5, min_time=0.1)
     assert len(calls) > 100
 
 
@@ -190,6 +208,7 @@ def test_precision_is_restored():
     before = torch.backends.cudnn.conv.fp32_precision
     with machine.precision("tf32"):
         assert torch.backends.cudnn.conv.fp32_precision == "tf32"
+        assert torch.backends.cuda.matmul.allow_tf32  # raised, to the compiler too, while they mix
         with machine.precision("float32"):
             assert torch.backends.cuda.matmul.fp32_precision == "ieee"
     assert torch.backends.cudnn.conv.fp32_precision == before
@@ -210,9 +229,18 @@ def test_command_writes_json_and_picture(monkeypatch, tmp_path, capsys):
     out = tmp_path / "here" / "result.json"
     assert layers.main([*RUN, "--input", "noise", "photo", "--out", str(out)]) == 0
     result = json.loads(out.read_text())
-    assert set(result) == {"machine", "ceilings", "rows"}
+    assert set(result) == {"machine", "settings", "ceilings", "rows"}
     assert set(result["machine"]) == {
-        *("device", "driver", "cuda", "torch", "threads", "commit", "date")
+        *("device", "driver", "cuda", "cudnn", "python", "torch", "threads", "commit", "date")
+    }
+    assert result["settings"] == {
+        "cudnn_benchmark": True,
+        "cold_l2": False,
+        "memory_format": "channels_last",
+        "bias": False,
+        "batches": ["headline"],
+        "samples": 2,
+        "min_time_s": 0.0,
     }
     assert result["machine"]["threads"] == 1
     assert result["ceilings"]["flops_per_second"]["float32"] > 1e6
@@ -304,9 +332,9 @@ def result():
 
 def test_report_computes_ratios(result):
     vanilla, _, octave, other = report.lines(result)
-    assert vanilla[1:] == (1.0, 1.0, 0.5)  # 100 us of arithmetic in 200 us
-    assert octave[1:] == (2.0, 2.5, 0.4)
-    assert other[1:] == (1.6, 1.25, 0.64)
+    assert vanilla[1:] == (1.0, 1.0, 0.5, 1.0, None)  # 100 us of arithmetic in 200 us
+    assert octave[1:] == (2.0, 2.5, 0.4, 2.5, None)
+    assert other[1:] == (1.6, 1.25, 0.64, 1.25, None)
 
 
 def test_report_without_vanilla_shows_no_ratio(result):
@@ -331,6 +359,7 @@ def test_readme_block(result, tmp_path, capsys):
     folder.mkdir(parents=True)
     (folder / "layers.json").write_text(json.dumps(result))
     (folder / "quick.json").write_text("not shown")
+    (folder / "device-report.json").write_text('{"stages": []}')
     text = tmp_path / "README.md"
     text.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
     assert readme.main(["--check"], tmp_path) == 1
@@ -355,7 +384,7 @@ def test_machine_slug():
 
 
 def test_composed_is_the_reference():
-    weight, bias = harness.random_parameters(TINY, CPU, torch.float32)
+    weight, bias = harness.random_parameters(TINY, CPU, torch.float32, bias=True)
     composed = contenders.BUILDERS["composed"](TINY, 0.25, weight, bias)
     high, low = inputs.octave_maps("noise", 1, (6, 2), TINY.size, seed=0)
     expected = reference.oct_conv2d(high, low, weight, bias, 12)

@@ -14,22 +14,72 @@ from octconv_cuda import ops
 POOL2X2 = CSRC / "launch" / "pool2x2.cu"
 GEMM = EMULATION / "gpu" / "gemm.cu"
 
-# The most registers that a kernel of a file may take: what its threads an SM are planned with.
-REGISTERS = {POOL2X2: 48, GEMM: 80}
+FORWARD = EMULATION / "gpu" / "forward.cu"
+
+# The most registers that a kernel may take: what its threads on a multiprocessor are planned with.
+REGISTERS = {"pool2x2": 48, "gemm": 80, "forward_sm80": 255}
 
 
-def test_every_launcher_has_a_plan():
-    assert set(CSRC.glob("launch/*.cu")) <= REGISTERS.keys()
+def kernel_of(mangled: str) -> str:
+    """The kernel's own name within that of an instantiation."""
+    return next(name for name in REGISTERS if re.search(rf"\d{name}I", mangled))
+
+
+def test_the_library_keeps_everything_in_registers(library_resources):
+    """Every instantiation for every architecture that the library was built for."""
+    assert {kernel_of(r.kernel) for r in library_resources} == {"pool2x2", "forward_sm80"}
+    assert {r.arch for r in library_resources} >= {"80", "90a"}
+    for resources in library_resources:
+        assert resources.registers <= REGISTERS[kernel_of(resources.kernel)], resources
+        assert resources.stack == resources.local == 0, resources
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize("source", REGISTERS, ids=lambda source: source.stem)
-def test_everything_is_in_registers(compiled, source, arch):
+@pytest.mark.parametrize("source", [POOL2X2, GEMM, FORWARD], ids=lambda source: source.stem)
+def test_compiled_without_local_memory(compiled, source, arch):
     kernels = compiled(source, arch)  # which looks for spills and stack frames
     assert kernels
     for kernel in kernels:
-        assert kernel.registers <= REGISTERS[source], kernel.name
-        assert kernel.count("LDL|STL") == 0  # local memory
+        assert kernel.registers <= REGISTERS[kernel_of(kernel.name)], kernel.name
+        assert kernel.count("LDL|STL") == 0
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_forward_is_made_of_tensor_core_instructions(compiled, arch):
+    """Each product stands once in the code: for phases, for quads of high and of low tiles."""
+    for kernel in compiled(FORWARD, arch):
+        taps = int(re.search(r"Li(\d)ELb", kernel.name)[1])
+        tf32, transposed = "TFloat32" in kernel.name, "Lb1E" in kernel.name
+        groups, tiles_n = (2, 4) if "Narrow" in kernel.name else (1, 8)
+        phases = 4 * taps * groups * tiles_n
+        quads = taps * tiles_n * (groups + 4)
+        shape = "1688" if tf32 else "16816"
+        hmma = kernel.count(rf"HMMA\.{shape}\.F32[.\w]*")
+        assert hmma == kernel.count("HMMA") == phases + quads, kernel.name
+        windows = 2 * (taps + 1) * groups + taps * (groups + 4)
+        weights = 0 if tf32 and transposed else 3 * taps * tiles_n // 2
+        assert kernel.count("LDSM") == windows + weights, kernel.name
+        if transposed and not tf32:
+            assert kernel.count(r"LDSM\.16\.MT88\.4") == weights
+        assert set(kernel.forms("LDGSTS")) == {"LDGSTS.E.BYPASS.128.ZFILL"}, kernel.name
+        # What goes on between the products, per instruction of the tensor cores.
+        assert inner_loop_density(kernel.code) <= 2.0, kernel.name
+
+
+def inner_loop_density(code: str) -> float:
+    """Instructions to each HMMA in the loop of the phases: the span with the most of them."""
+    lines = re.findall(
+        r"^\s+/\*[0-9a-f]{4,5}\*/\s+(?:@!?U?P\w+\s+)?([A-Z0-9]+)", code, re.MULTILINE
+    )
+    where = [i for i, name in enumerate(lines) if name == "HMMA"]
+    runs, run = [], [where[0]]
+    for position in where[1:]:
+        if position - run[-1] > 40:
+            runs.append(run)
+            run = []
+        run.append(position)
+    longest = max([*runs, run], key=len)
+    return (longest[-1] - longest[0] + 1) / len(longest)
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -59,9 +109,9 @@ def test_gemm_is_made_of_tensor_core_instructions(compiled, arch):
 
 def test_kernels_use_only_the_instructions_of_ptx():
     """So that another file named <device/ptx.cuh> can run them anywhere."""
-    kernels = sorted([*CSRC.glob("kernels/*.cuh"), *EMULATION.glob("kernels/*.cuh")])
+    kernels = sorted([*CSRC.glob("kernels/**/*.cuh"), *EMULATION.glob("kernels/*.cuh")])
     assert len(kernels) >= 2
-    keywords = "global|device|forceinline|restrict|launch_bounds"
+    keywords = "global|device|forceinline|grid_constant|launch_bounds"
     foreign = rf"\basm\b|threadIdx|blockIdx|blockDim|gridDim|<<<|torch|cuda|__(?!({keywords})__)\w+"
     for path in kernels:
         code = re.sub(r"//.*", "", path.read_text())

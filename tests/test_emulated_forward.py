@@ -15,8 +15,8 @@ Get = Callable[[str], Emulator]
 BF16, F16, TF32 = torch.bfloat16, torch.float16, torch.float32
 WIDE = Tiles("wide", (8, 9, 1), (5, 7, 1))
 SMALL = Tiles("small", (5, 6, 2), (4, 7, 3))
+SPLIT = Tiles("wide", (7, 9, 1), (9, 9, 2))
 NARROW = Tiles("narrow", (16, 16, 1), (20, 10, 1), blocks=2)
-COMPACT = Tiles("compact", (7, 9, 1), (9, 9, 2))
 
 # Every value of each factor, and of the tiles: as wide as the image or not, across images or not,
 # split or not. Channels: whole chunks, tails, less than a step; columns beside tiles of 32 to 128.
@@ -27,20 +27,20 @@ CASES = (
     (Case((72, 0), (64, 8), size=(11, 5)), SMALL, BF16),
     (Case((72, 0), (136, 8), stride=2, size=(11, 5)), WIDE, BF16),
     (Case((0, 40), (8, 72), size=(6, 6), bias=False), WIDE, BF16),
-    (Case((0, 40), (8, 136), stride=2, size=(6, 7)), COMPACT, F16),
+    (Case((0, 40), (8, 136), stride=2, size=(6, 7)), NARROW, F16),
     (Case((8, 8), (8, 8), size=(1, 1), batch=5), SMALL, BF16),
     (Case((8, 8), (8, 8), stride=2, size=(1, 1), batch=5), WIDE, BF16),
     (Case((32, 32), (32, 32), size=(33, 21), batch=2), NARROW, BF16),
     (Case((24, 40), (40, 0), stride=2, size=(21, 23), bias=False), NARROW, F16),
     (Case((48, 16), (0, 40), size=(13, 13)), NARROW, BF16),
-    (Case((64, 32), (72, 40), size=(15, 14)), COMPACT, BF16),
-    (Case((96, 32), (64, 64), size=(10, 12)), COMPACT, F16),
+    (Case((64, 32), (72, 40), size=(15, 14)), SPLIT, BF16),
+    (Case((96, 32), (64, 64), size=(10, 12)), SPLIT, F16),
     (Case((40, 24), (16, 72), (1, 1), size=(9, 9)), WIDE, BF16),
     (Case((40, 24), (16, 72), (1, 1), stride=2, size=(9, 9)), SMALL, F16),
     (Case((136, 0), (0, 24), (1, 1), size=(5, 12), batch=3), SMALL, BF16),
-    (Case((24, 24), (32, 32), (5, 5), size=(12, 11)), WIDE, BF16),
+    (Case((24, 24), (32, 32), (5, 5), size=(12, 11)), SMALL, BF16),
     (Case((24, 24), (32, 32), (5, 5), stride=2, size=(13, 10)), SMALL, F16),
-    (Case((16, 40), (24, 24), (7, 7), size=(9, 14)), Tiles("wide", (8, 7, 1), (7, 9, 1)), F16),
+    (Case((16, 40), (24, 24), (7, 7), size=(9, 14)), Tiles("small", (8, 7, 1), (7, 9, 1)), F16),
     (Case((16, 40), (24, 24), (7, 7), stride=2, size=(17, 14)), SMALL, BF16),
     (Case((32, 32), (32, 32), size=(9, 11)), WIDE, TF32),
     (Case((40, 24), (24, 40), stride=2, size=(10, 11)), SMALL, TF32),

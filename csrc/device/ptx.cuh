@@ -9,6 +9,7 @@
 #include "device/atomic.cuh"
 #include "device/convert.cuh"
 #include "device/copy_async.cuh"
+#include "device/math.cuh"
 #include "device/matrix.cuh"
 #include "device/memory.cuh"
 #include "device/thread.cuh"

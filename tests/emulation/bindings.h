@@ -15,7 +15,9 @@ namespace emulation {
 namespace py = pybind11;
 
 // What each file of bindings adds to the module.
+void bind_forward(py::module_& module);
 void bind_gemm(py::module_& module);
+void bind_plan(py::module_& module);
 void bind_planted(py::module_& module);
 void bind_pool2x2(py::module_& module);
 void bind_probes(py::module_& module);

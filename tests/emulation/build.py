@@ -13,7 +13,11 @@ from ninja.ninja_syntax import Writer
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-PLANS = (ROOT / "csrc" / "forward_setup.cpp",)  # the library's own host code
+# The library's own host code.
+PLANS = tuple(
+    ROOT / "csrc" / f"{name}.cpp"
+    for name in ("device_facts", "forward_setup", "plan", "plan_cost", "plan_schedule")
+)
 COMPILER = shutil.which("g++")
 
 # Flags of all files, and of those that hold kernels: thread sanitizer must not see the runtime,

@@ -25,7 +25,18 @@ py::tuple run(const Problem& problem, const py::tuple& shapes, const py::dict& a
   pointers.in_high = input(device, "in_high", arrays["in_high"]);
   pointers.in_low = input(device, "in_low", arrays["in_low"]);
   pointers.weight = input(device, "weight", arrays["weight"]);
-  if (arrays.contains("bias")) pointers.bias = input(device, "bias", arrays["bias"]);
+  pointers.bias = arrays.contains("bias") ? input(device, "bias", arrays["bias"]) : nullptr;
+  const auto optional = [&](const char* name) {
+    return arrays.contains(name) ? input(device, name, arrays[name]) : nullptr;
+  };
+  octconv::Epilogue& epilogue = pointers.epilogue;
+  epilogue.scale = static_cast<const float*>(optional("scale"));
+  epilogue.shift = static_cast<const float*>(optional("shift"));
+  epilogue.residual_high = optional("residual_high");
+  epilogue.residual_low = optional("residual_low");
+  if (arrays.contains("activation")) {
+    epilogue.activation = static_cast<octconv::Activation>(arrays["activation"].cast<int>());
+  }
   const size_t high_pixels = size_t(problem.batch) *
                              (problem.input_grad ? problem.height : problem.grid_height()) *
                              (problem.input_grad ? problem.width : problem.grid_width());
@@ -70,11 +81,11 @@ py::tuple run(const Problem& problem, const py::tuple& shapes, const py::dict& a
                         copy_out<Number>(pointers.out_low, low_size), to_dict(device.counters()));
 }
 
-template <typename T, int kKernel, bool kTransposed>
+template <typename T, int kKernel, bool kTransposed, bool kEpilogue>
 py::tuple with_tiles(const std::string& tiles, const Problem& problem, const py::tuple& shapes,
                      const py::dict& arrays, uint32_t blocks, const py::dict& options) {
   py::object result = py::none();
-  octconv::for_each_forward<T, kKernel, kTransposed>([&](auto traits) {
+  octconv::for_each_forward<T, kKernel, kTransposed, kEpilogue>([&](auto traits) {
     using Traits = decltype(traits);
     if (tiles != Traits::Tiles::kName) return;
     result = run<Traits>(problem, shapes, arrays, blocks, options);
@@ -88,9 +99,15 @@ py::tuple with_kernel(const std::string& tiles, const Problem& problem, const py
                       const py::dict& arrays, uint32_t blocks, const py::dict& options) {
   const auto with = [&](auto kernel) {
     constexpr int k = decltype(kernel)::value;
-    return problem.input_grad
-               ? with_tiles<T, k, true>(tiles, problem, shapes, arrays, blocks, options)
-               : with_tiles<T, k, false>(tiles, problem, shapes, arrays, blocks, options);
+    if (problem.input_grad) {
+      return with_tiles<T, k, true, false>(tiles, problem, shapes, arrays, blocks, options);
+    }
+    if constexpr (octconv::kHasEpilogue<T, k>) {
+      if (arrays.contains("scale")) {
+        return with_tiles<T, k, false, true>(tiles, problem, shapes, arrays, blocks, options);
+      }
+    }
+    return with_tiles<T, k, false, false>(tiles, problem, shapes, arrays, blocks, options);
   };
   if (problem.kernel == 1) return with(std::integral_constant<int, 1>());
   if (problem.kernel == 3) return with(std::integral_constant<int, 3>());

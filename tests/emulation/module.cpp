@@ -56,6 +56,10 @@ py::dict to_dict(const Counters& counters) {
 PYBIND11_MODULE(kernel_emulation, module) {
   emulation::py::register_exception<emulation::Failure>(module, "EmulationError",
                                                         PyExc_RuntimeError);
+  emulation::bind_forward(module);
   emulation::bind_gemm(module);
+  emulation::bind_plan(module);
+  emulation::bind_planted(module);
   emulation::bind_pool2x2(module);
+  emulation::bind_probes(module);
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <device/ptx.cuh>
+#include <type_traits>
 
 #include "forward_params.h"
 #include "halo.cuh"
@@ -46,11 +47,15 @@ __device__ __forceinline__ bool add_splits(Sums<Tile>& sum, const ForwardParams&
 #pragma unroll
     for (int n = 0; n < Tile::kTilesN; ++n) {
       for (int i = 0; i < 4; ++i) sum[m][n][i] = 0;
+    }
 #pragma unroll 1
-      for (int32_t s = 0; s < program.splits; ++s) {
-        ptx::Word128 word;
-        ptx::load_global(word, at(s, m, n));
-        for (int i = 0; i < 4; ++i) sum[m][n][i] += ptx::as_float(word.word[i]);
+    for (int32_t s = 0; s < program.splits; ++s) {
+      ptx::Word128 word[Tile::kTilesN];  // all loads of a row of tiles are under way together
+#pragma unroll
+      for (int n = 0; n < Tile::kTilesN; ++n) ptx::load_global(word[n], at(s, m, n));
+#pragma unroll
+      for (int n = 0; n < Tile::kTilesN; ++n) {
+        for (int i = 0; i < 4; ++i) sum[m][n][i] += ptx::as_float(word[n].word[i]);
       }
     }
   }
@@ -115,16 +120,63 @@ __device__ __forceinline__ void store_pixel(const Program& program, const Pixel&
   }
 }
 
-// The sums of a lane at two rows and eight columns of four n8 tiles: two words to store of each
-// tile and row, or four of tf32. Four lanes hold two columns of each tile; after an exchange each
-// holds the eight of one tile.
+template <typename T>
+struct PairOf {
+  T element[2];
+};
+
+template <typename T>
+__device__ __forceinline__ PairOf<T> load_pair(const T* address) {
+  std::conditional_t<sizeof(T) == 2, uint32_t, uint64_t> word;
+  ptx::load_constant(word, address);
+  PairOf<T> pair;
+  memcpy(&pair, &word, sizeof(pair));
+  return pair;
+}
+
+// What inference does to the two sums of a lane in one n8 tile. Few branches and short addresses:
+// this is inlined for each pair of sums.
+template <typename T>
+struct LaneEpilogue {
+  const float* scale;  // at the first column of the lane
+  const float* shift;
+  const T* residual;  // at the pixel and the first column of the lane, or null
+  Activation activation;
+
+  // `column` counts on from the lane's first one.
+  __device__ __forceinline__ void apply(float (&pair)[2], int32_t column) const {
+    const PairOf<float> factor = load_pair(scale + column), term = load_pair(shift + column);
+    PairOf<T> addend{};
+    if (residual) addend = load_pair(residual + column);
+    for (int i = 0; i < 2; ++i) {
+      const float value =
+          pair[i] * factor.element[i] + term.element[i] + ptx::widen(addend.element[i]);
+      const float sigmoid =
+          ptx::reciprocal_approximate(1 + ptx::exp2_approximate(-1.4426950408889634f * value));
+      const float rectified = value < 0 ? 0 : value;  // a NaN stays one
+      pair[i] = activation == Activation::kNone   ? value
+                : activation == Activation::kRelu ? rectified
+                                                  : value * sigmoid;
+    }
+  }
+};
+
+// One row of a warp's sums at one pixel, eight columns of each n8 tile: four lanes hold two columns
+// of each of four tiles; after an exchange each holds the eight of one tile, 16 bytes or 32 of
+// tf32.
 template <typename Tile>
-__device__ __forceinline__ void store_row(const Program& program,
+__device__ __forceinline__ void store_row(const ForwardParams& p, const Program& program,
                                           const float (&sum)[Tile::kTilesN][4], int half,
                                           const Pixel& pixel, int32_t column) {
   using T = typename Tile::T;
   constexpr int kWords = sizeof(T) / 2;  // to a pair of columns
   const int32_t lane_tile = ptx::lane() % 4;
+  const int32_t of_lane = column + 2 * lane_tile, channel = program.first_column + of_lane;
+  const Output& first = program.output[0];
+  const T* residual = static_cast<const T*>(first.residual);
+  const LaneEpilogue<T> epilogue{p.scale + channel, p.shift + channel,
+                                 residual ? residual + pixel.in(first, 0, 0) + of_lane : nullptr,
+                                 p.activation};
 #pragma unroll
   for (int n = 0; n < Tile::kTilesN; n += 4) {
     uint32_t word[kWords][4];  // (word of a pair, n8 tile)
@@ -138,6 +190,10 @@ __device__ __forceinline__ void store_row(const Program& program,
           for (float& value : pair) value *= factor;
         }
       }
+      if constexpr (Tile::kEpilogue) {
+        if (pixel.inside && column + (n + j) * 8 < program.columns)
+          epilogue.apply(pair, (n + j) * 8);
+      }
       if constexpr (kWords == 1) {
         word[0][j] = ptx::narrow_pair<T>(pair[0], pair[1]);
       } else {
@@ -147,9 +203,9 @@ __device__ __forceinline__ void store_row(const Program& program,
     for (int w = 0; w < kWords; ++w) transpose_words(word[w]);
     uint32_t in_order[4 * kWords];
     for (int w = 0; w < 4 * kWords; ++w) in_order[w] = word[w % kWords][w / kWords];
-    const int32_t of_lane = column + (n + lane_tile) * 8;
-    if (pixel.inside && of_lane < program.columns) {
-      store_pixel<Tile>(program, pixel, of_lane, in_order);
+    const int32_t stored = column + (n + lane_tile) * 8;
+    if (pixel.inside && stored < program.columns) {
+      store_pixel<Tile>(program, pixel, stored, in_order);
     }
   }
 }
@@ -178,7 +234,7 @@ __device__ __forceinline__ void store_results(const ForwardParams& p, const Prog
         pixel.x = 2 * corner.x + phase % 2;
         pixel.inside &= pixel.y < p.grid_height && pixel.x < p.grid_width;
       }
-      store_row<Tile>(program, sum[i / 2 * kPhases + phase], i % 2, pixel, column);
+      store_row<Tile>(p, program, sum[i / 2 * kPhases + phase], i % 2, pixel, column);
     }
   }
 }

@@ -43,8 +43,8 @@ bool next_to_land(uint32_t pending, Copy& copy);
 
 // For ld.shared and st.shared: how many wavefronts the warp's accesses took.
 void count_shared(uint32_t address, uint32_t bytes, bool store, const Site& at);
-// The wavefronts that accesses of `bytes` take, of the lanes whose bits are set; the second number is
-// how many are due to bank conflicts.
+// The wavefronts that accesses of `bytes` take, of the lanes whose bits are set; the second number
+// is how many are due to bank conflicts.
 struct Wavefronts {
   uint32_t all, conflicts;
 };

@@ -1,0 +1,161 @@
+"""The stages of the device report, in the order of their importance, and how each is read."""
+
+import functools
+import importlib.util
+import json
+import os
+import re
+import shutil
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .contenders import MODES
+from .layer_list import HEADLINE_ALPHA
+from .stages import Stage
+
+__all__ = ["BUDGET_S", "STAGES", "device_stages", "find_sanitizer", "rehearsal_stages"]
+
+BUDGET_S = 480.0
+ALL = ("composed", "composed_compiled", "octconv_cuda")
+EAGER = ("composed", "octconv_cuda")  # compiling takes seconds per shape
+
+
+class _Layers(NamedTuple):
+    """What a stage of the layer suite times, at the headline alpha; contenders beside vanilla."""
+
+    limit_s: float
+    dtypes: tuple[str, ...]
+    batches: tuple[str, ...]
+    modes: tuple[str, ...]
+    contenders: tuple[str, ...]
+
+
+LAYERS = {
+    "layers-bfloat16": _Layers(150, ("bfloat16",), ("headline",), ("forward",), ALL),
+    "layers-float16": _Layers(60, ("float16",), ("headline",), ("forward",), EAGER),
+    "layers-tf32": _Layers(60, ("tf32",), ("headline",), ("forward",), EAGER),
+    "layers-bfloat16-small": _Layers(150, ("bfloat16",), ("1", "32"), ("forward",), ALL),
+    "layers-others-small": _Layers(90, ("float16", "tf32"), ("1", "32"), ("forward",), EAGER),
+    "layers-gradients": _Layers(120, ("bfloat16",), ("headline",), MODES[1:], EAGER),
+}
+STAGES = ("known-answers", "small-case", "tests", "memcheck", "racecheck", *LAYERS)
+
+
+def device_stages(folder: Path) -> list[Stage]:
+    """What runs on a GPU; results are left in the folder."""
+    # A file of tests is run by one process: its fixtures compile.
+    parallel = ("-n", "4", "--dist", "loadfile") if importlib.util.find_spec("xdist") else ()
+    tests = ("-k", "cuda or (test_device_layer and gpu)", "--maxfail=20", *parallel)
+    return [
+        _known_answers(),
+        _small_case("cuda"),
+        _tests(folder, 150, *tests),
+        _checked_by("memcheck"),
+        _checked_by("racecheck"),
+        *(_suite(name, folder, layers) for name, layers in LAYERS.items()),
+    ]
+
+
+def rehearsal_stages(folder: Path) -> list[Stage]:
+    """The same on a CPU: tiny, and those without a CPU version say so."""
+    cpu = ["--device", "cpu", "--threads", "1", "--layers", "resnet 3x3 14", "--batches", "1"]
+    cpu += ["--contenders", *EAGER, "--samples", "3", "--min-time", "0"]
+    tiny = (
+        _known_answers(),
+        _small_case("cpu"),
+        _tests(folder, 120, "tests/test_known_answers.py"),
+        _layers(next(iter(LAYERS)), folder, 120, *cpu),
+    )
+    by_name = {stage.name: stage for stage in tiny}
+    return [by_name.get(name) or Stage(name, (), 0, "needs a GPU") for name in STAGES]
+
+
+def find_sanitizer() -> str | None:
+    """compute-sanitizer, from the PATH or the CUDA toolkit."""
+    toolkit = os.environ.get("CUDA_HOME") or "/usr/local/cuda"
+    folders = (os.environ.get("PATH", ""), f"{toolkit}/bin", f"{toolkit}/compute-sanitizer")
+    return shutil.which("compute-sanitizer", path=os.pathsep.join(folders))
+
+
+def _known_answers() -> Stage:
+    return Stage("known-answers", (sys.executable, "-m", "octconv_cuda"), 60)
+
+
+def _small_case(device: str) -> Stage:
+    command = (sys.executable, "-m", "benchmarks.small_case", "--device", device)
+    return Stage("small-case", command, 60)
+
+
+def _tests(folder: Path, limit_s: float, *selection: str) -> Stage:
+    junit = folder / "tests.xml"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
+    command += [f"--junitxml={junit}", *selection]
+    return Stage("tests", tuple(command), limit_s, facts=lambda _: _test_facts(junit))
+
+
+def _test_facts(junit: Path) -> dict[str, Any]:
+    """Counts and the names of what failed, from pytest's XML; none where it wrote none."""
+    if not junit.exists():
+        return {}
+    suite = ElementTree.parse(junit).getroot().find("testsuite")
+    assert suite is not None
+    count = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
+    passed = count["tests"] - count["failures"] - count["errors"] - count["skipped"]
+    failed = [
+        f"{case.get('classname')}::{case.get('name')}"
+        for case in suite.iter("testcase")
+        if case.find("failure") is not None or case.find("error") is not None
+    ]
+    facts = {"passed": passed, "skipped": count["skipped"], "failed": failed}
+    # Where a GPU is, hardly any is: then the tests did not see it.
+    problem = "more tests were skipped than passed" if passed <= count["skipped"] else ""
+    return {"tests": facts, "problem": problem}
+
+
+def _checked_by(tool: str) -> Stage:
+    """The small case under a tool of compute-sanitizer, which looks at this library's kernels."""
+    sanitizer = find_sanitizer()
+    command = (
+        sanitizer or "compute-sanitizer", "--tool", tool, "--error-exitcode", "9",
+        # PyTorch asks the driver for functions that it need not have: errors, but not of this code.
+        "--report-api-errors", "no", "--kernel-name", "kernel_substring=octconv",
+        *_small_case("cuda").command,
+    )  # fmt: skip
+    return Stage(
+        tool,
+        command,
+        60,
+        unavailable="" if sanitizer else "absent: compute-sanitizer, on the PATH and in CUDA_HOME",
+        # Each tensor an allocation of its own, so that a read behind its end is seen.
+        environment={"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"},
+        facts=_sanitizer_facts,
+    )
+
+
+def _sanitizer_facts(output: str) -> dict[str, Any]:
+    found = re.findall(r"^=+ ((?:RACECHECK|ERROR) SUMMARY: .*)$", output, re.MULTILINE)
+    return {"summary": found[-1]} if found else {"problem": "the tool gave no summary"}
+
+
+def _suite(name: str, folder: Path, layers: _Layers) -> Stage:
+    options = ["--dtype", *layers.dtypes, "--batches", *layers.batches, "--mode", *layers.modes]
+    options += ["--contenders", *layers.contenders, "--min-time", "0.05"]
+    return _layers(name, folder, layers.limit_s, *options)
+
+
+def _layers(name: str, folder: Path, limit_s: float, *options: str) -> Stage:
+    out = folder / f"{name}.json"
+    command = [sys.executable, "-m", "benchmarks.layers", "--out", str(out)]
+    command += ["--alphas", str(HEADLINE_ALPHA), *options]
+    return Stage(name, tuple(command), limit_s, facts=functools.partial(_layer_facts, out))
+
+
+def _layer_facts(out: Path, output: str) -> dict[str, Any]:
+    """The rows so far, and what was refused or not timed."""
+    texts = re.findall(r"^(?:wrong result, refused|not timed): .*$", output, re.MULTILINE)
+    facts: dict[str, Any] = {"remarks": texts} if texts else {}
+    if out.exists():
+        facts["result"] = json.loads(out.read_text())
+    return facts

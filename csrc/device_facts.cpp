@@ -1,0 +1,53 @@
+#include "device_facts.h"
+
+#include <cstdlib>
+#include <tuple>
+
+namespace octconv {
+namespace {
+
+// hmma: peak rate, but on Hopper, where mma.sync was published to reach 65 % of the peak. l2_bytes:
+// published as measured on H100 (6.65 TB/s), guessed elsewhere. memory_bytes: nominal, but H200's
+// is measured with copies. launch_us: guessed.
+constexpr DeviceFacts kDevices[] = {
+    // name, capability, SMs, shared of block and SM, registers, threads, clock, hmma, wavefronts,
+    // l2_bytes, memory_bytes, launch_us
+    {"A100", 8, 0, 108, 166912, 167936, 65536, 2048, 1.41e9, 0.5, 1, 30, 1.56e12, 2.5},
+    {"RTX 3090", 8, 6, 82, 101376, 102400, 65536, 1536, 1.70e9, 0.125, 1, 15, 0.94e12, 2.5},
+    {"RTX 4090", 8, 9, 128, 101376, 102400, 65536, 1536, 2.52e9, 0.125, 1, 15, 1.01e12, 2.5},
+    {"H100", 9, 0, 132, 232448, 233472, 65536, 2048, 1.755e9, 0.65, 1, 28.7, 3.35e12, 2.5},
+    {"H200", 9, 0, 132, 232448, 233472, 65536, 2048, 1.755e9, 0.65, 1, 28.7, 4.3e12, 2.5},
+};
+
+}  // namespace
+
+const DeviceFacts* known_device(std::string_view name) {
+  for (const DeviceFacts& device : kDevices) {
+    if (name == device.name) return &device;
+  }
+  return nullptr;
+}
+
+const char* known_devices() { return "A100, RTX 3090, RTX 4090, H100, H200"; }
+
+DeviceFacts device_facts(int32_t major, int32_t minor, int32_t multiprocessors,
+                         int32_t shared_per_block) {
+  // Shared memory comes first: it tells the data centre's devices from the others.
+  const auto distance = [&](const DeviceFacts& device) {
+    return std::make_tuple(std::abs(device.shared_per_block - shared_per_block),
+                           std::abs(10 * (device.major - major) + device.minor - minor),
+                           std::abs(device.multiprocessors - multiprocessors));
+  };
+  const DeviceFacts* nearest = kDevices;
+  for (const DeviceFacts& device : kDevices) {
+    if (distance(device) < distance(*nearest)) nearest = &device;
+  }
+  DeviceFacts facts = *nearest;
+  facts.major = major, facts.minor = minor;
+  facts.multiprocessors = multiprocessors;
+  facts.shared_per_multiprocessor += shared_per_block - facts.shared_per_block;
+  facts.shared_per_block = shared_per_block;
+  return facts;
+}
+
+}  // namespace octconv

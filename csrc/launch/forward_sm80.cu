@@ -1,0 +1,264 @@
+// octconv_cuda::forward, inference and input_grad on CUDA devices: one launch of forward_sm80. What
+// it does not cover, the operators named composed_... serve.
+#include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <tuple>
+
+#include "check_epilogue.h"
+#include "check_input_grad.h"
+#include "coverage.h"
+#include "device_facts.h"
+#include "launch/forward_sm80.h"
+#include "launch/launch.cuh"
+#include "tensor.h"
+
+namespace octconv {
+namespace {
+
+using Part = std::optional<Tensor>;
+using TensorPair = std::tuple<Tensor, Tensor>;
+
+// The channels_last elements of a map or weight, at an address of 16 bytes.
+Tensor dense(const Tensor& tensor) {
+  using torch::headeronly::MemoryFormat;
+  const Tensor result = torch::stable::contiguous(tensor, MemoryFormat::ChannelsLast);
+  if (reinterpret_cast<uintptr_t>(result.const_data_ptr()) % 16 == 0) return result;
+  const Tensor copy =
+      empty_channels_last(result, {result.size(0), result.size(1), result.size(2), result.size(3)});
+  TORCH_ERROR_CODE_CHECK(aoti_torch_copy_(copy.get(), result.get(), 0));
+  return copy;
+}
+
+DeviceFacts facts_of(int device) {
+  const auto attribute = [&](cudaDeviceAttr name) {
+    int value = 0;
+    cudaDeviceGetAttribute(&value, name, device);
+    return value;
+  };
+  return device_facts(attribute(cudaDevAttrComputeCapabilityMajor),
+                      attribute(cudaDevAttrComputeCapabilityMinor),
+                      attribute(cudaDevAttrMultiProcessorCount),
+                      attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
+}
+
+std::optional<ElementType> element_type(ScalarType dtype, bool allow_tf32) {
+  if (dtype == ScalarType::BFloat16) return ElementType::kBFloat16;
+  if (dtype == ScalarType::Half) return ElementType::kFloat16;
+  if (dtype == ScalarType::Float && allow_tf32) return ElementType::kTFloat32;
+  return std::nullopt;
+}
+
+// The plan of what the kernels cover, or why the composition must serve.
+struct Choice {
+  std::optional<Plan> plan;
+  std::string reason;
+};
+
+Choice choose(const Tensor& weight, const Problem& problem, bool allow_tf32) {
+  const char* family = std::getenv("OCTCONV_CUDA_FAMILY");
+  if (family && std::strcmp(family, "none") == 0) return {{}, "OCTCONV_CUDA_FAMILY is none"};
+  if (family && std::strcmp(family, "sm80") != 0) {
+    fail("forward", "the environment variable OCTCONV_CUDA_FAMILY must be none or sm80, got ",
+         family);
+  }
+  const auto type = element_type(weight.scalar_type(), allow_tf32);
+  if (!type) {
+    return {{}, dtype_text(weight.scalar_type()) + ", and kernels for bfloat16, float16 and tf32"};
+  }
+  const char* reason = why_not_covered(problem, static_cast<int32_t>(weight.size(3)));
+  if (reason) return {{}, reason};
+  const DeviceFacts facts = facts_of(weight.get_device_index());
+  if (facts.major < 8) return {{}, "a GPU of compute capability below 8.0"};
+  thread_local PlanCache cache;
+  const Plan plan = cache.plan(problem, *type, facts);
+  if (!plan.tiles) return {{}, "no tile of the kernels has a halo that fits shared memory"};
+  return {plan, ""};
+}
+
+// Memory of `count` words of 4 bytes, which nobody has written.
+Tensor empty_words(const Tensor& like, int64_t count) {
+  const int64_t stride = 1;
+  int32_t dtype, device_type;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
+  dtype = aoti_torch_dtype_float32();
+  AtenTensorHandle handle;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(1, &count, &stride, dtype, device_type,
+                                                  like.get_device_index(), &handle));
+  return Tensor(handle);
+}
+
+// The tensors of an Epilogue.
+struct EpilogueTensors {
+  Part scale, shift, residual_high, residual_low;
+  Activation activation = Activation::kNone;
+};
+
+TensorPair run(const char* op, const Problem& problem, const Plan& plan, const Part& in_high,
+               const Part& in_low, const Tensor& weight, const Part& bias,
+               const EpilogueTensors& epilogue = {}) {
+  const torch::stable::accelerator::DeviceGuard guard(weight.get_device_index());
+  const bool grad = problem.input_grad;
+  const int64_t height = grad ? problem.height : problem.grid_height();
+  const int64_t width = grad ? problem.width : problem.grid_width();
+  const Tensor out_high = empty_channels_last(
+      weight, {problem.batch, grad ? problem.high_in : problem.high_out, height, width});
+  const Tensor out_low = empty_channels_last(
+      weight,
+      {problem.batch, grad ? problem.low_in : problem.low_out, (height + 1) / 2, (width + 1) / 2});
+  if (problem.batch == 0) return {out_high, out_low};
+
+  const auto present = [](const Part& part) {
+    return part && part->size(1) > 0 ? Part(dense(*part)) : std::nullopt;
+  };
+  const Part high = present(in_high), low = present(in_low);
+  const Tensor dense_weight = dense(weight);
+  Part dense_bias;
+  if (bias) dense_bias = torch::stable::contiguous(*bias);
+  const Part residual_high = present(epilogue.residual_high);
+  const Part residual_low = present(epilogue.residual_low);
+  const auto data = [](const Part& part) { return part ? part->const_data_ptr() : nullptr; };
+  const ForwardPointers pointers{data(high),
+                                 data(low),
+                                 dense_weight.const_data_ptr(),
+                                 data(dense_bias),
+                                 out_high.mutable_data_ptr(),
+                                 out_low.mutable_data_ptr(),
+                                 {static_cast<const float*>(data(epilogue.scale)),
+                                  static_cast<const float*>(data(epilogue.shift)),
+                                  data(residual_high), data(residual_low), epilogue.activation}};
+  const cudaStream_t stream = current_stream(weight);
+  Part workspace;  // partial sums, then arrivals
+  float* partial_sums = nullptr;
+  uint32_t* arrivals = nullptr;
+  if (plan.partial_sums > 0) {
+    workspace = empty_words(weight, plan.partial_sums + plan.arrivals);
+    partial_sums = static_cast<float*>(workspace->mutable_data_ptr());
+    arrivals = reinterpret_cast<uint32_t*>(partial_sums + plan.partial_sums);
+    cudaMemsetAsync(arrivals, 0, plan.arrivals * sizeof(uint32_t), stream);
+  }
+  const Launch call{problem, plan, pointers, partial_sums, arrivals, stream};
+  const auto launch = [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    grad ? launch_forward_sm80<T, true>(call) : launch_forward_sm80<T, false>(call);
+  };
+  switch (weight.scalar_type()) {
+    case ScalarType::BFloat16:
+      launch(TypeTag<BFloat16>());
+      break;
+    case ScalarType::Half:
+      launch(TypeTag<Float16>());
+      break;
+    default:
+      launch(TypeTag<TFloat32>());
+  }
+  check_launch(op);
+  return {out_high, out_low};
+}
+
+template <size_t kArguments>
+TensorPair dispatch(const char* op, std::array<StableIValue, kArguments> stack) {
+  using torch::stable::detail::to;
+  TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(op, "", stack.data(), TORCH_ABI_VERSION));
+  return {to<Tensor>(stack[0]), to<Tensor>(stack[1])};
+}
+
+int32_t number(int64_t value) { return static_cast<int32_t>(value); }
+
+Problem forward_problem(const Part& x_high, const Part& x_low, const Tensor& weight,
+                        int64_t high_out, const std::vector<int64_t>& size, int64_t stride) {
+  const int64_t high_in = x_high ? x_high->size(1) : 0;
+  return {number((x_high ? x_high : x_low)->size(0)),
+          number(size[0]),
+          number(size[1]),
+          number(high_in),
+          number(weight.size(1) - high_in),
+          number(high_out),
+          number(weight.size(0) - high_out),
+          number(weight.size(2)),
+          number(stride),
+          false};
+}
+
+TensorPair forward(const Part& x_high, const Part& x_low, const Tensor& weight, const Part& bias,
+                   int64_t high_out, std::vector<int64_t> size, int64_t stride, bool allow_tf32) {
+  check_forward(x_high, x_low, weight, bias, high_out, size, stride);
+  const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
+  if (const auto plan = choose(weight, problem, allow_tf32).plan) {
+    return run("forward", problem, *plan, x_high, x_low, weight, bias);
+  }
+  using torch::stable::detail::from;
+  return dispatch<8>("octconv_cuda::composed_forward",
+                     {from(x_high), from(x_low), from(weight), from(bias), from(high_out),
+                      from(size), from(stride), from(allow_tf32)});
+}
+
+TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight, const Part& bias,
+                     const Tensor& scale, const Tensor& shift, const Part& residual_high,
+                     const Part& residual_low, int64_t activation, int64_t high_out,
+                     std::vector<int64_t> size, int64_t stride, bool allow_tf32) {
+  check_forward(x_high, x_low, weight, bias, high_out, size, stride);
+  check_epilogue(scale, shift, residual_high, residual_low, activation, weight, high_out,
+                 (x_high ? x_high : x_low)->size(0), size, stride);
+  const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
+  const bool has_kernels = weight.scalar_type() != ScalarType::Float && problem.kernel <= 3;
+  const auto plan = has_kernels ? choose(weight, problem, allow_tf32).plan : std::nullopt;
+  if (plan) {
+    return run("inference", problem, *plan, x_high, x_low, weight, bias,
+               {torch::stable::contiguous(scale), torch::stable::contiguous(shift), residual_high,
+                residual_low, static_cast<Activation>(activation)});
+  }
+  using torch::stable::detail::from;
+  return dispatch<13>("octconv_cuda::composed_inference",
+                      {from(x_high), from(x_low), from(weight), from(bias), from(scale),
+                       from(shift), from(residual_high), from(residual_low), from(activation),
+                       from(high_out), from(size), from(stride), from(allow_tf32)});
+}
+
+// What forward does for the same arguments, as JSON: the kernel and its plan, or why there is none.
+std::string explain_forward(const Part& x_high, const Part& x_low, const Tensor& weight,
+                            int64_t high_out, std::vector<int64_t> size, int64_t stride,
+                            bool allow_tf32) {
+  check_forward(x_high, x_low, weight, std::nullopt, high_out, size, stride);
+  const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
+  const Choice choice = choose(weight, problem, allow_tf32);
+  return R"({"kernel": ")" + (choice.plan ? to_string(*choice.plan) : "") + R"(", "reason": ")" +
+         choice.reason + R"("})";
+}
+
+TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
+                      int64_t high_in, std::vector<int64_t> size, int64_t stride, bool allow_tf32) {
+  check_input_grad(dy_high, dy_low, weight, high_in, size, stride);
+  const Problem problem{number(dy_high.size(0)),
+                        number(size[0]),
+                        number(size[1]),
+                        number(high_in),
+                        number(weight.size(1) - high_in),
+                        number(dy_high.size(1)),
+                        number(dy_low.size(1)),
+                        number(weight.size(2)),
+                        number(stride),
+                        true};
+  if (const auto plan = choose(weight, problem, allow_tf32).plan) {
+    return run("input_grad", problem, *plan, dy_high, dy_low, weight, std::nullopt);
+  }
+  using torch::stable::detail::from;
+  return dispatch<7>("octconv_cuda::composed_input_grad",
+                     {from(dy_high), from(dy_low), from(weight), from(high_in), from(size),
+                      from(stride), from(allow_tf32)});
+}
+
+}  // namespace
+}  // namespace octconv
+
+STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CUDA, m) {
+  m.impl("forward", TORCH_BOX(&octconv::forward));
+  m.impl("explain_forward", TORCH_BOX(&octconv::explain_forward));
+  m.impl("inference", TORCH_BOX(&octconv::inference));
+  m.impl("input_grad", TORCH_BOX(&octconv::input_grad));
+}

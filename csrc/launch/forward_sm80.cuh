@@ -1,0 +1,54 @@
+// Launches forward_sm80 as planned.
+#pragma once
+
+#include <cstring>
+
+#include "forward_setup.h"
+#include "kernels/forward_sm80.cuh"
+#include "launch/forward_sm80.h"
+#include "launch/launch.cuh"
+
+namespace octconv {
+
+template <typename Traits>
+void launch_tiles(const Launch& call) {
+  const ForwardLimits limits = limits_of<Traits>();
+  ForwardParams params =
+      forward_params(call.problem, limits, call.plan.high, call.plan.low, call.pointers);
+  params.rotation = call.plan.rotation;
+  params.partial_sums = call.partial_sums;
+  params.arrivals = call.arrivals;
+  const LaunchShape shape{static_cast<uint32_t>(call.plan.blocks), Traits::kThreads, 1,
+                          static_cast<uint32_t>(limits.shared_bytes)};
+  const auto kernel = forward_sm80<Traits>;
+  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limits.shared_bytes);
+  launch(kernel, shape, params, call.stream);
+}
+
+template <typename T, int kKernel, bool kInputGrad>
+void launch_kernel(const Launch& call) {
+  const auto launch = [&](auto traits) {
+    using Traits = decltype(traits);
+    if (std::strcmp(call.plan.tiles, Traits::Tiles::kName) == 0) launch_tiles<Traits>(call);
+  };
+  if constexpr (!kInputGrad && kHasEpilogue<T, kKernel>) {
+    if (call.pointers.epilogue.scale) return for_each_forward<T, kKernel, false, true>(launch);
+  }
+  for_each_forward<T, kKernel, kInputGrad>(launch);
+}
+
+template <typename T, bool kInputGrad>
+void launch_forward_sm80(const Launch& call) {
+  switch (call.problem.kernel) {
+    case 1:
+      return launch_kernel<T, 1, kInputGrad>(call);
+    case 3:
+      return launch_kernel<T, 3, kInputGrad>(call);
+    case 5:
+      return launch_kernel<T, 5, kInputGrad>(call);
+    default:
+      return launch_kernel<T, 7, kInputGrad>(call);
+  }
+}
+
+}  // namespace octconv

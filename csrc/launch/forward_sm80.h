@@ -1,0 +1,27 @@
+// The launch of forward_sm80, as its operators call it.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "dtype.h"
+#include "forward_setup.h"
+#include "plan.h"
+#include "problem.h"
+
+namespace octconv {
+
+struct Launch {
+  const Problem& problem;
+  const Plan& plan;
+  const ForwardPointers& pointers;
+  float* partial_sums;  // as many as planned
+  uint32_t* arrivals;   // likewise, zeros
+  cudaStream_t stream;
+};
+
+// T is BFloat16, Float16 or TFloat32; kInputGrad is the problem's. Each is compiled in a file of
+// its own, side by side.
+template <typename T, bool kInputGrad>
+void launch_forward_sm80(const Launch& launch);
+
+}  // namespace octconv

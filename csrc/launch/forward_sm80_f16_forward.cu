@@ -1,0 +1,7 @@
+#include "launch/forward_sm80.cuh"
+
+namespace octconv {
+
+template void launch_forward_sm80<Float16, false>(const Launch&);
+
+}  // namespace octconv

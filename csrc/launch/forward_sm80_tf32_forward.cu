@@ -1,0 +1,7 @@
+#include "launch/forward_sm80.cuh"
+
+namespace octconv {
+
+template void launch_forward_sm80<TFloat32, false>(const Launch&);
+
+}  // namespace octconv

@@ -1,0 +1,266 @@
+#include "plan.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <type_traits>
+
+#include "plan_schedule.h"
+
+namespace octconv {
+namespace {
+
+constexpr int64_t kMostWorkspace = 64 << 20;  // bytes of partial sums
+constexpr int32_t kSplits[] = {1, 2, 3, 4, 6, 8, 12, 16};
+constexpr int32_t kRegisters = 256;  // of a thread, as the kernels are given out
+constexpr int32_t kReserved = 1024;  // bytes of shared memory that each block costs besides
+
+int32_t divide_up(int64_t a, int64_t b) { return static_cast<int32_t>((a + b - 1) / b); }
+
+enum class Rotation { kAny, kBest };
+
+// All tiles of one kind.
+struct Work {
+  TileShape shape;
+  int32_t tiles;
+  std::vector<ItemClocks> splits;  // of a tile
+  double mma, shared, l2;          // clocks of each unit
+  int64_t items() const { return int64_t{tiles} * shape.splits; }
+};
+
+// Finds the plan of one instantiation.
+struct Planner {
+  const Problem& problem;
+  const Instance& instance;
+  const DeviceFacts& device;
+
+  int32_t resident_blocks() const {
+    const ForwardLimits& limits = instance.limits;
+    if (limits.shared_bytes > device.shared_per_block) return 0;
+    return std::min({device.shared_per_multiprocessor / (limits.shared_bytes + kReserved),
+                     device.registers / (kRegisters * limits.threads),
+                     device.threads / limits.threads});
+  }
+
+  int64_t places() const { return int64_t{device.multiprocessors} * resident_blocks(); }
+
+  bool fits(const Program& program, const TileLimits& tile) const {
+    for (const Segment& segment : program.segment) {
+      if (segment.channels == 0) continue;
+      const HaloExtent extent = halo_extent(program, segment);
+      if (extent.bytes > tile.halo_bytes || extent.rows > instance.limits.table_rows) return false;
+    }
+    return true;
+  }
+
+  // The rectangle that leaves the least to do in all tiles.
+  TileShape best_shape(bool high) const {
+    const TileLimits& tile = high ? instance.limits.high : instance.limits.low;
+    const int32_t across = problem.quad_width(), down = problem.quad_height();
+    const int64_t stack = int64_t{problem.batch} * down;  // rows of all images
+    TileShape best{1, 1, 1};
+    double least = -1;
+    const ForwardParams any = shape_params(problem, instance, best, best);
+    if ((high ? any.high : any.low).columns == 0) return best;
+    const auto consider = [&](int32_t width, int32_t height) {
+      const TileShape shape{width, height, 1};
+      const ForwardParams params = shape_params(problem, instance, shape, shape);
+      const Program& program = high ? params.high : params.low;
+      if (!fits(program, tile)) return false;
+      const TileCost cost = tile_cost(instance, device, params, high, 0);
+      const double work = program.tiles() * std::max(cost.clocks / resident_blocks(), cost.busy());
+      if (least < 0 || work < least) least = work, best = shape;
+      return true;
+    };
+    // Of all widths that give the same number of tiles across, the narrowest one.
+    for (int32_t count = divide_up(across, tile.quads), last = 0; count <= across; ++count) {
+      const int32_t width = divide_up(across, count);
+      if (width == last) continue;
+      if (width < 4 && last > 0) break;  // hardly more than halo
+      last = width;
+      // Of the heights, the greatest one; if there is a lower one with as many tiles, that; and one
+      // at which tiles begin where images do.
+      auto height = static_cast<int32_t>(std::min<int64_t>(tile.quads / width, stack));
+      while (!consider(width, height) && height > 1) --height;
+      consider(width, divide_up(stack, divide_up(stack, height)));
+      consider(width,
+               height >= down ? height / down * down : divide_up(down, divide_up(down, height)));
+    }
+    return best;
+  }
+
+  Work work(bool high, const TileShape& shape) const {
+    const ForwardParams params = shape_params(problem, instance, shape, shape);
+    const Program& program = high ? params.high : params.low;
+    Work work{{shape.width, shape.height, program.splits}, program.tiles(), {}, 0, 0, 0};
+    for (int32_t split = 0; split < program.splits && work.tiles > 0; ++split) {
+      const TileCost cost = tile_cost(instance, device, params, high, split);
+      work.splits.push_back({cost.clocks, cost.busy()});
+      work.mma += cost.mma_clocks * work.tiles;
+      work.shared += cost.shared_clocks * work.tiles;
+      work.l2 += cost.l2_clocks * work.tiles;
+    }
+    return work;
+  }
+
+  // A tile's chunks of channels in 1, 2, ... splits, as far as they go.
+  std::vector<Work> works(bool high) const {
+    TileShape shape = best_shape(high);
+    const ForwardParams params = shape_params(problem, instance, shape, shape);
+    const Program& program = high ? params.high : params.low;
+    std::vector<Work> works;
+    for (const int32_t splits : kSplits) {
+      if (splits > 1 && splits > program.chunks[0] + program.chunks[1]) break;
+      shape.splits = splits;
+      works.push_back(work(high, shape));
+      if (works.back().tiles == 0 || works.back().items() >= places()) break;
+    }
+    return works;
+  }
+
+  Plan plan(const Work& high, const Work& low, Rotation rotation) const {
+    Plan plan{};
+    plan.tiles = instance.limits.name;
+    plan.high = high.shape, plan.low = low.shape;
+    plan.high_items = high.items(), plan.low_items = low.items();
+    const int64_t items = plan.high_items + plan.low_items;
+    plan.blocks = static_cast<int32_t>(std::min(items, places()));
+    plan.blocks_per_multiprocessor = resident_blocks();
+    plan.launch_us = device.launch_us;
+    if (high.shape.splits > 1 || low.shape.splits > 1) {
+      plan.partial_sums = items * instance.limits.sums;
+      plan.arrivals = high.tiles + low.tiles;
+      plan.launch_us *= 2;
+    }
+    Schedule schedule{high.splits,    low.splits,  plan.high_items,
+                      plan.low_items, plan.blocks, device.multiprocessors,
+                      plan.blocks / 2};
+    if (rotation == Rotation::kBest) schedule.rotation = best_rotation(schedule);
+    plan.rotation = schedule.rotation;
+    const double us = 1e6 / device.clock, share = us / device.multiprocessors;
+    plan.tiles_us = makespan(schedule) * us;
+    plan.mma_us = (high.mma + low.mma) * share;
+    plan.shared_us = (high.shared + low.shared) * share;
+    plan.l2_us = (high.l2 + low.l2) * share;
+    return plan;
+  }
+
+  Plan best() const {
+    const std::vector<Work> highs = works(true), lows = works(false);
+    const Work *best_high = &highs[0], *best_low = &lows[0];
+    Plan best = plan(*best_high, *best_low, Rotation::kAny);
+    const bool has_idle = best.blocks < places();  // else splits do not help
+    for (const Work& high : highs) {
+      for (const Work& low : lows) {
+        if (!has_idle) continue;
+        const Plan split = plan(high, low, Rotation::kAny);
+        if (split.partial_sums * int64_t{sizeof(float)} > kMostWorkspace) continue;
+        if (split.cheaper_than(best)) best = split, best_high = &high, best_low = &low;
+      }
+    }
+    return plan(*best_high, *best_low, Rotation::kBest);
+  }
+};
+
+// Bytes that a launch reads and writes if what it reads twice comes from the second-level cache.
+double memory_bytes(const Problem& q, int32_t element_bytes) {
+  const auto map = [&](int32_t height, int32_t width, int32_t high, int32_t low) {
+    return double(q.batch) *
+           (double(height) * width * high + double(half_up(height)) * half_up(width) * low);
+  };
+  const double weight =
+      double(q.high_in + q.low_in) * (q.high_out + q.low_out) * q.kernel * q.kernel;
+  return element_bytes * (map(q.height, q.width, q.high_in, q.low_in) + weight +
+                          map(q.grid_height(), q.grid_width(), q.high_out, q.low_out));
+}
+
+template <typename T>
+std::vector<Instance> instances_of(const Problem& problem) {
+  std::vector<Instance> all;
+  const auto add = [&](auto traits) { all.push_back(instance_of<decltype(traits)>()); };
+  const auto add_kernel = [&](auto kernel) {
+    constexpr int k = decltype(kernel)::value;
+    if (problem.kernel != k) return;
+    problem.input_grad ? for_each_forward<T, k, true>(add) : for_each_forward<T, k, false>(add);
+  };
+  add_kernel(std::integral_constant<int, 1>());
+  add_kernel(std::integral_constant<int, 3>());
+  add_kernel(std::integral_constant<int, 5>());
+  add_kernel(std::integral_constant<int, 7>());
+  return all;
+}
+
+}  // namespace
+
+std::vector<Instance> instances_for(const Problem& problem, ElementType type) {
+  if (type == ElementType::kBFloat16) return instances_of<BFloat16>(problem);
+  if (type == ElementType::kFloat16) return instances_of<Float16>(problem);
+  return instances_of<TFloat32>(problem);
+}
+
+ForwardParams shape_params(const Problem& problem, const Instance& instance, const TileShape& high,
+                           const TileShape& low) {
+  ForwardPointers pointers{};
+  pointers.weight = &problem;  // nothing is read there, but offsets from null are not defined
+  return forward_params(problem, instance.limits, high, low, pointers);
+}
+
+Plan plan_forward(const Problem& problem, ElementType type, const DeviceFacts& device) {
+  Plan best{};
+  if (problem.batch < 1) return best;
+  for (const Instance& instance : instances_for(problem, type)) {
+    const Planner planner{problem, instance, device};
+    if (planner.resident_blocks() == 0) continue;
+    const Plan plan = planner.best();
+    if (!best.tiles || plan.cheaper_than(best)) best = plan;
+  }
+  const int32_t element_bytes = type == ElementType::kTFloat32 ? 4 : 2;
+  best.memory_us = memory_bytes(problem, element_bytes) / device.memory_bytes * 1e6;
+  best.microseconds = best.launch_us + std::max(best.tiles_us, best.memory_us);
+  return best;
+}
+
+std::string to_string(const Plan& plan) {
+  if (!plan.tiles) return "no tiles fit";
+  const auto shape = [](const char* kind, const TileShape& tile, int64_t items) {
+    if (items == 0) return std::string();
+    const std::string splits =
+        tile.splits > 1 ? " in " + std::to_string(tile.splits) + " splits" : "";
+    return std::string(", ") + kind + ' ' + std::to_string(tile.width) + 'x' +
+           std::to_string(tile.height) + " quads" + splits;
+  };
+  char times[160];
+  std::snprintf(times, sizeof(times),
+                "predicted %.1f us: launch %.1f, tiles %.1f (tensor cores %.1f, shared memory "
+                "%.1f, L2 %.1f), memory %.1f",
+                plan.microseconds, plan.launch_us, plan.tiles_us, plan.mma_us, plan.shared_us,
+                plan.l2_us, plan.memory_us);
+  return std::string("forward_sm80, ") + plan.tiles + " tiles" +
+         shape("high", plan.high, plan.high_items) + shape("low", plan.low, plan.low_items) + ", " +
+         std::to_string(plan.blocks) + (plan.blocks == 1 ? " block; " : " blocks; ") + times;
+}
+
+const Plan& PlanCache::plan(const Problem& p, ElementType type, const DeviceFacts& device) {
+  const Key key{p.kernel,
+                p.batch,
+                p.height,
+                p.width,
+                p.high_in,
+                p.low_in,
+                p.high_out,
+                p.low_out,
+                p.stride,
+                p.input_grad,
+                int32_t(type),
+                10 * device.major + device.minor,
+                device.multiprocessors,
+                device.shared_per_block};
+  uint64_t hash = 0;
+  for (const int32_t number : key) {
+    hash = (hash ^ static_cast<uint32_t>(number)) * 0x9E3779B97F4A7C15u;
+  }
+  Entry& entry = entries_[hash >> 56];
+  if (entry.key != key) entry = {key, plan_forward(p, type, device)};
+  return entry.plan;
+}
+
+}  // namespace octconv

@@ -1,0 +1,67 @@
+// How a problem is cut into tiles for a GPU: candidates, their cost by the model of plan_cost.h,
+// the cheapest of them. Plain C++.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "device_facts.h"
+#include "forward_setup.h"
+#include "plan_cost.h"
+#include "problem.h"
+
+namespace octconv {
+
+enum class ElementType : int32_t { kBFloat16, kFloat16, kTFloat32 };
+
+struct Plan {
+  const char* tiles;  // the name of an instantiation (forward_traits.h); null: none fits
+  TileShape high, low;
+  int64_t high_items, low_items;      // tiles times splits
+  int32_t blocks;                     // that stay on the device and take tiles in turns
+  int32_t blocks_per_multiprocessor;  // that it has room for
+  int32_t rotation;                   // see ForwardParams
+  int64_t partial_sums;               // floats of workspace, where tiles are split
+  int64_t arrivals;                   // counters, likewise
+  double microseconds;                // predicted: launch, and the longer of the next two
+  double launch_us;  // two launches where tiles are split: one clears their counters
+  double tiles_us;   // until the last block has done its tiles
+  double memory_us;  // each input and output once through the device's memory
+  // What the tiles would take if nothing but one unit took time, all multiprocessors alike.
+  double mma_us, shared_us, l2_us;
+
+  // The traffic with the device's memory is that of the problem, the same for all plans.
+  bool cheaper_than(const Plan& other) const {
+    return launch_us + tiles_us < other.launch_us + other.tiles_us;
+  }
+};
+
+Plan plan_forward(const Problem& problem, ElementType type, const DeviceFacts& device);
+
+// One line, such as "forward_sm80, wide tiles, high 14x9 quads, low 14x18 quads, 132 blocks; ...".
+std::string to_string(const Plan& plan);
+
+// All instantiations for a problem, and the parameters that a shape of their tiles would give, but
+// for pointers.
+std::vector<Instance> instances_for(const Problem& problem, ElementType type);
+ForwardParams shape_params(const Problem& problem, const Instance& instance, const TileShape& high,
+                           const TileShape& low);
+
+// Remembers plans, which follow from what is asked alone: so it does not matter who has one. It
+// does not lock: one for each thread.
+class PlanCache {
+ public:
+  const Plan& plan(const Problem& problem, ElementType type, const DeviceFacts& device);
+
+ private:
+  using Key = std::array<int32_t, 14>;  // the problem, the type, how devices' facts differ
+  struct Entry {
+    Key key{};  // of no problem: one with a kernel of 0
+    Plan plan{};
+  };
+  std::array<Entry, 256> entries_;
+};
+
+}  // namespace octconv

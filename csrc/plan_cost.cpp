@@ -1,0 +1,199 @@
+#include "plan_cost.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace octconv {
+namespace {
+
+// Clocks, all of them assumed.
+constexpr double kLatency = 600;    // from a copy's issue to the data in shared memory
+constexpr double kPoolRound = 700;  // load_halo's loop where it pools: four loads, then their sum;
+                                    // one round is not under way before the last one ended
+constexpr double kSplitRound =
+    700;                        // add_splits' loop: loads of a row of tiles, then sums; likewise
+constexpr double kTurn = 60;    // to wait, to meet, and to find the operands of a row of taps
+constexpr double kTile = 500;   // tables, bias, the first wait and the end
+constexpr int kSchedulers = 4;  // of a multiprocessor
+
+int32_t divide_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
+
+// The inner loops of products.cuh: what all warps do in one step of a row of taps.
+struct StepCount {
+  int64_t hmma, ldmatrix, word_loads;
+};
+StepCount step_count(const Instance& f, bool high, bool phases) {
+  const int64_t warps = f.warps(), taps = f.taps();
+  const int64_t fragments = warps * taps * f.tiles_n / 2;  // of the weight
+  const bool by_words = f.transposed && f.limits.element_bytes == 4;
+  const int64_t groups = high ? f.high_groups : 4 * f.low_groups;
+  const int64_t cells = warps * groups * (phases ? 2 * (taps + 1) : taps);
+  return {warps * groups * taps * f.tiles_n * (phases ? 4 : 1), cells + (by_words ? 0 : fragments),
+          by_words ? 4 * fragments : 0};
+}
+
+// load_weight: one row of taps of a chunk.
+struct FillCount {
+  int64_t instructions, wavefronts;
+};
+FillCount weight_count(const Instance& f, int32_t columns) {
+  const int64_t count = int64_t{f.taps()} * columns * f.limits.chunk_bytes / (16 * 32);
+  // Transposed rows of 64 bytes: of each quarter of a warp two lanes meet in the same banks.
+  const bool conflict = f.transposed && columns * f.limits.element_bytes == 64;
+  return {count, count * (conflict ? 8 : 4)};
+}
+
+// load_halo: one chunk of a segment.
+struct HaloCount {
+  FillCount fill;
+  int32_t pool_rounds;  // of a warp, in one of the parts that go with the rows of taps
+};
+HaloCount halo_count(const Instance& f, const Program& program, const Segment& segment) {
+  const int32_t p = f.limits.padding, planes = segment.phases ? 2 : 1;
+  const int32_t rows = planes * (segment.phases ? program.phase_rows : program.quad_rows);
+  const int32_t cells = planes * (program.tile_width + (segment.phases ? p : 2 * p));
+  const int32_t of_warp = 32 / (f.limits.chunk_bytes / 16), steps = divide_up(cells, of_warp);
+  const int64_t lanes = int64_t{cells} * f.limits.chunk_bytes / 16;
+  const int32_t rows_of_warp = divide_up(divide_up(rows, f.taps()), f.warps());
+  const int32_t windows = segment.pools == 0 ? 0 : segment.pools == 1 ? 1 : 4;
+  return {{int64_t{rows} * steps, rows * ((lanes + 7) / 8)}, windows * rows_of_warp * steps};
+}
+
+// The pixels of a segment's source that a tile reads, on the average of all tiles. Each border
+// between two tiles within an image has its pixels on both sides read by both.
+double source_pixels(const Instance& f, const ForwardParams& p, const Program& program,
+                     const Segment& segment) {
+  const double reach = 2 * f.limits.padding << segment.pools;
+  const int64_t stack = int64_t{p.batch} * p.quad_height;
+  const int64_t at_images = (stack - 1) / std::lcm(program.tile_height, int64_t{p.quad_height});
+  const double rows =
+      double(p.batch) * segment.height + double(program.tiles_down - 1 - at_images) * reach;
+  const double columns = segment.width + (program.tiles_across - 1) * reach;
+  return rows * columns / (double(program.tiles_down) * program.tiles_across);
+}
+
+// Stores of four-byte elements come in halves of a sector, which count like whole ones.
+double output_bytes(const ForwardParams& p, const Program& program, int32_t element_bytes) {
+  double bytes = 0;
+  for (const Output& output : program.output) {
+    bytes += double(p.batch) * output.height * output.width * (output.last - output.first);
+  }
+  return bytes * (element_bytes == 4 ? 8 : 2) / program.tiles();
+}
+
+// What goes on between two barriers.
+struct Turn {
+  int64_t hmma, wavefronts;
+  double bytes;
+  int32_t pool_rounds;
+};
+double clocks_of(const Turn& turn, const DeviceFacts& d, int32_t warps) {
+  const double mma = turn.hmma / d.hmma;
+  const double copies = turn.bytes > 0 ? kLatency + turn.bytes / d.l2_bytes : 0;
+  // A warp that pools does not multiply meanwhile: it does that before or afterwards.
+  const double pool = turn.pool_rounds * kPoolRound + mma * kSchedulers / warps;
+  return std::max({mma, turn.wavefronts / d.wavefronts, copies, turn.pool_rounds ? pool : 0});
+}
+
+}  // namespace
+
+double TileCost::busy() const { return std::max({mma_clocks, shared_clocks, l2_clocks}); }
+
+TileCost tile_cost(const Instance& f, const DeviceFacts& d, const ForwardParams& p, bool high,
+                   int32_t split) {
+  const Program& program = high ? p.high : p.low;
+  const int32_t taps = f.taps(), chunk_bytes = f.limits.chunk_bytes;
+  const int32_t chunks = program.chunks[0] + program.chunks[1];
+  const int32_t begin = chunks * split / program.splits;
+  const int32_t end = chunks * (split + 1) / program.splits;
+  const FillCount weight = weight_count(f, (high ? f.limits.high : f.limits.low).columns);
+  const double weight_bytes = double(taps) * program.columns / program.tiles_columns;
+
+  StepCount step[2];
+  HaloCount halo[2];
+  double pixels[2];
+  for (int i = 0; i < 2; ++i) {
+    const Segment& segment = program.segment[i];
+    if (segment.channels == 0) continue;
+    step[i] = step_count(f, high, segment.phases);
+    halo[i] = halo_count(f, program, segment);
+    pixels[i] = source_pixels(f, p, program, segment);
+  }
+  const auto segment_of = [&](int32_t index) { return index < program.chunks[0] ? 0 : 1; };
+  const auto bytes_of = [&](int32_t index) {  // of a cell
+    const int s = segment_of(index);
+    const int32_t before = (index - (s ? program.chunks[0] : 0)) * chunk_bytes;
+    return std::min(program.segment[s].channels * f.limits.element_bytes - before, chunk_bytes);
+  };
+
+  TileCost cost{};
+  cost.clocks = kTile;
+  // As in run_tile, a turn multiplies one row of taps and loads the next, with a part of the next
+  // chunk's halo; the turns before the first chunk only load, without a barrier between them.
+  for (int32_t index = begin - 1; index < end; ++index) {
+    const bool multiplies = index >= begin, has_next = index + 1 < end;
+    const int s = segment_of(index), next = segment_of(index + 1);
+    Turn turn{};
+    if (multiplies) {
+      const StepCount& count = step[s];
+      const int64_t steps = divide_up(bytes_of(index), 32);
+      turn.hmma = steps * count.hmma;
+      turn.wavefronts = steps * (4 * count.ldmatrix + count.word_loads);
+      cost.hmma += taps * steps * count.hmma;
+      cost.ldmatrix += taps * steps * count.ldmatrix;
+      cost.word_loads += taps * steps * count.word_loads;
+    }
+    if (has_next) {
+      const FillCount& fill = halo[next].fill;
+      const double bytes = pixels[next] * bytes_of(index + 1);
+      turn.bytes += bytes / taps;
+      turn.wavefronts += fill.wavefronts / taps;
+      turn.pool_rounds = halo[next].pool_rounds;
+      cost.read_bytes += bytes;
+      cost.fill_wavefronts += fill.wavefronts;
+      if (program.segment[next].pools == 0) cost.copies += fill.instructions;
+    }
+    // Rows of the weight: all but the last turn of a chunk load one of the same chunk.
+    for (int32_t tap_row = 0; tap_row < taps; ++tap_row) {
+      const int32_t of_chunk = tap_row + 1 < taps ? index : index + 1;
+      Turn full = turn;
+      if (of_chunk >= begin && of_chunk < end) {
+        const double bytes = weight_bytes * bytes_of(of_chunk);
+        full.bytes += bytes;
+        full.wavefronts += weight.wavefronts;
+        cost.read_bytes += bytes;
+        cost.copies += weight.instructions;
+        cost.fill_wavefronts += weight.wavefronts;
+      }
+      if (multiplies) {
+        cost.clocks += clocks_of(full, d, f.warps()) + kTurn;
+      } else if (turn.pool_rounds > 0) {
+        cost.clocks += std::max(turn.pool_rounds * kPoolRound, full.bytes / d.l2_bytes);
+      } else {
+        cost.clocks += full.bytes / d.l2_bytes + (tap_row == 0 ? kLatency : 0);
+      }
+    }
+  }
+  const bool last_split = split + 1 == program.splits;
+  double end_clocks = 0;
+  if (program.splits > 1) {
+    const double sums = double(f.limits.sums) * sizeof(float);
+    cost.written_bytes += sums;
+    if (last_split) {
+      const int32_t rows = 4 * (high ? f.high_groups : f.low_groups);
+      cost.read_bytes += sums * program.splits;
+      end_clocks += rows * program.splits * kSplitRound;
+    }
+    end_clocks += 2 * kLatency;  // until the sums are seen, and the counter
+  }
+  if (last_split) cost.written_bytes += output_bytes(p, program, f.limits.element_bytes);
+  cost.ldmatrix_wavefronts = 4 * cost.ldmatrix;
+  cost.mma_clocks = cost.hmma / d.hmma;
+  cost.shared_clocks =
+      (cost.ldmatrix_wavefronts + cost.word_loads + cost.fill_wavefronts) / d.wavefronts;
+  cost.l2_clocks = (cost.read_bytes + cost.written_bytes) / d.l2_bytes;
+  cost.clocks += end_clocks + cost.written_bytes / d.l2_bytes;
+  return cost;
+}
+
+}  // namespace octconv

@@ -1,0 +1,84 @@
+// octconv_cuda::plan, which shows how a problem would be launched on a GPU by its name, as JSON.
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+
+#include <cstdint>
+#include <limits>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "coverage.h"
+#include "plan.h"
+
+namespace octconv {
+namespace {
+
+ElementType element_type(const std::string& dtype) {
+  if (dtype == "bfloat16") return ElementType::kBFloat16;
+  if (dtype == "float16") return ElementType::kFloat16;
+  if (dtype == "tf32") return ElementType::kTFloat32;
+  fail("plan", "dtype must be bfloat16, float16 or tf32, got ", dtype);
+}
+
+Problem problem_of(const std::vector<int64_t>& numbers) {
+  constexpr size_t kNumbers = 10;
+  if (numbers.size() != kNumbers) {
+    fail("plan", "numbers must be the ", kNumbers, " fields of Problem, got ", numbers.size());
+  }
+  int32_t n[kNumbers];
+  for (size_t i = 0; i < kNumbers; ++i) {
+    if (numbers[i] < 0 || numbers[i] > std::numeric_limits<int32_t>::max()) {
+      fail("plan", "numbers must be from 0 to 2^31 - 1, got ", numbers[i]);
+    }
+    n[i] = static_cast<int32_t>(numbers[i]);
+  }
+  const Problem problem{n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9] != 0};
+  if (problem.height < 1 || problem.width < 1 || problem.kernel % 2 != 1 || problem.stride < 1 ||
+      problem.stride > 2) {
+    fail("plan",
+         "the size must be positive, the kernel odd and the stride 1 or 2, got height "
+         "and width ",
+         problem.height, " and ", problem.width, ", kernel ", problem.kernel, ", stride ",
+         problem.stride);
+  }
+  if (const char* reason = why_not_covered(problem, problem.kernel)) {
+    fail("plan", "no kernel covers this: ", reason);
+  }
+  return problem;
+}
+
+std::string plan(std::vector<int64_t> numbers, std::string dtype, std::string device) {
+  const DeviceFacts* facts = known_device(device);
+  if (!facts) fail("plan", "device must be one of ", known_devices(), ", got ", device);
+  const Plan plan = plan_forward(problem_of(numbers), element_type(dtype), *facts);
+
+  std::ostringstream json;
+  const auto shape = [&](const char* name, const TileShape& shape, int64_t items) {
+    json << "\"" << name << "\": {\"shape\": [" << shape.width << ", " << shape.height << ", "
+         << shape.splits << "], \"items\": " << items << "}, ";
+  };
+  json << "{\"tiles\": " << (plan.tiles ? '"' + std::string(plan.tiles) + '"' : "null") << ", ";
+  shape("high", plan.high, plan.high_items);
+  shape("low", plan.low, plan.low_items);
+  json << "\"blocks\": " << plan.blocks
+       << ", \"blocks_per_multiprocessor\": " << plan.blocks_per_multiprocessor
+       << ", \"rotation\": " << plan.rotation << ", \"partial_sums\": " << plan.partial_sums
+       << ", \"arrivals\": " << plan.arrivals
+       << ", \"device\": {\"multiprocessors\": " << facts->multiprocessors
+       << ", \"shared_per_block\": " << facts->shared_per_block
+       << ", \"launch_us\": " << facts->launch_us << "}"
+       << ", \"us\": {\"total\": " << plan.microseconds << ", \"launch\": " << plan.launch_us
+       << ", \"tiles\": " << plan.tiles_us << ", \"memory\": " << plan.memory_us
+       << ", \"mma\": " << plan.mma_us << ", \"shared\": " << plan.shared_us
+       << ", \"l2\": " << plan.l2_us << "}, \"text\": \"" << to_string(plan) << "\"}";
+  return json.str();
+}
+
+}  // namespace
+}  // namespace octconv
+
+STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CompositeExplicitAutograd, m) {
+  m.impl("plan", TORCH_BOX(&octconv::plan));
+}

@@ -1,0 +1,70 @@
+"""The operator ``inference``, forward with an epilogue, from PyTorch's own operators."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .operands import check_epilogue
+from .problem import Pair
+
+__all__ = ["inference"]
+
+_ACTIVATIONS = (lambda y: y, F.relu, F.silu)
+
+
+def inference(
+    x_high: Tensor | None,
+    x_low: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    scale: Tensor,
+    shift: Tensor,
+    residual_high: Tensor | None,
+    residual_low: Tensor | None,
+    activation: int,
+    high_out: int,
+    size: Pair,
+    stride: int,
+    allow_tf32: bool,
+) -> tuple[Tensor, Tensor]:
+    """Activation(forward * scale + shift + residual), part by part, without gradients.
+
+    Args:
+        x_high: As of ``forward``, like all that is not named here.
+        x_low: Likewise.
+        weight: Likewise.
+        bias: Likewise.
+        scale: (C_out) float32, factors of the channels [high | low]: a batch norm, folded.
+        shift: (C_out) float32, what is added to them.
+        residual_high: None, or like y_high.
+        residual_low: None, or like y_low.
+        activation: 0 none, 1 ReLU, 2 SiLU.
+        high_out: As of ``forward``.
+        size: Likewise.
+        stride: Likewise.
+        allow_tf32: Likewise.
+    """
+    y = torch.ops.octconv_cuda.forward(
+        x_high, x_low, weight, bias, high_out, size, stride, allow_tf32
+    )
+    residuals = (residual_high, residual_low)
+    check_epilogue(scale, shift, residuals, activation, weight, y)
+    channels = (high_out, weight.shape[0] - high_out)
+    factors = zip(scale.split_with_sizes(channels), shift.split_with_sizes(channels), strict=True)
+    high, low = (
+        _finish(part, *of_part, residual, activation)
+        for part, of_part, residual in zip(y, factors, residuals, strict=True)
+    )
+    return high, low
+
+
+def _finish(
+    y: Tensor, scale: Tensor, shift: Tensor, residual: Tensor | None, activation: int
+) -> Tensor:
+    """In float32 for 16-bit types, with one more rounding at the end."""
+    wide = torch.promote_types(y.dtype, torch.float32)
+    result = y.to(wide) * scale.to(wide)[:, None, None] + shift.to(wide)[:, None, None]
+    if residual is not None:
+        result = result + residual
+    finished: Tensor = _ACTIVATIONS[activation](result)
+    return finished.to(y.dtype)

@@ -1,0 +1,125 @@
+// What csrc/plan_cost.h counts of a launch, beside the limits that its tiles must keep.
+#include "bindings.h"
+#include "plan.h"
+
+namespace emulation {
+namespace {
+
+using octconv::ElementType;
+using octconv::ForwardParams;
+using octconv::Instance;
+using octconv::Problem;
+using octconv::Program;
+using octconv::TileShape;
+
+Problem problem_of(const py::tuple& numbers) {
+  const auto number = [&](int i) { return numbers[i].cast<int32_t>(); };
+  return {number(0), number(1), number(2), number(3), number(4),
+          number(5), number(6), number(7), number(8), number(9) != 0};
+}
+
+ElementType type_of(const std::string& dtype) {
+  return dtype == "bfloat16"  ? ElementType::kBFloat16
+         : dtype == "float16" ? ElementType::kFloat16
+                              : ElementType::kTFloat32;
+}
+
+Instance instance_named(const std::string& tiles, const Problem& problem, ElementType type) {
+  for (const Instance& instance : instances_for(problem, type)) {
+    if (tiles == instance.limits.name) return instance;
+  }
+  throw std::invalid_argument("no tiles are named " + tiles);
+}
+
+py::dict counts_of(const Instance& instance, const ForwardParams& params) {
+  const octconv::DeviceFacts& device = *octconv::known_device("H200");
+  octconv::TileCost sum{};
+  for (const bool high : {true, false}) {
+    const Program& program = high ? params.high : params.low;
+    for (int32_t split = 0; split < program.splits && program.tiles() > 0; ++split) {
+      const octconv::TileCost cost = tile_cost(instance, device, params, high, split);
+      const int32_t tiles = program.tiles();
+      sum.hmma += tiles * cost.hmma;
+      sum.ldmatrix += tiles * cost.ldmatrix;
+      sum.copies += tiles * cost.copies;
+      sum.ldmatrix_wavefronts += tiles * cost.ldmatrix_wavefronts;
+      sum.read_bytes += tiles * cost.read_bytes;
+      sum.written_bytes += tiles * cost.written_bytes;
+    }
+  }
+  py::dict result;
+  result["mma"] = sum.hmma;
+  result["ldmatrix"] = sum.ldmatrix;
+  result["copies"] = sum.copies;
+  result["ldmatrix_wavefronts"] = sum.ldmatrix_wavefronts;
+  result["read_bytes"] = sum.read_bytes;
+  result["written_bytes"] = sum.written_bytes;
+  return result;
+}
+
+// Arguments as of forward_sm80; for each kind of tile its tiles, and the halos that it loads.
+py::dict forward_launch(const std::string& dtype, const std::string& tiles,
+                        const py::tuple& numbers, const py::tuple& shapes, const py::dict&) {
+  const Problem problem = problem_of(numbers);
+  const auto shape_of = [&](int i) {
+    const auto shape = shapes[i].cast<py::tuple>();
+    return TileShape{shape[0].cast<int32_t>(), shape[1].cast<int32_t>(), shape[2].cast<int32_t>()};
+  };
+  const Instance instance = instance_named(tiles, problem, type_of(dtype));
+  const ForwardParams params = shape_params(problem, instance, shape_of(0), shape_of(1));
+  py::dict result;
+  for (const bool high : {true, false}) {
+    const Program& program = high ? params.high : params.low;
+    const auto& limits = high ? instance.limits.high : instance.limits.low;
+    py::list halos;
+    for (const auto& segment : program.segment) {
+      if (segment.channels == 0 || program.columns == 0) continue;
+      const auto extent = octconv::halo_extent(program, segment);
+      halos.append(py::make_tuple(extent.bytes, extent.rows));
+    }
+    py::dict kind;
+    kind["across"] = program.tiles_across;
+    kind["down"] = program.tiles_down;
+    kind["columns"] = program.tiles_columns;
+    kind["splits"] = program.splits;
+    kind["chunks"] = program.chunks[0] + program.chunks[1];
+    kind["most_quads"] = limits.quads;
+    kind["most_columns"] = limits.columns;
+    kind["most_halo_bytes"] = limits.halo_bytes;
+    kind["halos"] = halos;
+    result[high ? "high" : "low"] = kind;
+  }
+  result["most_halo_rows"] = instance.limits.table_rows;
+  result["shared_bytes"] = instance.limits.shared_bytes;
+  result["sums"] = instance.limits.sums;
+  result["counts"] = counts_of(instance, params);
+  return result;
+}
+
+// The plans of many problems, one after the other out of one cache, in words.
+py::list remembered_plans(const std::string& dtype, const std::string& device,
+                          const py::list& problems, const py::dict&) {
+  octconv::PlanCache cache;
+  py::list texts;
+  for (const auto& numbers : problems) {
+    const Problem problem = problem_of(numbers.cast<py::tuple>());
+    texts.append(to_string(cache.plan(problem, type_of(dtype), *octconv::known_device(device))));
+  }
+  return texts;
+}
+
+// The name of the known device that serves for one with these facts.
+std::string nearest_device(int32_t major, int32_t minor, int32_t multiprocessors,
+                           int32_t shared_per_block, const py::dict&) {
+  return octconv::device_facts(major, minor, multiprocessors, shared_per_block).name;
+}
+
+}  // namespace
+
+void bind_plan(py::module_& module) {
+  module.def("forward_launch", &forward_launch);
+  module.def("remembered_plans", &remembered_plans);
+  module.def("nearest_device", &nearest_device);
+}
+
+}  // namespace emulation

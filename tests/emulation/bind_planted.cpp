@@ -1,0 +1,117 @@
+// Kernels with a planted bug, each with and without it.
+#include <string>
+#include <vector>
+
+#include "bindings.h"
+#include "planted/collectives.cuh"
+#include "planted/copies.cuh"
+#include "planted/global_memory.cuh"
+#include "planted/shared_memory.cuh"
+#include "planted/split_k.cuh"
+
+namespace emulation {
+namespace {
+
+namespace planted = octconv::planted;
+
+struct Kernel {
+  const char* name;
+  void (*correct)(planted::Params);
+  void (*broken)(planted::Params);
+  uint32_t blocks, threads, outputs;
+};
+
+#define PLANTED(name, blocks, threads, outputs) \
+  {#name, planted::name<false>, planted::name<true>, blocks, threads, outputs}
+
+constexpr Kernel kKernels[] = {
+    // shared_memory.cuh
+    PLANTED(missing_block_barrier, 1, 64, 32),
+    PLANTED(overwritten_before_read, 1, 64, 512),
+    PLANTED(missing_warp_sync, 1, 32, 32),
+    PLANTED(shuffle_as_warp_sync, 1, 32, 32),
+    PLANTED(arrives_before_store, 1, 64, 32),
+    PLANTED(past_shared_buffer, 1, 32, 32),
+    PLANTED(shared_never_written, 1, 32, 32),
+    PLANTED(misaligned_shared_load, 1, 32, 32),
+    PLANTED(shared_beyond_launch, 1, 32, 32),
+    PLANTED(lanes_lay_out_differently, 1, 32, 32),
+    // copies.cuh
+    PLANTED(wait_one_group_short, 1, 64, 64),
+    PLANTED(missing_commit, 1, 64, 64),
+    PLANTED(wait_without_barrier, 1, 64, 64),
+    PLANTED(refill_before_barrier, 1, 64, 64),
+    PLANTED(copy_past_tensor, 1, 64, 64),
+    PLANTED(copy_past_stage, 1, 64, 64),
+    PLANTED(misaligned_copy, 1, 64, 64),
+    PLANTED(misaligned_copy_target, 1, 64, 64),
+    // collectives.cuh
+    PLANTED(divergent_shuffle, 1, 32, 32),
+    PLANTED(divergent_load_matrix, 1, 32, 32),
+    PLANTED(load_matrix_by_few_lanes, 1, 32, 32),
+    PLANTED(misaligned_load_matrix, 1, 32, 32),
+    PLANTED(divergent_mma, 1, 32, 32),
+    PLANTED(tf32_not_rounded, 1, 32, 32),
+    PLANTED(divergent_block_barrier, 1, 64, 64),
+    PLANTED(lane_arrives_for_warp, 1, 64, 32),
+    PLANTED(exit_before_block_barrier, 1, 64, 64),
+    PLANTED(exit_before_shuffle, 1, 32, 32),
+    PLANTED(deadlock, 1, 64, 64),
+    PLANTED(barrier_counts_disagree, 1, 64, 64),
+    PLANTED(no_such_barrier, 1, 64, 64),
+    PLANTED(barrier_for_half_a_warp, 1, 64, 64),
+    // global_memory.cuh
+    PLANTED(past_tensor, 1, 64, 64),
+    PLANTED(past_output, 1, 9, 33),
+    PLANTED(output_never_written, 1, 64, 64),
+    PLANTED(misaligned_load, 1, 64, 64),
+    PLANTED(misaligned_store, 1, 64, 128),
+    PLANTED(writes_input, 1, 64, 64),
+    PLANTED(load_constant_of_written, 1, 64, 64),
+    PLANTED(workspace_never_written, 1, 64, 64),
+    PLANTED(two_blocks_one_output, 2, 32, 64),
+    PLANTED(two_threads_one_output, 1, 64, 64),
+    PLANTED(past_register_array, 1, 64, 64),
+    // split_k.cuh
+    PLANTED(arrival_before_barrier, 2, 64, 64),
+    PLANTED(missing_release_fence, 2, 64, 64),
+    PLANTED(fence_before_barrier, 2, 64, 64),
+    PLANTED(missing_acquire_fence, 2, 64, 64),
+    PLANTED(partial_sums_without_ticket, 2, 64, 64),
+    PLANTED(partial_sums_by_first, 2, 64, 64),
+    PLANTED(arrival_before_warp_sync, 2, 32, 32),
+    PLANTED(acquired_by_lane_0_only, 2, 32, 32),
+};
+
+// Inputs and shared memory are alike for all.
+py::array run_planted(const std::string& name, bool broken, const py::dict& options) {
+  for (const Kernel& kernel : kKernels) {
+    if (kernel.name != name) continue;
+    std::vector<float> in(planted::kInputs);
+    for (size_t i = 0; i < in.size(); ++i) in[i] = static_cast<float>(i + 1);
+    Device device(options_from(options));
+    planted::Params p{};
+    p.in = static_cast<const float*>(device.input("in", in.data(), in.size() * sizeof(float)));
+    p.out = static_cast<float*>(device.output("out", kernel.outputs * sizeof(float)));
+    p.workspace = static_cast<float*>(device.workspace("workspace", in.size() * sizeof(float)));
+    p.counters = static_cast<uint32_t*>(device.zeros("counters", 4 * sizeof(uint32_t)));
+    device.launch(broken ? kernel.broken : kernel.correct, {kernel.blocks, kernel.threads, 1, 4096},
+                  p);
+    device.check_outputs();
+    return copy_out<float>(p.out, kernel.outputs);
+  }
+  throw std::invalid_argument("no planted bug is named " + name);
+}
+
+}  // namespace
+
+void bind_planted(py::module_& module) {
+  module.def("planted", &run_planted);
+  module.def("planted_names", [](const py::args&) {
+    py::list names;
+    for (const Kernel& kernel : kKernels) names.append(kernel.name);
+    return names;
+  });
+}
+
+}  // namespace emulation

@@ -1,0 +1,45 @@
+#include <algorithm>
+#include <iterator>
+
+#include "bindings.h"
+#include "kernels/probe_list.cuh"
+
+namespace emulation {
+namespace {
+
+// (name, bytes of the input, bytes of the output) of each.
+py::list probes(const py::dict&) {
+  py::list result;
+  for (const octconv::Probe& probe : octconv::kProbes) {
+    result.append(py::make_tuple(probe.name, probe.in_bytes, probe.out_bytes));
+  }
+  return result;
+}
+
+// Returns the bytes that the probe wrote, and the counters.
+py::tuple run_probe(const std::string& name, const py::array& in, const py::dict& options) {
+  const auto* probe = std::find_if(std::begin(octconv::kProbes), std::end(octconv::kProbes),
+                                   [&](const auto& each) { return each.name == name; });
+  if (probe == std::end(octconv::kProbes)) throw std::invalid_argument("no probe is named " + name);
+  if (in.nbytes() != probe->in_bytes) {
+    throw std::invalid_argument(name + " reads " + std::to_string(probe->in_bytes) + " bytes");
+  }
+  Device device(options_from(options));
+  octconv::ProbeParams p{};
+  p.in = input(device, "in", in);
+  p.out = device.output("out", probe->out_bytes);
+  p.counters =
+      static_cast<uint32_t*>(device.zeros("counters", octconv::kProbeCounters * sizeof(uint32_t)));
+  device.launch(probe->kernel, probe->shape, p);
+  device.check_outputs();
+  return py::make_tuple(copy_out<uint8_t>(p.out, probe->out_bytes), to_dict(device.counters()));
+}
+
+}  // namespace
+
+void bind_probes(py::module_& module) {
+  module.def("probes", &probes);
+  module.def("probe", &run_probe);
+}
+
+}  // namespace emulation

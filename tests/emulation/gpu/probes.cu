@@ -1,0 +1,125 @@
+// Runs the probes, and gemm, on the real device: a library of plain C functions for ctypes. Each
+// takes memory of the host and returns what went wrong, or null.
+#include <cuda_runtime.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "kernels/gemm.cuh"
+#include "kernels/probe_list.cuh"
+
+namespace octconv {
+namespace {
+
+void check(cudaError_t error, const char* what) {
+  if (error == cudaSuccess) return;
+  throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(error));
+}
+
+// Memory of the device: a copy of `data`, or else bytes of `fill`.
+class Buffer {
+ public:
+  explicit Buffer(size_t bytes, int fill = 0xFF) : bytes_(bytes) {
+    check(cudaMalloc(&data_, bytes ? bytes : 1), "cudaMalloc");
+    check(cudaMemset(data_, fill, bytes), "cudaMemset");
+  }
+  Buffer(const void* data, size_t bytes) : Buffer(bytes) {
+    check(cudaMemcpy(data_, data, bytes, cudaMemcpyHostToDevice), "copy to the device");
+  }
+  ~Buffer() { cudaFree(data_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+
+  void* data() const { return data_; }
+  void copy_to(void* host) const {
+    check(cudaMemcpy(host, data_, bytes_, cudaMemcpyDeviceToHost), "copy to the host");
+  }
+
+ private:
+  void* data_ = nullptr;
+  size_t bytes_;
+};
+
+template <typename Params>
+void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& params) {
+  check(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shape.shared_bytes),
+      "shared memory");
+  kernel<<<shape.blocks, dim3(shape.threads_x, shape.threads_y), shape.shared_bytes>>>(params);
+  check(cudaGetLastError(), "launch");
+  check(cudaDeviceSynchronize(), "kernel");
+}
+
+void run_probe(const Probe& probe, const void* in, void* out) {
+  const Buffer of_in(in, probe.in_bytes), of_out(probe.out_bytes);
+  const Buffer counters(kProbeCounters * sizeof(uint32_t), 0);
+  launch(probe.kernel, probe.shape,
+         {of_in.data(), of_out.data(), static_cast<uint32_t*>(counters.data())});
+  of_out.copy_to(out);
+}
+
+// `p` but for its pointers.
+template <typename T>
+void run_gemm(GemmParams p, const void* a, const void* b, void* c) {
+  const Buffer of_a(a, sizeof(T) * p.m * p.k), of_b(b, sizeof(T) * p.n * p.k);
+  const Buffer of_c(sizeof(T) * p.m * p.n);
+  const Buffer partial_sums(p.splits > 1 ? gemm_partial_sums(p) * sizeof(float) : 0);
+  const Buffer arrivals(gemm_tiles(p) * sizeof(uint32_t), 0);
+  p.a = of_a.data(), p.b = of_b.data(), p.c = of_c.data();
+  p.partial_sums = static_cast<float*>(partial_sums.data());
+  p.arrivals = static_cast<uint32_t*>(arrivals.data());
+  with_gemm<T>([&](auto traits) {
+    using Traits = decltype(traits);
+    launch(gemm<Traits>, gemm_shape<Traits>(p), p);
+  });
+  of_c.copy_to(c);
+}
+
+template <typename Run>
+const char* message_of(const Run& run) {
+  static std::string message;
+  try {
+    run();
+    return nullptr;
+  } catch (const std::exception& error) {
+    message = error.what();
+    return message.c_str();
+  }
+}
+
+}  // namespace
+}  // namespace octconv
+
+// A line for each probe: its name, the bytes of its input and of its output.
+extern "C" const char* probes() {
+  static std::string lines;
+  lines.clear();
+  for (const octconv::Probe& probe : octconv::kProbes) {
+    lines += std::string(probe.name) + " " + std::to_string(probe.in_bytes) + " " +
+             std::to_string(probe.out_bytes) + "\n";
+  }
+  return lines.c_str();
+}
+
+extern "C" const char* probe(const char* name, const void* in, void* out) {
+  return octconv::message_of([&] {
+    for (const octconv::Probe& each : octconv::kProbes) {
+      if (each.name == std::string(name)) return octconv::run_probe(each, in, out);
+    }
+    throw std::runtime_error(std::string("no probe is named ") + name);
+  });
+}
+
+// a (m, k) and b (n, k); dtype is a name of torch.
+extern "C" const char* gemm(const char* dtype, const void* a, const void* b, void* c, int32_t m,
+                            int32_t n, int32_t k, uint32_t splits) {
+  return octconv::message_of([&] {
+    octconv::GemmParams p{};
+    p.m = m, p.n = n, p.k = k, p.splits = splits;
+    const std::string type = dtype;
+    if (type == "bfloat16") return octconv::run_gemm<octconv::BFloat16>(p, a, b, c);
+    if (type == "float16") return octconv::run_gemm<octconv::Float16>(p, a, b, c);
+    if (type == "float32") return octconv::run_gemm<octconv::TFloat32>(p, a, b, c);
+    throw std::runtime_error("no gemm of " + type);
+  });
+}

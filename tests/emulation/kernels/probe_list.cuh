@@ -1,0 +1,122 @@
+// All probes: for their launcher on a GPU and for the emulation.
+#pragma once
+
+#include "kernels/probes.cuh"
+#include "kernels/probes_together.cuh"
+#include "launch_shape.h"
+
+namespace octconv {
+
+struct Probe {
+  const char* name;
+  void (*kernel)(ProbeParams);
+  LaunchShape shape;
+  uint32_t in_bytes, out_bytes;
+};
+
+namespace probe {
+
+using Kernel = void (*)(ProbeParams);
+
+// The sizes are those of an element.
+constexpr Probe numbers(const char* name, Kernel kernel, uint32_t in_bytes, uint32_t out_bytes) {
+  return {name, kernel, {4, 64}, kElements * in_bytes, kElements * out_bytes};
+}
+
+template <typename Word>
+constexpr Probe copy(const char* name, Kernel kernel, uint32_t copies) {
+  constexpr uint32_t kBytes = kWords * sizeof(Word);
+  return {name, kernel, {2, kWords / 2}, kBytes, copies * kBytes};
+}
+
+constexpr Probe through_shared(const char* name, Kernel kernel, uint32_t threads, uint32_t bytes,
+                               uint32_t more_out_bytes = 0) {
+  return {name, kernel, {1, threads, 1, bytes}, bytes, bytes + more_out_bytes};
+}
+
+template <uint32_t kMatrices, bool kTransposed>
+constexpr Probe matrices(const char* name) {
+  return {name, load_matrix<kMatrices, kTransposed>, {1, 32, 1, 512}, 512 + 128, 128 * kMatrices};
+}
+
+template <typename T>
+constexpr Probe products(const char* name) {
+  constexpr uint32_t kThreads = kProducts * 32;
+  return {name, mma<T>, {kProducts, 32}, kThreads * kProductWords * 4, kThreads * 16};
+}
+
+constexpr Probe sums(const char* name, Kernel kernel) {
+  constexpr uint32_t kBlockBytes = 4 * kSumThreads;
+  return {name,
+          kernel,
+          {kSumBlocks, kSumThreads, 1, 16},
+          kSumBlocks * kBlockBytes,
+          (kSumBlocks + 1) * kBlockBytes};
+}
+
+}  // namespace probe
+
+inline const Probe kProbes[] = {
+    {"ids", probe::ids, {3, 8, 9}, 0, 3 * 8 * 9 * 4 * probe::kIds},
+
+    probe::numbers("float_bits", probe::float_bits, 4, 8),
+    probe::numbers("wide_types", probe::wide_types, 4, 12),
+    probe::numbers("widen_float16", probe::widen<Float16>, 2, 4),
+    probe::numbers("widen_bfloat16", probe::widen<BFloat16>, 2, 4),
+    probe::numbers("narrow_float16", probe::narrow<Float16>, 4, 2),
+    probe::numbers("narrow_bfloat16", probe::narrow<BFloat16>, 4, 2),
+    probe::numbers("narrow_pair_float16", probe::narrow_pair<Float16>, 4, 2),
+    probe::numbers("narrow_pair_bfloat16", probe::narrow_pair<BFloat16>, 4, 2),
+    probe::numbers("round_tf32", probe::round_tf32, 4, 4),
+    probe::numbers("approximations", probe::approximations, 4, 8),
+
+    probe::copy<uint16_t>("reverse_16", probe::reverse<uint16_t>, 1),
+    probe::copy<uint32_t>("reverse_32", probe::reverse<uint32_t>, 1),
+    probe::copy<uint64_t>("reverse_64", probe::reverse<uint64_t>, 1),
+    probe::copy<ptx::Word128>("reverse_128", probe::reverse<ptx::Word128>, 1),
+    probe::copy<uint32_t>("load_written_32", probe::load_written<uint32_t>, 2),
+    probe::copy<ptx::Word128>("load_written_128", probe::load_written<ptx::Word128>, 2),
+
+    probe::through_shared("shared_128_64", probe::shared_words<ptx::Word128, uint64_t>, 128,
+                          probe::kSharedBytes),
+    probe::through_shared("shared_64_32", probe::shared_words<uint64_t, uint32_t>, 128,
+                          probe::kSharedBytes),
+    probe::through_shared("shared_32_128", probe::shared_words<uint32_t, ptx::Word128>, 128,
+                          probe::kSharedBytes),
+    probe::through_shared("shared_buffers", probe::shared_buffers, probe::kBufferWords,
+                          4 * probe::kBufferWords, 8),
+    probe::through_shared("copy_bytes", probe::copy_bytes, 32, 16 * 32),
+    probe::through_shared("copy_groups", probe::copy_groups, probe::kCopyThreads,
+                          16 * probe::kCopies * probe::kCopyThreads),
+
+    probe::through_shared("sync_block", probe::sync_block, probe::kMeeting, 4 * probe::kMeeting),
+    probe::through_shared("sync_warp", probe::sync_warp, probe::kMeeting, 4 * probe::kMeeting),
+    probe::through_shared("sync_named", probe::sync_named, probe::kMeeting, 4 * probe::kMeeting),
+    {"arrive_named",
+     probe::arrive_named,
+     {1, 32 * (1 + probe::kReaders), 1, 128},
+     128 * probe::kRounds,
+     128 * probe::kRounds * probe::kReaders},
+    {"shuffles", probe::shuffles, {1, 64}, 64 * 3 * 4, 64 * 2 * 4},
+
+    probe::matrices<1, false>("load_matrix_1"),
+    probe::matrices<2, false>("load_matrix_2"),
+    probe::matrices<4, false>("load_matrix_4"),
+    probe::matrices<1, true>("load_matrix_transposed_1"),
+    probe::matrices<2, true>("load_matrix_transposed_2"),
+    probe::matrices<4, true>("load_matrix_transposed_4"),
+    probe::products<Float16>("mma_float16"),
+    probe::products<BFloat16>("mma_bfloat16"),
+    probe::products<TFloat32>("mma_float32"),
+
+    {"atomic_adds",
+     probe::atomic_adds,
+     {1, probe::kAdders},
+     8 * probe::kAdders,
+     24 * probe::kAdders},
+    {"tickets", probe::tickets, {4, probe::kTickets / 4}, 0, 8 * probe::kTickets},
+    probe::sums("last_block", probe::last_block<false>),
+    probe::sums("last_block_fences", probe::last_block<true>),
+};
+
+}  // namespace octconv

@@ -1,0 +1,192 @@
+"""The planted bugs: what each kernel gives without its bug, and who reports the bug how.
+
+The kernels are those of emulation/planted.
+"""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from emulation.emulator import RUNS, EmulationError, Emulator, Run
+
+KERNELS = Path(__file__).parent / "emulation" / "planted"
+
+# The columns of the table of bugs: ways to run in plain mode, 16 seeds each, and the sanitizers.
+PLAIN_RUNS = {
+    f"{schedule} {'late' if late else 'early'}": [
+        Run(schedule, late, seed, resident_blocks=1 if schedule == "order" else 2)
+        for seed in range(16)
+    ]
+    for schedule in ("order", "shuffle", "priorities")
+    for late in (False, True)
+}
+COLUMNS = (*PLAIN_RUNS, "asan", "tsan")
+
+# Who reports: in `all` runs, in `some`, in `none`, or by `luck` in so few that none need be. Order
+# has no randomness, so there it is all or none. Early and late differ for copies only.
+#             order     shuffle   priorities asan tsan
+ALWAYS = "    all  all  all  all  all  all   all  all"
+LATE = "      none all  none all  none all   some some"
+MIXED = "     all  all  some some some some  some all"
+UNORDERED = " none none some some some some  some all"
+HALVES = "    none none some some some some  luck all"
+TICKETS = "   all  all  luck luck some some  some all"
+SELDOM = "    none none luck luck luck luck  luck all"
+RACE_ONLY = " none none none none none none  none all"
+ASAN_ONLY = " none none none none none none  all  none"
+
+NAN, WRONG, RACE = "NaN in the result", "wrong result", "data race"
+EARLY = "load_global: reads workspace at byte ... before it is written"
+ALIGNED = "misaligned: the address is ... off a multiple of"
+DIVERGED = "the warp has diverged: other lanes wait at"
+EXITED = "another lane of the warp has exited"
+
+X = np.arange(1, 1025, dtype=np.float32)  # the input of every kernel
+PAIRS = X[:32].reshape(16, 2)[:, ::-1].ravel()  # swapped
+ROWS = X[:32].reshape(8, 4)[::-1].ravel()  # from the last to the first
+COPIES = X[:256:4][::-1]
+RING = X.reshape(4, 64, 4)[..., 0].sum(0)[::-1]
+PRODUCT = np.tile(8 * X[:8:2], 8)
+BLOCKS, WARPS = X[:64] + X[64:128], X[:32] + X[32:64]
+
+
+class Bug(NamedTuple):
+    """A kernel by name, what it gives without its bug, what reports say, and who reports.
+
+    Each report is one of ``says``, in which ... stands for anything. ``seen`` has a word for each
+    of COLUMNS.
+    """
+
+    name: str
+    result: "np.ndarray[Any, Any]"
+    says: tuple[str, ...]
+    seen: str = ALWAYS
+
+
+SHARED_MEMORY = (
+    Bug("missing_block_barrier", X[:32], (NAN, RACE), UNORDERED),
+    Bug("overwritten_before_read", X[:512], (WRONG, RACE), MIXED),
+    Bug("missing_warp_sync", np.r_[X[:1], X[:31]], (NAN, RACE), UNORDERED),
+    Bug("shuffle_as_warp_sync", PAIRS, (RACE,), RACE_ONLY),
+    Bug("arrives_before_store", X[:32], (NAN, RACE), UNORDERED),
+    Bug("past_shared_buffer", X[:32], ("load_shared: 4 bytes ... of buffer 0, which has 128",)),
+    Bug("shared_never_written", X[:32], (NAN,)),
+    Bug("misaligned_shared_load", X[:32], (f"load_shared: {ALIGNED} 8 bytes",)),
+    Bug("shared_beyond_launch", X[:32], ("SharedMemory::take: ... the launch gives 4096 bytes",)),
+    Bug("lanes_lay_out_differently", X[:32], ("SharedMemory::take: ... another thread took ...",)),
+)
+COPY_ASYNC = (
+    Bug("wait_one_group_short", X[256:512:4][::-1], (NAN,), LATE),
+    Bug("missing_commit", COPIES, (NAN,), LATE),
+    Bug("wait_without_barrier", COPIES, (NAN, RACE), MIXED),
+    Bug("refill_before_barrier", RING, (NAN, WRONG, RACE), MIXED),
+    Bug("copy_past_tensor", X[768::4][::-1], ("copy_async: 16 bytes ... of in, which has 4096",)),
+    Bug("copy_past_stage", COPIES, ("copy_async: 16 bytes ... of buffer 0, which has 1024",)),
+    Bug("misaligned_copy", COPIES, (f"copy_async: {ALIGNED} 16 bytes",)),
+    Bug("misaligned_copy_target", COPIES, (f"copy_async: {ALIGNED} 16 bytes",)),
+)
+COLLECTIVES = (
+    Bug("divergent_shuffle", X[31::-1], (f"shuffle: {DIVERGED} shuffle",)),
+    Bug("divergent_load_matrix", ROWS, (f"load_matrix: {DIVERGED} load_matrix",)),
+    Bug(
+        "load_matrix_by_few_lanes",
+        ROWS,
+        (f"load_matrix: {EXITED}", "exit: other lanes wait at load_matrix"),
+    ),
+    Bug("misaligned_load_matrix", ROWS, (f"load_matrix: {ALIGNED} 16 bytes",)),
+    Bug("divergent_mma", PRODUCT, (f"mma: {DIVERGED} mma",)),
+    Bug("tf32_not_rounded", PRODUCT, ("mma: an operand is not rounded to tf32",)),
+    Bug("divergent_block_barrier", X[:64], (f"sync_block: {DIVERGED} sync_block",)),
+    Bug(
+        "lane_arrives_for_warp",
+        X[:32],
+        (f"arrive_named: {EXITED}", "exit: other lanes wait at arrive_named"),
+    ),
+    Bug(
+        "exit_before_block_barrier",
+        X[:64],
+        ("exit: other threads wait at sync_block", "deadlock: ... wait at sync_block;"),
+    ),
+    Bug(
+        "exit_before_shuffle",
+        PAIRS,
+        ("exit: other lanes wait at shuffle_xor", f"shuffle_xor: {EXITED}"),
+    ),
+    Bug("deadlock", X[:64], ("deadlock: block 0, threads 0 to 63 wait at sync_named;",)),
+    Bug("barrier_counts_disagree", X[:64], ("sync_named: barrier 1 for ... others came for ...",)),
+    Bug("no_such_barrier", X[:64], ("sync_named: barrier 16, not 1 to 15",)),
+    Bug("barrier_for_half_a_warp", X[:64], ("sync_named: 48 threads, not a multiple of 32",)),
+)
+GLOBAL_MEMORY = (
+    Bug("past_tensor", X[-64:], ("load_constant: 4 bytes at byte 4096 of in, which has 4096",)),
+    Bug("past_output", X[:33], ("store_global: 16 bytes at byte 128 of out, which has 132",)),
+    Bug("output_never_written", X[:64], ("out: byte 160 of 256 was never written",)),
+    Bug("misaligned_load", X[:256:4], (f"load_constant: {ALIGNED} 16 bytes",)),
+    Bug("misaligned_store", X[:128], (f"store_global: {ALIGNED} 8 bytes",)),
+    Bug("writes_input", X[:64], ("store_global: writes in, which is an input",)),
+    Bug("load_constant_of_written", X[:64], ("load_constant: ... workspace, which kernels write",)),
+    Bug("workspace_never_written", X[:64], (EARLY,)),
+    Bug("two_blocks_one_output", X[:64], (WRONG, RACE), HALVES),
+    Bug("two_threads_one_output", X[:64], (RACE,), RACE_ONLY),
+    Bug(
+        "past_register_array",
+        X[:256].reshape(64, 4).sum(1),
+        ("index 4 out of bounds for type 'float [4]'",),
+        ASAN_ONLY,
+    ),
+)
+SPLIT_K = (
+    Bug("arrival_before_barrier", BLOCKS, (EARLY, RACE), SELDOM),
+    Bug("missing_release_fence", BLOCKS, (RACE,), RACE_ONLY),
+    Bug("fence_before_barrier", BLOCKS, (RACE,), RACE_ONLY),
+    Bug("missing_acquire_fence", BLOCKS, (RACE,), RACE_ONLY),
+    Bug("partial_sums_without_ticket", BLOCKS, (EARLY, RACE), TICKETS),
+    Bug("partial_sums_by_first", BLOCKS, (EARLY, RACE), TICKETS),
+    Bug("arrival_before_warp_sync", WARPS, (EARLY, RACE), SELDOM),
+    Bug("acquired_by_lane_0_only", WARPS, (RACE,), RACE_ONLY),
+)
+BUGS = (*SHARED_MEMORY, *COPY_ASYNC, *COLLECTIVES, *GLOBAL_MEMORY, *SPLIT_K)
+
+
+def sanitizer_runs(bug: Bug) -> tuple[Run, ...]:
+    """RUNS, but once what only copies tell apart; a sanitizer's report ends its process."""
+    runs = RUNS if bug in COPY_ASYNC else [run for run in RUNS if not run.late]
+    return tuple(run._replace(count=False) for run in runs)
+
+
+def columns_of(bug: Bug, mode: str) -> dict[str, tuple[Run, ...]]:
+    """The runs behind each column of the table that a mode fills."""
+    if mode != "plain":
+        return {mode: sanitizer_runs(bug)}
+    return {column: tuple(runs) for column, runs in PLAIN_RUNS.items()}
+
+
+def report(emulator: Emulator, bug: Bug, run: Run) -> str | None:
+    """What the emulation says of the broken kernel; None: it gives the right result."""
+    try:
+        result = emulator("planted", bug.name, True, run=run)
+    except EmulationError as error:
+        return str(error)
+    if np.array_equal(result, bug.result):
+        return None
+    return NAN if np.isnan(result).any() else WRONG
+
+
+THREAD = r"block \d+, thread \d+ \(warp \d+, lane \d+\): "
+
+
+def summary(text: str) -> str:
+    """A report without what depends on the schedule and on line numbers."""
+    if "WARNING: ThreadSanitizer: data race" in text:
+        return RACE
+    undefined = re.search("runtime error: (.*)", text)
+    if undefined:
+        return undefined[1]
+    text = re.sub(rf"^{THREAD}([\w:]+) at [\w.]+:\d+: ", r"\1: ", text)
+    return re.sub(r" \(\w+\.cuh:\d+\)", "", text)
+
+
+def is_one_of(text: str, says: tuple[str, ...]) -> bool:
+    patterns = (re.escape(pattern).replace(r"\.\.\.", ".*") for pattern in says)
+    return any(re.fullmatch(pattern, summary(text)) for pattern in patterns)

@@ -1,0 +1,130 @@
+"""The operator ``inference``: scale and shift, residual, activation; and its kernel."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from cases import Case
+from emulated_forward import Tiles, memory_of, present, run_forward
+from emulation.emulator import Emulator
+from emulators import ASAN, PLAIN
+from oracle import assert_accurate
+from torch import Tensor
+
+CASE = Case((24, 16), (16, 40), size=(9, 7))
+ACTIVATIONS = (lambda y: y, torch.relu, torch.nn.functional.silu)
+infer = torch.ops.octconv_cuda.inference
+
+
+class Extras:
+    """What inference adds to a call; ``residuals`` absent or like the outputs."""
+
+    def __init__(self, case: Case, residual: bool) -> None:
+        channels = sum(case.out_channels)
+        self.scale, self.shift = torch.randn(channels), torch.randn(channels)
+        shapes = zip(case.out_channels, (case.out_size, half_of(case.out_size)), strict=True)
+        self.residuals = tuple(
+            torch.randn(case.batch, c, *size) if residual else None for c, size in shapes
+        )
+
+    def exact(self, y: tuple[Tensor, Tensor], activation: int) -> list[Tensor]:
+        """The formula in float64."""
+        results = []
+        first = 0
+        for part, residual in zip(y, self.residuals, strict=True):
+            of_part = slice(first, first + part.shape[1])
+            scale, shift = (t[of_part, None, None].double() for t in (self.scale, self.shift))
+            value = part.double() * scale + shift
+            results.append(ACTIVATIONS[activation](value if residual is None else value + residual))
+            first = of_part.stop
+        return results
+
+
+def half_of(size: tuple[int, int]) -> tuple[int, int]:
+    return -(-size[0] // 2), -(-size[1] // 2)
+
+
+def arguments(case: Case, extras: Extras, dtype: torch.dtype, activation: int) -> tuple:
+    operands = case.normal().to(dtype)
+    residuals = (None if r is None else r.to(dtype) for r in extras.residuals)
+    tail = (case.out_channels[0], case.size, case.stride, False)
+    return (*operands, extras.scale, extras.shift, *residuals, activation, *tail)
+
+
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("activation", [0, 1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_is_the_formula(stride, dtype, activation, residual):
+    case = Case((24, 16), (16, 40), size=(9, 7), stride=stride)
+    extras = Extras(case, residual)
+    if residual:
+        extras.residuals = tuple(r.to(dtype).float() for r in extras.residuals)
+    call = arguments(case, extras, dtype, activation)
+    y = torch.ops.octconv_cuda.forward(*call[:4], *call[9:])
+    for part, exact in zip(infer(*call), extras.exact(y, activation), strict=True):
+        assert part.dtype == dtype
+        assert part.is_contiguous(memory_format=torch.channels_last)
+        torch.testing.assert_close(
+            part, exact.to(dtype), rtol=2 * torch.finfo(dtype).eps, atol=1e-6
+        )
+
+
+@pytest.mark.parametrize("mode", [PLAIN, ASAN])
+@pytest.mark.parametrize("activation", [0, 1, 2])
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_kernel_rounds_once(
+    emulator_in: Callable[[str], Emulator], mode, kernel, residual, activation
+):
+    """In the emulation: as accurate as the operators that PyTorch would run, or more."""
+    dtype = torch.bfloat16
+    case = Case((24, 16), (16, 40), (kernel, kernel), size=(9, 7))
+    extras = Extras(case, residual)
+    call = arguments(case, extras, dtype, activation)
+    arrays = {"scale": extras.scale.numpy(), "shift": extras.shift.numpy()}
+    for name, part in zip(("residual_high", "residual_low"), call[6:8], strict=True):
+        if part is not None:
+            arrays[name] = memory_of(part)
+    for name, tiles in (("wide", (4, 5, 1)), ("small", (3, 4, 2))):
+        result = run_forward(
+            emulator_in(mode), case, Tiles(name, tiles, tiles), call[:2], *call[2:4],
+            extras={**arrays, "activation": activation},
+        )  # fmt: skip
+        extras.residuals = tuple(None if r is None else r.double() for r in call[6:8])
+        operands = case.normal()._replace(
+            **dict(zip(("x_high", "x_low", "weight", "bias"), call[:4], strict=True))
+        )
+        exact = extras.exact(case.exact(operands), activation)
+        parts = zip(present(result), infer(*call), exact, strict=True)
+        for part, of_torch, expected in parts:
+            assert_accurate(part, of_torch, expected)
+        assert result.counters["launches"] == 1
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "text"),
+    [
+        (4, torch.ones(3), r"scale must be float32 \(56,\), got .* \(3,\)"),
+        (5, torch.ones(56, dtype=torch.float64), "shift must be float32"),
+        (6, torch.ones(2, 16, 3, 3), r"residual_high must be \(2, 16, 9, 7\) like the output"),
+        (7, torch.ones(2, 40, 5, 4, dtype=torch.float64), "residual_low must be torch.float32"),
+        (8, 3, "activation must be 0"),
+    ],
+)
+def test_refuses(position, value, text):
+    call = list(arguments(CASE, Extras(CASE, True), torch.float32, 0))
+    call[position] = value
+    with pytest.raises((ValueError, RuntimeError), match=text):
+        infer(*call)
+
+
+def test_traces():
+    call = arguments(CASE, Extras(CASE, True), torch.float32, 1)
+    torch.library.opcheck(infer.default, call)
+    counter = torch.utils.flop_counter.FlopCounterMode(display=False)
+    with counter:
+        infer(*call)
+    with torch.utils.flop_counter.FlopCounterMode(display=False) as forward:
+        torch.ops.octconv_cuda.forward(*call[:4], *call[9:])
+    assert counter.get_total_flops() == forward.get_total_flops() > 0

@@ -1,0 +1,218 @@
+"""How launches of the fused forward kernel are cut into tiles."""
+
+import itertools
+import math
+from collections.abc import Callable
+from operator import itemgetter
+
+import pytest
+from emulated_forward import Tiles
+from emulation.emulator import Emulator
+from emulators import NO_COMPILER
+from hypothesis import given
+from hypothesis import strategies as st
+from plans import DEVICES, TYPES, Problem, launch_of, plan_of, problem_of
+
+from benchmarks import predicted
+from benchmarks.layer_list import LAYERS, Layer
+
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module")
+def emulator(emulator_in: Callable[[str], Emulator]) -> Emulator:
+    return emulator_in("plain")
+
+
+def check(emulator: Emulator, problem: Problem, dtype: str, device: str) -> None:
+    """That a plan keeps all limits and covers each quad and column once."""
+    plan = plan_of(problem, dtype, device)
+    shapes = {kind: tuple(plan[kind]["shape"]) for kind in ("high", "low")}
+    launch = launch_of(
+        emulator, problem, dtype, Tiles(plan["tiles"], shapes["high"], shapes["low"])
+    )
+    assert launch["shared_bytes"] <= plan["device"]["shared_per_block"]
+    rows, across = problem.batch * problem.quads[0], problem.quads[1]
+    for kind, columns in zip(("high", "low"), problem.columns, strict=True):
+        part, (width, height, splits) = launch[kind], shapes[kind]
+        assert 1 <= width * height <= part["most_quads"]
+        assert part["splits"] == splits <= max(1, part["chunks"])
+        assert part["across"] == math.ceil(across / width)
+        assert part["down"] == math.ceil(rows / height)
+        assert part["columns"] == math.ceil(columns / part["most_columns"])
+        for halo_bytes, halo_rows in part["halos"]:
+            assert halo_bytes <= part["most_halo_bytes"]
+            assert halo_rows <= launch["most_halo_rows"]
+        tiles = part["across"] * part["down"] * part["columns"]
+        assert plan[kind]["items"] == tiles * splits
+    items = plan["high"]["items"] + plan["low"]["items"]
+    places = plan["device"]["multiprocessors"] * plan["blocks_per_multiprocessor"]
+    assert plan["blocks"] == min(items, places)
+    assert 0 <= plan["rotation"] <= plan["blocks"]
+    split = shapes["high"][2] > 1 or shapes["low"][2] > 1
+    assert plan["partial_sums"] == (items * launch["sums"] if split else 0)
+    assert plan["arrivals"] == (sum(plan[k]["items"] // shapes[k][2] for k in shapes) * split)
+    assert plan["partial_sums"] * 4 <= 64 * MIB
+    us = plan["us"]
+    assert us["total"] == pytest.approx(us["launch"] + max(us["tiles"], us["memory"]), rel=1e-4)
+    assert us["tiles"] * 1.0001 >= max(us["mma"], us["shared"], us["l2"])
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
+def test_plans_of_the_layers_are_valid(emulator, layer):
+    alphas = (0, 0.125, 0.25, 0.5, 0.75, 1)
+    for alpha, batch, device in itertools.product(alphas, layer.batches, DEVICES):
+        for input_grad in (False, True):
+            check(emulator, problem_of(layer, alpha, batch, input_grad), "bfloat16", device)
+    check(emulator, problem_of(layer, 0.5, layer.headline_batch), "float16", "H100")
+    check(emulator, problem_of(layer, 0.5, layer.headline_batch), "tf32", "A100")
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.name)
+def test_hardly_a_row_of_the_products_goes_to_waste(emulator, layer):
+    problem = problem_of(layer, 0.5, layer.headline_batch)
+    plan = plan_of(problem)
+    tiles = Tiles(plan["tiles"], plan["high"]["shape"], plan["low"]["shape"])
+    for part in itemgetter("high", "low")(launch_of(emulator, problem, "bfloat16", tiles)):
+        computed = part["across"] * part["down"] * part["most_quads"]
+        assert computed < 1.2 * problem.batch * math.prod(problem.quads)
+
+
+CHANNELS = st.integers(0, 12).map(lambda n: 8 * n)
+
+
+@NO_COMPILER
+@given(
+    problem=st.builds(
+        Problem,
+        batch=st.integers(1, 300),
+        height=st.integers(1, 80),
+        width=st.integers(1, 80),
+        high_in=CHANNELS,
+        low_in=CHANNELS,
+        high_out=CHANNELS,
+        low_out=CHANNELS,
+        kernel=st.sampled_from((1, 3, 5, 7)),
+        stride=st.sampled_from((1, 2)),
+        input_grad=st.booleans(),
+    ),
+    dtype=st.sampled_from(tuple(TYPES)),
+    device=st.sampled_from(DEVICES),
+)
+def test_plans_of_any_problem_are_valid(emulator, problem, dtype, device):
+    check(emulator, problem, dtype, device)
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7])
+@pytest.mark.parametrize(
+    "extent",
+    [(1, 1, 1), (100_000, 1, 1), (1, 1, 9999), (1, 9999, 1), (1, 4096, 4096), (3, 2, 2)],
+    ids=str,
+)
+def test_plans_of_extreme_images_are_valid(emulator, extent, kernel):
+    for stride, input_grad in itertools.product((1, 2), (False, True)):
+        problem = Problem(*extent, 64, 64, 64, 64, kernel, stride, input_grad)
+        for device in DEVICES:
+            check(emulator, problem, "bfloat16", device)
+
+
+def test_plans_are_deterministic():
+    problems = [problem_of(layer, 0.5, batch) for layer in LAYERS for batch in layer.batches]
+    first = [plan_of(problem) for problem in problems]
+    assert [plan_of(problem) for problem in reversed(problems)] == first[::-1]
+
+
+@NO_COMPILER
+def test_a_cache_gives_the_plans_of_what_is_asked(emulator):
+    """Also where entries drive each other out: there are more problems than entries."""
+    problems = [Problem(batch, 8, 8, 8, 8, 8, 8) for batch in range(1, 401)]
+    problems += [p._replace(input_grad=True) for p in problems[:20]]
+    asked = [tuple(map(int, p)) for p in problems * 2]
+    texts = emulator("remembered_plans", "bfloat16", "H200", asked)
+    assert texts[: len(problems)] == texts[len(problems) :]
+    assert texts[: len(problems)] == [plan_of(p)["text"] for p in problems]
+
+
+@NO_COMPILER
+@pytest.mark.parametrize(
+    ("facts", "name"),
+    [
+        ((9, 0, 114, 232448), "H100"),  # PCIe
+        ((10, 0, 148, 232448), "H100"),
+        ((12, 0, 170, 101376), "RTX 4090"),
+        ((8, 6, 28, 101376), "RTX 3090"),
+        ((8, 7, 16, 166912), "A100"),
+    ],
+)
+def test_other_devices_are_planned_for_like_the_nearest_one(emulator, facts, name):
+    assert emulator("nearest_device", *facts) == name
+
+
+def test_tiles_follow_the_columns():
+    """Half of a wide tile's columns would go to waste on the 32 of each part."""
+    narrow = plan_of(problem_of(LAYERS[0], 0.5, LAYERS[0].headline_batch))
+    assert narrow["tiles"] in ("narrow", "small")
+    assert narrow["us"]["mma"] < 1.4 * plan_flop_us(LAYERS[0], LAYERS[0].headline_batch)
+    layer = LAYERS[-1]  # 256 columns
+    assert plan_of(problem_of(layer, 0.5, layer.headline_batch))["tiles"] == "wide"
+
+
+def plan_flop_us(layer: Layer, batch: int) -> float:
+    """Microseconds at the rate of mma.sync that device_facts.cpp assumes of an H200."""
+    products = 0.4375 * batch * math.prod(layer.size) * layer.in_channels * layer.out_channels
+    return products * layer.kernel_size**2 / (0.65 * 2048 * 132 * 1755)
+
+
+def test_small_launches_are_split_only_where_that_is_faster():
+    layer = LAYERS[9]  # 640 channels on 32 x 32
+    small, large = (plan_of(problem_of(layer, 0.5, batch)) for batch in (2, 256))
+    assert max(small["high"]["shape"][2], small["low"]["shape"][2]) > 1
+    assert small["us"]["launch"] == 2 * large["us"]["launch"]  # one clears the counters
+    assert large["partial_sums"] == 0
+
+
+def test_more_work_takes_longer():
+    for layer in LAYERS:
+        times = [plan_of(problem_of(layer, 0.5, batch))["us"]["total"] for batch in (1, 32, 1024)]
+        assert times == sorted(times)
+        assert times[-1] > 4 * times[0]
+
+
+def test_the_text_says_what_is_planned():
+    text = plan_of(Problem(1, 56, 56, 64, 0, 64, 0))["text"]
+    assert "tiles, high " in text
+    assert ", low " not in text
+    assert "predicted" in text
+
+
+def test_nothing_is_planned_for_no_images():
+    plan = plan_of(Problem(0, 56, 56, 32, 32, 32, 32))
+    assert plan["tiles"] is None
+    assert plan["text"] == "no tiles fit"
+
+
+@pytest.mark.parametrize(
+    ("change", "dtype", "device", "message"),
+    [
+        ({"high_in": 4}, "bfloat16", "H200", "not a multiple of 8"),
+        ({"kernel": 9}, "bfloat16", "H200", "not 1x1, 3x3, 5x5 or 7x7"),
+        ({"kernel": 4}, "bfloat16", "H200", "kernel 4"),
+        ({"stride": 3}, "bfloat16", "H200", "stride 3"),
+        ({"batch": -1}, "bfloat16", "H200", "got -1"),
+        ({}, "float32", "H200", "must be bfloat16, float16 or tf32, got float32"),
+        ({}, "bfloat16", "V100", "A100, RTX 3090, RTX 4090, H100, H200, got V100"),
+    ],
+)
+def test_refusals_name_what_was_given(change, dtype, device, message):
+    with pytest.raises(RuntimeError, match=message):
+        plan_of(Problem(1, 8, 8, 8, 8, 8, 8)._replace(**change), dtype, device)
+
+
+def test_predictions_are_marked_as_such(capsys):
+    assert predicted.main(["--layers", "resnet 3x3 14", "--batches", "headline"]) == 0
+    text = capsys.readouterr().out
+    assert "not measured" in text
+    assert "resnet 3x3 14" in text
