@@ -48,8 +48,7 @@ test: build
 
 # All tests of the emulated kernels, those under thread sanitizer too, which `test` leaves out.
 sanitize: build
-	$(BIN)/python -m pytest -m "" $(wildcard tests/test_emulated_*.py) tests/test_planted_bugs.py \
-	  tests/test_device_layer.py
+	$(BIN)/python -m pytest -m "" $$(grep -l emulators tests/test_*.py)
 
 coverage: build
 	$(BIN)/python -m pytest --cov --cov-report=term-missing

@@ -138,7 +138,7 @@ template <typename T, int kKernel, bool kTransposed, bool kEpilogue = false, typ
 void for_each_forward(const Visit& visit) {
   visit(ForwardTraits<T, kKernel, kTransposed, SmallTiles, kEpilogue>());
   if constexpr (kKernel <= 3) visit(ForwardTraits<T, kKernel, kTransposed, WideTiles, kEpilogue>());
-  if constexpr (kKernel == 3 && sizeof(T) == 2) {
+  if constexpr (kKernel == 3 && sizeof(T) == 2 && !kTransposed) {  // transposed, it would spill
     visit(ForwardTraits<T, kKernel, kTransposed, NarrowTiles, kEpilogue>());
   }
 }

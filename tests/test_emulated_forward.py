@@ -77,6 +77,7 @@ def test_forward_is_exact_on_integers(emulator_in: Get, mode, case, tiles, dtype
 
 @in_modes(EVERY, SANITIZED[1::2], [])
 def test_input_grad_is_exact_on_integers(emulator_in: Get, mode, case, tiles, dtype):
+    tiles = WIDE if tiles is NARROW else tiles  # which the gradient has not
     taps = sum(case.out_channels) * case.kernel_size[0] ** 2
     unit = 4**case.stride
     weight = multiples_of(1, share=24 / taps)(
@@ -139,7 +140,7 @@ def test_where_tiles_and_blocks_lie_changes_nothing(
             Tiles("wide", (16, 8, 1), (1, 6, 1), blocks=1),
             Tiles("wide", (1, 18, 1), (7, 36, 1), blocks=7),
             Tiles("small", (7, 9, 1), (3, 12, 1), blocks=20),
-            Tiles("narrow", (15, 16, 1), (13, 1, 1), blocks=4),
+            *([] if input_grad else [Tiles("narrow", (15, 16, 1), (13, 1, 1), blocks=4)]),
         )
     ]
     for result in results[1:]:

@@ -43,6 +43,8 @@ COUNTED = {
     ],
 )
 def test_the_model_counts_what_the_kernel_does(emulator_in, dtype, name, input_grad):
+    if input_grad and name == "narrow":
+        pytest.skip("the input gradient has no narrow tiles")
     emulator = emulator_in("plain")
     case, tiles = COUNTED[name]
     case = dataclasses.replace(case, bias=False)

@@ -252,7 +252,7 @@ __device__ __forceinline__ void run_tile(const ForwardParams& p, const Program& 
 }
 
 template <typename Traits>
-__global__ void __launch_bounds__(Traits::kThreads)
+__global__ void __launch_bounds__(Traits::kThreads, 1)
     forward_sm80(const __grid_constant__ ForwardParams p) {
   using High = TileTraits<Traits, true>;
   using Low = TileTraits<Traits, false>;

@@ -5,7 +5,9 @@ namespace octconv {
 
 template __global__ void forward_sm80<ForwardTraits<BFloat16, 3, false, WideTiles>>(
     const __grid_constant__ ForwardParams);
-template __global__ void forward_sm80<ForwardTraits<Float16, 3, true, NarrowTiles>>(
+template __global__ void forward_sm80<ForwardTraits<Float16, 3, false, NarrowTiles>>(
+    const __grid_constant__ ForwardParams);
+template __global__ void forward_sm80<ForwardTraits<BFloat16, 3, true, WideTiles>>(
     const __grid_constant__ ForwardParams);
 template __global__ void forward_sm80<ForwardTraits<TFloat32, 1, true, WideTiles>>(
     const __grid_constant__ ForwardParams);
