@@ -61,9 +61,11 @@ def test_forward_is_made_of_tensor_core_instructions(compiled, arch):
         assert kernel.count("LDSM") == windows + weights, kernel.name
         if transposed and not tf32:
             assert kernel.count(r"LDSM\.16\.MT88\.4") == weights
-        assert set(kernel.forms("LDGSTS")) == {"LDGSTS.E.BYPASS.128.ZFILL"}, kernel.name
+        copies = {"LDGSTS.E.BYPASS.128", "LDGSTS.E.BYPASS.128.ZFILL"}
+        assert set(kernel.forms("LDGSTS")) <= copies, kernel.name
         # What goes on between the products, per instruction of the tensor cores.
-        assert inner_loop_density(kernel.code) <= 2.0, kernel.name
+        most = 3.0 if tf32 and transposed else 2.0  # there weights come word by word
+        assert inner_loop_density(kernel.code) <= most, kernel.name
 
 
 def inner_loop_density(code: str) -> float:
@@ -116,7 +118,7 @@ def test_kernels_use_only_the_instructions_of_ptx():
     for path in kernels:
         code = re.sub(r"//.*", "", path.read_text())
         assert re.search(foreign, code) is None, path
-        assert "#include <device/ptx.cuh>" in code
+        assert "#include <device/ptx.cuh>" in code or '#include "kernels/' in code, path
 
 
 def test_the_library_depends_on_no_cuda_library():

@@ -138,9 +138,8 @@ void mma(MatrixType type, float (&sum)[4], const uint32_t (&a)[4], const uint32_
 }
 
 uint32_t round_tf32(uint32_t bits) {
-  if ((bits & 0x7F800000) == 0x7F800000) {
-    return bits & 0x007FFFFF ? 0x7FFFFFFF & ~0x1FFFu : bits;  // NaN, infinity
-  }
+  // As ptxas makes it: infinity and NaN only lose their lower bits.
+  if ((bits & 0x7F800000) == 0x7F800000) return bits & ~0x1FFFu;
   return (bits + 0x1000) & ~0x1FFFu;
 }
 
