@@ -11,7 +11,9 @@ namespace {
 
 constexpr int64_t kMostWorkspace = 64 << 20;  // bytes of partial sums
 constexpr int32_t kSplits[] = {1, 2, 3, 4, 6, 8, 12, 16};
-constexpr int32_t kRegisters = 256;  // of a thread, as the kernels are given out
+constexpr int32_t kEighths[] = {8, 7, 6, 4, 2};  // of a tile's quads, for whole waves of items
+constexpr size_t kMostPlans = 256;               // that a cache remembers
+constexpr int32_t kRegisters = 256;              // of a thread, as the kernels are given out
 constexpr int32_t kReserved = 1024;  // bytes of shared memory that each block costs besides
 
 int32_t divide_up(int64_t a, int64_t b) { return static_cast<int32_t>((a + b - 1) / b); }
@@ -23,6 +25,8 @@ struct Work {
   TileShape shape;
   int32_t tiles;
   std::vector<ItemClocks> splits;  // of a tile
+  ItemClocks sum;                  // of all items
+  double longest;                  // item, from begin to end
   double mma, shared, l2;          // clocks of each unit
   int64_t items() const { return int64_t{tiles} * shape.splits; }
 };
@@ -52,8 +56,8 @@ struct Planner {
     return true;
   }
 
-  // The rectangle that leaves the least to do in all tiles.
-  TileShape best_shape(bool high) const {
+  // The rectangle of at most so many quads that leaves the least to do in all tiles.
+  TileShape best_shape(bool high, int32_t quads) const {
     const TileLimits& tile = high ? instance.limits.high : instance.limits.low;
     const int32_t across = problem.quad_width(), down = problem.quad_height();
     const int64_t stack = int64_t{problem.batch} * down;  // rows of all images
@@ -72,14 +76,14 @@ struct Planner {
       return true;
     };
     // Of all widths that give the same number of tiles across, the narrowest one.
-    for (int32_t count = divide_up(across, tile.quads), last = 0; count <= across; ++count) {
+    for (int32_t count = divide_up(across, quads), last = 0; count <= across; ++count) {
       const int32_t width = divide_up(across, count);
       if (width == last) continue;
       if (width < 4 && last > 0) break;  // hardly more than halo
       last = width;
       // Of the heights, the greatest one; if there is a lower one with as many tiles, that; and one
       // at which tiles begin where images do.
-      auto height = static_cast<int32_t>(std::min<int64_t>(tile.quads / width, stack));
+      auto height = static_cast<int32_t>(std::min<int64_t>(quads / width, stack));
       while (!consider(width, height) && height > 1) --height;
       consider(width, divide_up(stack, divide_up(stack, height)));
       consider(width,
@@ -91,10 +95,13 @@ struct Planner {
   Work work(bool high, const TileShape& shape) const {
     const ForwardParams params = shape_params(problem, instance, shape, shape);
     const Program& program = high ? params.high : params.low;
-    Work work{{shape.width, shape.height, program.splits}, program.tiles(), {}, 0, 0, 0};
+    Work work{{shape.width, shape.height, program.splits}, program.tiles(), {}, {}, 0, 0, 0, 0};
     for (int32_t split = 0; split < program.splits && work.tiles > 0; ++split) {
       const TileCost cost = tile_cost(instance, device, params, high, split);
       work.splits.push_back({cost.clocks, cost.busy()});
+      work.sum.alone += cost.clocks * work.tiles;
+      work.sum.busy += cost.busy() * work.tiles;
+      work.longest = std::max(work.longest, cost.clocks);
       work.mma += cost.mma_clocks * work.tiles;
       work.shared += cost.shared_clocks * work.tiles;
       work.l2 += cost.l2_clocks * work.tiles;
@@ -102,17 +109,25 @@ struct Planner {
     return work;
   }
 
-  // A tile's chunks of channels in 1, 2, ... splits, as far as they go.
+  // Large tiles do the least in all; smaller ones, or their chunks of channels in splits, may leave
+  // fewer multiprocessors idle.
   std::vector<Work> works(bool high) const {
-    TileShape shape = best_shape(high);
-    const ForwardParams params = shape_params(problem, instance, shape, shape);
-    const Program& program = high ? params.high : params.low;
+    const int32_t quads = (high ? instance.limits.high : instance.limits.low).quads;
     std::vector<Work> works;
-    for (const int32_t splits : kSplits) {
-      if (splits > 1 && splits > program.chunks[0] + program.chunks[1]) break;
-      shape.splits = splits;
-      works.push_back(work(high, shape));
-      if (works.back().tiles == 0 || works.back().items() >= places()) break;
+    int32_t tiles = -1;
+    for (const int32_t eighths : kEighths) {
+      TileShape shape = best_shape(high, quads * eighths / 8);
+      const ForwardParams params = shape_params(problem, instance, shape, shape);
+      const Program& program = high ? params.high : params.low;
+      if (program.tiles() == tiles) continue;
+      tiles = program.tiles();
+      for (const int32_t splits : kSplits) {
+        if (splits > 1 && splits > program.chunks[0] + program.chunks[1]) break;
+        shape.splits = splits;
+        works.push_back(work(high, shape));
+        if (works.back().items() >= places()) break;
+      }
+      if (tiles == 0) break;
     }
     return works;
   }
@@ -144,17 +159,26 @@ struct Planner {
     return plan;
   }
 
+  // No order of the items takes less: as `plan` has it, in us.
+  double least_us(const Work& high, const Work& low) const {
+    const double blocks = double(std::min(high.items() + low.items(), places()));
+    const double clocks = std::max({(high.sum.alone + low.sum.alone) / blocks,
+                                    (high.sum.busy + low.sum.busy) / device.multiprocessors,
+                                    high.longest, low.longest});
+    const bool split = high.shape.splits > 1 || low.shape.splits > 1;
+    return (split ? 2 : 1) * device.launch_us + clocks * 1e6 / device.clock;
+  }
+
   Plan best() const {
     const std::vector<Work> highs = works(true), lows = works(false);
     const Work *best_high = &highs[0], *best_low = &lows[0];
     Plan best = plan(*best_high, *best_low, Rotation::kAny);
-    const bool has_idle = best.blocks < places();  // else splits do not help
     for (const Work& high : highs) {
       for (const Work& low : lows) {
-        if (!has_idle) continue;
-        const Plan split = plan(high, low, Rotation::kAny);
-        if (split.partial_sums * int64_t{sizeof(float)} > kMostWorkspace) continue;
-        if (split.cheaper_than(best)) best = split, best_high = &high, best_low = &low;
+        if (least_us(high, low) >= best.launch_us + best.tiles_us) continue;
+        const Plan other = plan(high, low, Rotation::kAny);
+        if (other.partial_sums * int64_t{sizeof(float)} > kMostWorkspace) continue;
+        if (other.cheaper_than(best)) best = other, best_high = &high, best_low = &low;
       }
     }
     return plan(*best_high, *best_low, Rotation::kBest);
@@ -254,13 +278,10 @@ const Plan& PlanCache::plan(const Problem& p, ElementType type, const DeviceFact
                 10 * device.major + device.minor,
                 device.multiprocessors,
                 device.shared_per_block};
-  uint64_t hash = 0;
-  for (const int32_t number : key) {
-    hash = (hash ^ static_cast<uint32_t>(number)) * 0x9E3779B97F4A7C15u;
-  }
-  Entry& entry = entries_[hash >> 56];
-  if (entry.key != key) entry = {key, plan_forward(p, type, device)};
-  return entry.plan;
+  const auto found = plans_.find(key);
+  if (found != plans_.end()) return found->second;
+  if (plans_.size() == kMostPlans) plans_.clear();  // shapes that change without end
+  return plans_[key] = plan_forward(p, type, device);
 }
 
 }  // namespace octconv

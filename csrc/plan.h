@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -50,18 +51,14 @@ ForwardParams shape_params(const Problem& problem, const Instance& instance, con
                            const TileShape& low);
 
 // Remembers plans, which follow from what is asked alone: so it does not matter who has one. It
-// does not lock: one for each thread.
+// does not lock: one for each thread. A result holds until the next call.
 class PlanCache {
  public:
   const Plan& plan(const Problem& problem, ElementType type, const DeviceFacts& device);
 
  private:
   using Key = std::array<int32_t, 14>;  // the problem, the type, how devices' facts differ
-  struct Entry {
-    Key key{};  // of no problem: one with a kernel of 0
-    Plan plan{};
-  };
-  std::array<Entry, 256> entries_;
+  std::map<Key, Plan> plans_;
 };
 
 }  // namespace octconv

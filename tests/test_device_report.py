@@ -201,7 +201,7 @@ def test_markdown(result):
         "| layers-bfloat16 | timed out | 150 | 5 rows, 1 not timed, see below |",
         "- layers-bfloat16: not timed: two, composed",
         "| bfloat16, forward | headline | 2 | 2.00x | 0.80x (of 1) | 2.00x | 0.50x (of 1) |"
-        " 4.74x | 1.9x |",
+        " 4.74x | 1.3x |",
         "| one | bfloat16, forward | 256 | 200.0 | 50.0 (45.0 to 60.0) | 4.00x | 0.80x | 2.50x |"
         " 80% | 0.75x | 4.00x | 0.50x | k of octconv_cuda |",
         "| two | bfloat16, forward | 256 | 100.0 | 100.0 (90.0 to 120.0) | 1.00x |  | 9.00x |"
