@@ -12,6 +12,7 @@ namespace {
 constexpr int64_t kMostWorkspace = 64 << 20;  // bytes of partial sums
 constexpr int32_t kSplits[] = {1, 2, 3, 4, 6, 8, 12, 16};
 constexpr int32_t kEighths[] = {8, 7, 6, 4, 2};  // of a tile's quads, for whole waves of items
+constexpr int64_t kManyWaves = 4;                // of which the last one may be a part
 constexpr size_t kMostPlans = 256;               // that a cache remembers
 constexpr int32_t kRegisters = 256;              // of a thread, as the kernels are given out
 constexpr int32_t kReserved = 1024;  // bytes of shared memory that each block costs besides
@@ -85,9 +86,11 @@ struct Planner {
       // at which tiles begin where images do.
       auto height = static_cast<int32_t>(std::min<int64_t>(quads / width, stack));
       while (!consider(width, height) && height > 1) --height;
-      consider(width, divide_up(stack, divide_up(stack, height)));
-      consider(width,
-               height >= down ? height / down * down : divide_up(down, divide_up(down, height)));
+      const int32_t lower = divide_up(stack, divide_up(stack, height));
+      const int32_t aligned =
+          height >= down ? height / down * down : divide_up(down, divide_up(down, height));
+      if (lower != height) consider(width, lower);
+      if (aligned != height && aligned != lower) consider(width, aligned);
     }
     return best;
   }
@@ -127,7 +130,7 @@ struct Planner {
         works.push_back(work(high, shape));
         if (works.back().items() >= places()) break;
       }
-      if (tiles == 0) break;
+      if (tiles == 0 || tiles >= kManyWaves * places()) break;
     }
     return works;
   }
