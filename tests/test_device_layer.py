@@ -143,6 +143,8 @@ def test_library_says_what_went_wrong(library):
     device = Gpu(library)
     with pytest.raises(GpuError, match="no probe is named nothing"):
         device.probe("nothing", np.zeros(1), 1)
+    with pytest.raises(GpuError, match="no gemm of float64"):
+        device.gemm("float64", np.zeros((1, 8)), np.zeros((2, 8)), 1)
     if not torch.cuda.is_available():
         with pytest.raises(GpuError, match="cudaMalloc"):
             device.probe("ids", np.zeros(1), 1)

@@ -174,6 +174,14 @@ def test_small_launches_are_split_only_where_that_is_faster():
     assert large["partial_sums"] == 0
 
 
+def test_small_launches_get_smaller_tiles():
+    """Whole tiles would leave most multiprocessors idle."""
+    small, large = (plan_of(problem_of(LAYERS[4], 0.5, batch)) for batch in (1, 256))
+    for kind in ("high", "low"):
+        quads = [math.prod(plan[kind]["shape"][:2]) for plan in (small, large)]
+        assert quads[0] <= quads[1] / 2
+
+
 def test_more_work_takes_longer():
     for layer in LAYERS:
         times = [plan_of(problem_of(layer, 0.5, batch))["us"]["total"] for batch in (1, 32, 1024)]
