@@ -13,6 +13,7 @@ inline const char* why_not_covered(const Problem& p, int32_t kernel_width) {
   for (const int32_t channels : {p.high_in, p.low_in, p.high_out, p.low_out}) {
     if (channels % 8 != 0) return "the channels of a part are not a multiple of 8";
   }
+  if (p.high_in + p.low_in == 0 || p.high_out + p.low_out == 0) return "there are no channels";
   // Rows and pixels of a map are counted in 32 bits, separators between images included.
   if (int64_t{p.batch} * (int64_t{p.height} + 2 * p.kernel) > INT32_MAX) {
     return "the batch has 2^31 rows or more";

@@ -36,6 +36,7 @@ struct Program {
   int32_t columns;                  // of the product; 0: no tiles
   int32_t first_column;             // of all columns, where bias, scale and shift begin
   int32_t tile_width, tile_height;  // quads
+  int32_t tile_columns;
   int32_t tiles_across, tiles_down, tiles_columns;
   int32_t phase_rows, quad_rows;              // most rows of a plane of a halo
   int32_t phase_row_stride, quad_row_stride;  // bytes, of a halo in shared memory
@@ -60,9 +61,11 @@ struct ForwardParams {
   const float* scale;  // one for each column as of shift: high ones, then low ones
   const float* shift;
   Activation activation;
-  int32_t rotation;     // blocks that the order of a wave is turned by
-  float* partial_sums;  // of split tiles
-  uint32_t* arrivals;   // one for each tile, high ones first, zeros
+  int32_t halo_bytes;     // of each of the two halos in shared memory
+  int32_t weight_stages;  // rows of taps in shared memory, 2 or more: all but one are loaded ahead
+  int32_t rotation;       // blocks that the order of a wave is turned by
+  float* partial_sums;    // of split tiles
+  uint32_t* arrivals;     // one for each tile, high ones first, zeros
 };
 
 }  // namespace octconv

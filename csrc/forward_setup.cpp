@@ -51,7 +51,7 @@ struct Setup {
     const int32_t p = limits.padding, pitch = limits.cell_pitch;
     program.tile_width = shape.width;
     program.tile_height = shape.height;
-    program.splits = shape.splits;
+    program.tile_columns = tile_columns;
     program.tiles_across = divide_up(params.quad_width, shape.width);
     program.tiles_down = divide_up(params.batch * params.quad_height, shape.height);
     program.tiles_columns = divide_up(program.columns, tile_columns);
@@ -66,11 +66,16 @@ struct Setup {
     for (int i = 0; i < 2; ++i) {
       program.chunks[i] = divide_up(program.segment[i].channels, chunk);
     }
-    if (program.chunks[0] + program.chunks[1] == 0) program.splits = 1;  // nothing but a bias
+    // The kernel's stream wants a chunk of every item.
+    program.splits = std::min(shape.splits, program.chunks[0] + program.chunks[1]);
   }
 };
 
 }  // namespace
+
+int32_t shared_bytes(const ForwardLimits& limits, int32_t halo_bytes, int32_t weight_stages) {
+  return 2 * halo_bytes + weight_stages * limits.row_bytes + limits.items_bytes;
+}
 
 HaloExtent halo_extent(const Program& program, const Segment& segment) {
   const int32_t rows = segment.phases ? 2 * program.phase_rows : program.quad_rows;
@@ -78,9 +83,18 @@ HaloExtent halo_extent(const Program& program, const Segment& segment) {
           rows};
 }
 
+int32_t halo_bytes(const Program& program) {
+  int64_t bytes = 0;
+  for (const Segment& segment : program.segment) {
+    if (program.columns == 0 || segment.channels == 0) continue;
+    bytes = std::max(bytes, halo_extent(program, segment).bytes);
+  }
+  return static_cast<int32_t>((bytes + 127) / 128 * 128);
+}
+
 ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits,
                              const TileShape& high_shape, const TileShape& low_shape,
-                             const ForwardPointers& pointers) {
+                             int32_t weight_stages, const ForwardPointers& pointers) {
   Setup setup{problem, limits, pointers};
   ForwardParams& p = setup.params;
   p.batch = problem.batch;
@@ -147,6 +161,8 @@ ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits
   }
   setup.complete(high, high_shape, limits.high.columns);
   setup.complete(low, low_shape, limits.low.columns);
+  p.weight_stages = std::min(weight_stages, most_weight_stages(limits));
+  p.halo_bytes = std::max(halo_bytes(high), halo_bytes(low));
   return p;
 }
 

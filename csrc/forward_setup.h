@@ -42,10 +42,19 @@ struct HaloExtent {
   int32_t rows;
 };
 HaloExtent halo_extent(const Program& program, const Segment& segment);
+int32_t halo_bytes(const Program& program);  // that hold each of its halos
 
 // All but the workspace, the arrivals and the rotation of the blocks, which are not set.
 ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits,
-                             const TileShape& high, const TileShape& low,
+                             const TileShape& high, const TileShape& low, int32_t weight_stages,
                              const ForwardPointers& pointers);
+
+// Rows of taps that a block can load ahead: their halo parts must be there as early.
+constexpr int32_t most_weight_stages(const ForwardLimits& limits) {
+  return limits.padding == 0 ? 2 : 3;
+}
+
+// Of a block, in bytes.
+int32_t shared_bytes(const ForwardLimits& limits, int32_t halo_bytes, int32_t weight_stages);
 
 }  // namespace octconv

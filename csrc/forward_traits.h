@@ -1,4 +1,4 @@
-// The tiles of the portable forward kernels. What a block holds of each operand, twice:
+// The tiles of the portable forward kernels. What a block holds of each operand:
 //   halo    rows of cells; a cell is the chunk of channels of one pixel    (rows, cells, kChunk)
 //   weight  one row of taps of one chunk    (taps, columns, kChunk), transposed (taps, kChunk,
 //   columns)
@@ -15,27 +15,23 @@ namespace octconv {
 
 // The pairs of a high and a low tile, since one launch holds both. A warp sums up kTilesN n8 tiles
 // times four m16 tiles for each group; kWarpsN warps lie side by side along the columns.
-// kSharedLimit is that of the smallest GPU that a pair is made for.
 template <int kKernel>
 struct WideTiles {  // high: 128 quads x 64 columns, low: 256 x 128
   static constexpr const char* kName = "wide";
   static constexpr int kWarps = 8, kChunkBytes = 64, kTilesN = 8;
   static constexpr int kHighGroups = 1, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 2;
-  static constexpr int kSharedLimit = 166912;  // sm_80
 };
 template <int kKernel>
 struct NarrowTiles {  // high: 256 quads x 32 columns, low: 512 x 32
   static constexpr const char* kName = "narrow";
   static constexpr int kWarps = 8, kChunkBytes = 64, kTilesN = 4;
   static constexpr int kHighGroups = 2, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 1;
-  static constexpr int kSharedLimit = 232448;  // sm_90
 };
 template <int kKernel>
 struct SmallTiles {  // high: 64 quads x 32 columns, low: 128 x 64
   static constexpr const char* kName = "small";
   static constexpr int kWarps = 4, kChunkBytes = kKernel > 3 ? 32 : 64, kTilesN = 4;
   static constexpr int kHighGroups = 1, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 2;
-  static constexpr int kSharedLimit = 101376;  // sm_86
 };
 
 template <typename Element, int kKernel, bool kTransposedWeight, template <int> typename TilesOf,
@@ -59,14 +55,16 @@ struct ForwardTraits {
       4 * (Tiles::kHighGroups > Tiles::kLowGroups ? Tiles::kHighGroups : Tiles::kLowGroups);
 
   static constexpr int kTableRows = 96;  // of all planes of a halo, at most
-  static constexpr int kTableBytes = kTableRows * 8;
+  static constexpr int kItemBytes = 48;
+  static constexpr int kSlotBytes = kItemBytes + 2 * kTableRows * 8;  // an item, and two tables
 };
 
 // The same for high or for low tiles.
 template <typename Traits, bool kHighTile>
 struct TileTraits : Traits {
-  static constexpr bool kHigh = kHighTile;
+  using Pair = Traits;
   using Tiles = typename Traits::Tiles;
+  static constexpr bool kHigh = kHighTile;
   static constexpr int kGroups = kHigh ? Tiles::kHighGroups : Tiles::kLowGroups;
   // m16 tiles of a warp: four phases of each group of 16 quads, or of four groups one.
   static constexpr int kTilesM = 4 * kGroups;
@@ -81,29 +79,26 @@ struct TileTraits : Traits {
                                                                         : kColumns * 4 + 32;
   static constexpr int kWeightBytes =
       Traits::kTaps * (Traits::kTransposed ? Traits::kChunk : kColumns) * kWeightPitch;
-  // What is left of the limit, behind two tables and the ticket, goes to the two halos.
-  static constexpr int kHaloBytes =
-      (Tiles::kSharedLimit - 2 * kWeightBytes - 2 * Traits::kTableBytes - 16) / 2 / 128 * 128;
-  static constexpr int kBufferBytes = 2 * kHaloBytes + 2 * kWeightBytes;
 };
 
-// Of a block, whose high and low tiles use the same memory.
+// The shared memory of a block, which loads for one tile while it multiplies for another: two
+// halos, as large as a launch wants them, rows of taps in two or more stages, and this.
 template <typename Traits>
-constexpr int kBufferBytes =
-    TileTraits<Traits, true>::kBufferBytes > TileTraits<Traits, false>::kBufferBytes
-        ? TileTraits<Traits, true>::kBufferBytes
-        : TileTraits<Traits, false>::kBufferBytes;
-template <typename Traits>
-constexpr int kSharedBytes = kBufferBytes<Traits> + 2 * Traits::kTableBytes + 16;
+struct BlockMemory {
+  static constexpr int kHighRow = TileTraits<Traits, true>::kWeightBytes;
+  static constexpr int kLowRow = TileTraits<Traits, false>::kWeightBytes;
+  static constexpr int kRowBytes = kHighRow > kLowRow ? kHighRow : kLowRow;
+  static constexpr int kItemsBytes = 2 * Traits::kSlotBytes + 16;  // and the ticket
+};
 
 // The same as numbers, for plans and parameters.
 struct TileLimits {
-  int32_t quads, columns;  // of a tile
-  int32_t halo_bytes;      // of one of its two halos
+  int32_t quads, columns;
 };
 struct ForwardLimits {
   const char* name;
-  int32_t threads, shared_bytes;  // of a block
+  int32_t threads;                 // of a block
+  int32_t row_bytes, items_bytes;  // of shared memory: a row of taps, and all but rows and halos
   int32_t padding, element_bytes, chunk_bytes, cell_pitch;
   int32_t table_rows;  // of all planes of a halo
   int32_t sums;        // of an item, in floats
@@ -116,15 +111,16 @@ constexpr ForwardLimits limits_of() {
   using Low = TileTraits<Traits, false>;
   return {Traits::Tiles::kName,
           Traits::kThreads,
-          kSharedBytes<Traits>,
+          BlockMemory<Traits>::kRowBytes,
+          BlockMemory<Traits>::kItemsBytes,
           Traits::kPadding,
           sizeof(typename Traits::T),
           Traits::kChunkBytes,
           Traits::kCellPitch,
           Traits::kTableRows,
           Traits::kMostTilesM * Traits::kTilesN * 4 * Traits::kThreads,
-          {High::kQuads, High::kColumns, High::kHaloBytes},
-          {Low::kQuads, Low::kColumns, Low::kHaloBytes}};
+          {High::kQuads, High::kColumns},
+          {Low::kQuads, Low::kColumns}};
 }
 
 // Whether inference has kernels with an epilogue.

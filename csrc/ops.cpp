@@ -8,32 +8,36 @@
 STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def(
       "forward(Tensor? x_high, Tensor? x_low, Tensor weight, Tensor? bias, SymInt high_out, "
-      "SymInt[2] size, int stride, bool allow_tf32) -> (Tensor, Tensor)");
+      "SymInt[2] size, int stride, bool allow_tf32, str family=\"\") -> (Tensor, Tensor)");
   m.def(
       "inference(Tensor? x_high, Tensor? x_low, Tensor weight, Tensor? bias, Tensor scale, "
       "Tensor shift, Tensor? residual_high, Tensor? residual_low, int activation, "
-      "SymInt high_out, SymInt[2] size, int stride, bool allow_tf32) -> (Tensor, Tensor)");
+      "SymInt high_out, SymInt[2] size, int stride, bool allow_tf32, str family=\"\") -> (Tensor, "
+      "Tensor)");
   m.def(
       "input_grad(Tensor dy_high, Tensor dy_low, Tensor weight, SymInt high_in, SymInt[2] size, "
-      "int stride, bool allow_tf32) -> (Tensor, Tensor)");
+      "int stride, bool allow_tf32, str family=\"\") -> (Tensor, Tensor)");
   // What the kernels of the three above leave to PyTorch's own operators.
   m.def(
       "composed_forward(Tensor? x_high, Tensor? x_low, Tensor weight, Tensor? bias, "
-      "SymInt high_out, SymInt[2] size, int stride, bool allow_tf32) -> (Tensor, Tensor)");
+      "SymInt high_out, SymInt[2] size, int stride, bool allow_tf32, str family=\"\") -> (Tensor, "
+      "Tensor)");
   m.def(
       "composed_inference(Tensor? x_high, Tensor? x_low, Tensor weight, Tensor? bias, "
       "Tensor scale, Tensor shift, Tensor? residual_high, Tensor? residual_low, int activation, "
-      "SymInt high_out, SymInt[2] size, int stride, bool allow_tf32) -> (Tensor, Tensor)");
+      "SymInt high_out, SymInt[2] size, int stride, bool allow_tf32, str family=\"\") -> (Tensor, "
+      "Tensor)");
   m.def(
       "composed_input_grad(Tensor dy_high, Tensor dy_low, Tensor weight, SymInt high_in, "
-      "SymInt[2] size, int stride, bool allow_tf32) -> (Tensor, Tensor)");
+      "SymInt[2] size, int stride, bool allow_tf32, str family=\"\") -> (Tensor, Tensor)");
   m.def(
       "weight_grad(Tensor? x_high, Tensor? x_low, Tensor dy_high, Tensor dy_low, SymInt[2] size, "
-      "SymInt[2] kernel_size, int stride, bool allow_tf32, bool channels_last=False) "
+      "SymInt[2] kernel_size, int stride, bool allow_tf32, bool channels_last=False, "
+      "str family=\"\") "
       "-> (Tensor, Tensor)");
   m.def(
       "explain_forward(Tensor? x_high, Tensor? x_low, Tensor weight, SymInt high_out, "
-      "SymInt[2] size, int stride, bool allow_tf32) -> str");
+      "SymInt[2] size, int stride, bool allow_tf32, str family=\"\") -> str");
   m.def("pool2x2(Tensor high, Tensor? low, bool mean) -> Tensor");
   m.def("upsample2x2_(Tensor(a!) out, Tensor low, bool accumulate, bool mean) -> ()");
   m.def("build_info() -> str");

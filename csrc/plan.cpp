@@ -29,6 +29,7 @@ struct Work {
   ItemClocks sum;                  // of all items
   double longest;                  // item, from begin to end
   double mma, shared, l2;          // clocks of each unit
+  double start;                    // clocks before a block's first item
   int64_t items() const { return int64_t{tiles} * shape.splits; }
 };
 
@@ -38,41 +39,52 @@ struct Planner {
   const Instance& instance;
   const DeviceFacts& device;
 
-  int32_t resident_blocks() const {
-    const ForwardLimits& limits = instance.limits;
-    if (limits.shared_bytes > device.shared_per_block) return 0;
-    return std::min({device.shared_per_multiprocessor / (limits.shared_bytes + kReserved),
-                     device.registers / (kRegisters * limits.threads),
-                     device.threads / limits.threads});
+  const int32_t weight_stages;
+  const int32_t resident_blocks;  // of a multiprocessor, which share its memory evenly
+
+  // As many as registers and threads allow.
+  static int32_t most_blocks(const Instance& instance, const DeviceFacts& device) {
+    const int32_t threads = instance.limits.threads;
+    return std::min(device.registers / (kRegisters * threads), device.threads / threads);
   }
 
-  int64_t places() const { return int64_t{device.multiprocessors} * resident_blocks(); }
+  // What a block may take of shared memory for its two halos, each.
+  int32_t halo_limit() const {
+    const int32_t share = device.shared_per_multiprocessor / resident_blocks - kReserved;
+    const int32_t block = std::min(share, device.shared_per_block);
+    return (block - shared_bytes(instance.limits, 0, weight_stages)) / 2 / 128 * 128;
+  }
 
-  bool fits(const Program& program, const TileLimits& tile) const {
+  int64_t places() const { return int64_t{device.multiprocessors} * resident_blocks; }
+
+  ForwardParams params_of(const TileShape& high, const TileShape& low) const {
+    return shape_params(problem, instance, high, low, weight_stages);
+  }
+
+  bool fits(const Program& program) const {
+    if (program.columns == 0) return true;
     for (const Segment& segment : program.segment) {
       if (segment.channels == 0) continue;
-      const HaloExtent extent = halo_extent(program, segment);
-      if (extent.bytes > tile.halo_bytes || extent.rows > instance.limits.table_rows) return false;
+      if (halo_extent(program, segment).rows > instance.limits.table_rows) return false;
     }
-    return true;
+    return halo_bytes(program) <= halo_limit();
   }
 
   // The rectangle of at most so many quads that leaves the least to do in all tiles.
   TileShape best_shape(bool high, int32_t quads) const {
-    const TileLimits& tile = high ? instance.limits.high : instance.limits.low;
     const int32_t across = problem.quad_width(), down = problem.quad_height();
     const int64_t stack = int64_t{problem.batch} * down;  // rows of all images
     TileShape best{1, 1, 1};
     double least = -1;
-    const ForwardParams any = shape_params(problem, instance, best, best);
+    const ForwardParams any = params_of(best, best);
     if ((high ? any.high : any.low).columns == 0) return best;
     const auto consider = [&](int32_t width, int32_t height) {
       const TileShape shape{width, height, 1};
-      const ForwardParams params = shape_params(problem, instance, shape, shape);
+      const ForwardParams params = params_of(shape, shape);
       const Program& program = high ? params.high : params.low;
-      if (!fits(program, tile)) return false;
+      if (!fits(program)) return false;
       const TileCost cost = tile_cost(instance, device, params, high, 0);
-      const double work = program.tiles() * std::max(cost.clocks / resident_blocks(), cost.busy());
+      const double work = program.tiles() * std::max(cost.clocks / resident_blocks, cost.busy());
       if (least < 0 || work < least) least = work, best = shape;
       return true;
     };
@@ -96,15 +108,16 @@ struct Planner {
   }
 
   Work work(bool high, const TileShape& shape) const {
-    const ForwardParams params = shape_params(problem, instance, shape, shape);
+    const ForwardParams params = params_of(shape, shape);
     const Program& program = high ? params.high : params.low;
-    Work work{{shape.width, shape.height, program.splits}, program.tiles(), {}, {}, 0, 0, 0, 0};
+    Work work{{shape.width, shape.height, program.splits}, program.tiles(), {}, {}, 0, 0, 0, 0, 0};
     for (int32_t split = 0; split < program.splits && work.tiles > 0; ++split) {
       const TileCost cost = tile_cost(instance, device, params, high, split);
       work.splits.push_back({cost.clocks, cost.busy()});
       work.sum.alone += cost.clocks * work.tiles;
       work.sum.busy += cost.busy() * work.tiles;
       work.longest = std::max(work.longest, cost.clocks);
+      work.start = std::max(work.start, cost.start_clocks);
       work.mma += cost.mma_clocks * work.tiles;
       work.shared += cost.shared_clocks * work.tiles;
       work.l2 += cost.l2_clocks * work.tiles;
@@ -120,7 +133,7 @@ struct Planner {
     int32_t tiles = -1;
     for (const int32_t eighths : kEighths) {
       TileShape shape = best_shape(high, quads * eighths / 8);
-      const ForwardParams params = shape_params(problem, instance, shape, shape);
+      const ForwardParams params = params_of(shape, shape);
       const Program& program = high ? params.high : params.low;
       if (program.tiles() == tiles) continue;
       tiles = program.tiles();
@@ -142,16 +155,21 @@ struct Planner {
     plan.high_items = high.items(), plan.low_items = low.items();
     const int64_t items = plan.high_items + plan.low_items;
     plan.blocks = static_cast<int32_t>(std::min(items, places()));
-    plan.blocks_per_multiprocessor = resident_blocks();
+    plan.blocks_per_multiprocessor = resident_blocks;
+    plan.weight_stages = weight_stages;
+    const ForwardParams params = params_of(high.shape, low.shape);
+    if (!fits(params.high) || !fits(params.low)) plan.tiles = nullptr;
+    plan.shared_bytes = shared_bytes(instance.limits, params.halo_bytes, weight_stages);
     plan.launch_us = device.launch_us;
     if (high.shape.splits > 1 || low.shape.splits > 1) {
       plan.partial_sums = items * instance.limits.sums;
       plan.arrivals = high.tiles + low.tiles;
       plan.launch_us *= 2;
     }
-    Schedule schedule{high.splits,    low.splits,  plan.high_items,
-                      plan.low_items, plan.blocks, device.multiprocessors,
-                      plan.blocks / 2};
+    Schedule schedule{high.splits,     low.splits,
+                      plan.high_items, plan.low_items,
+                      plan.blocks,     device.multiprocessors,
+                      plan.blocks / 2, std::max(high.start, low.start)};
     if (rotation == Rotation::kBest) schedule.rotation = best_rotation(schedule);
     plan.rotation = schedule.rotation;
     const double us = 1e6 / device.clock, share = us / device.multiprocessors;
@@ -169,7 +187,8 @@ struct Planner {
                                     (high.sum.busy + low.sum.busy) / device.multiprocessors,
                                     high.longest, low.longest});
     const bool split = high.shape.splits > 1 || low.shape.splits > 1;
-    return (split ? 2 : 1) * device.launch_us + clocks * 1e6 / device.clock;
+    const double start = std::max(high.start, low.start);
+    return (split ? 2 : 1) * device.launch_us + (start + clocks) * 1e6 / device.clock;
   }
 
   Plan best() const {
@@ -225,20 +244,23 @@ std::vector<Instance> instances_for(const Problem& problem, ElementType type) {
 }
 
 ForwardParams shape_params(const Problem& problem, const Instance& instance, const TileShape& high,
-                           const TileShape& low) {
+                           const TileShape& low, int32_t weight_stages) {
   ForwardPointers pointers{};
   pointers.weight = &problem;  // nothing is read there, but offsets from null are not defined
-  return forward_params(problem, instance.limits, high, low, pointers);
+  return forward_params(problem, instance.limits, high, low, weight_stages, pointers);
 }
 
 Plan plan_forward(const Problem& problem, ElementType type, const DeviceFacts& device) {
   Plan best{};
   if (problem.batch < 1) return best;
   for (const Instance& instance : instances_for(problem, type)) {
-    const Planner planner{problem, instance, device};
-    if (planner.resident_blocks() == 0) continue;
-    const Plan plan = planner.best();
-    if (!best.tiles || plan.cheaper_than(best)) best = plan;
+    for (int32_t blocks = Planner::most_blocks(instance, device); blocks > 0; --blocks) {
+      for (int32_t stages = 2; stages <= most_weight_stages(instance.limits); ++stages) {
+        const Planner planner{problem, instance, device, stages, blocks};
+        const Plan plan = planner.best();
+        if (plan.tiles && (!best.tiles || plan.cheaper_than(best))) best = plan;
+      }
+    }
   }
   const int32_t element_bytes = type == ElementType::kTFloat32 ? 4 : 2;
   best.memory_us = memory_bytes(problem, element_bytes) / device.memory_bytes * 1e6;

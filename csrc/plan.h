@@ -23,7 +23,8 @@ struct Plan {
   int64_t high_items, low_items;      // tiles times splits
   int32_t blocks;                     // that stay on the device and take tiles in turns
   int32_t blocks_per_multiprocessor;  // that it has room for
-  int32_t rotation;                   // see ForwardParams
+  int32_t weight_stages, rotation;    // see ForwardParams
+  int32_t shared_bytes;               // of a block
   int64_t partial_sums;               // floats of workspace, where tiles are split
   int64_t arrivals;                   // counters, likewise
   double microseconds;                // predicted: launch, and the longer of the next two
@@ -48,7 +49,7 @@ std::string to_string(const Plan& plan);
 // for pointers.
 std::vector<Instance> instances_for(const Problem& problem, ElementType type);
 ForwardParams shape_params(const Problem& problem, const Instance& instance, const TileShape& high,
-                           const TileShape& low);
+                           const TileShape& low, int32_t weight_stages);
 
 // Remembers plans, which follow from what is asked alone: so it does not matter who has one. It
 // does not lock: one for each thread. A result holds until the next call.

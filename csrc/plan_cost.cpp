@@ -7,13 +7,14 @@ namespace octconv {
 namespace {
 
 // Clocks, all of them assumed.
-constexpr double kLatency = 600;    // from a copy's issue to the data in shared memory
-constexpr double kPoolRound = 700;  // load_halo's loop where it pools: four loads, then their sum;
-                                    // one round is not under way before the last one ended
+constexpr double kLatency = 600;  // from a copy's issue to the data in shared memory
+constexpr double kPoolRound =
+    700;  // load_halo's loop where it pools: loads of a window or two, then
+          // their sums; one round is not under way before the last ended
 constexpr double kSplitRound =
     700;                        // add_splits' loop: loads of a row of tiles, then sums; likewise
 constexpr double kTurn = 60;    // to wait, to meet, and to find the operands of a row of taps
-constexpr double kTile = 500;   // tables, bias, the first wait and the end
+constexpr double kTile = 500;   // tables, bias, and where results lie
 constexpr int kSchedulers = 4;  // of a multiprocessor
 
 int32_t divide_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
@@ -55,8 +56,12 @@ HaloCount halo_count(const Instance& f, const Program& program, const Segment& s
   const int32_t of_warp = 32 / (f.limits.chunk_bytes / 16), steps = divide_up(cells, of_warp);
   const int64_t lanes = int64_t{cells} * f.limits.chunk_bytes / 16;
   const int32_t rows_of_warp = divide_up(divide_up(rows, f.taps()), f.warps());
-  const int32_t windows = segment.pools == 0 ? 0 : segment.pools == 1 ? 1 : 4;
-  return {{int64_t{rows} * steps, rows * ((lanes + 7) / 8)}, windows * rows_of_warp * steps};
+  // Rounds to a step: pools of pools take four, others of 16-bit elements go two by two.
+  const int32_t at_once = f.limits.element_bytes == 2 ? 2 : 1;
+  const int32_t rounds = segment.pools == 0   ? 0
+                         : segment.pools == 1 ? divide_up(steps, at_once)
+                                              : 4 * steps;
+  return {{int64_t{rows} * steps, rows * ((lanes + 7) / 8)}, rows_of_warp * rounds};
 }
 
 // The pixels of a segment's source that a tile reads, on the average of all tiles. Each border
@@ -87,9 +92,10 @@ struct Turn {
   double bytes;
   int32_t pool_rounds;
 };
-double clocks_of(const Turn& turn, const DeviceFacts& d, int32_t warps) {
+double clocks_of(const Turn& turn, const DeviceFacts& d, int32_t warps, int32_t ahead) {
   const double mma = turn.hmma / d.hmma;
-  const double copies = turn.bytes > 0 ? kLatency + turn.bytes / d.l2_bytes : 0;
+  const double l2 = turn.bytes / d.l2_bytes;
+  const double copies = std::max(l2, (kLatency + l2) / ahead);  // that many turns to land
   // A warp that pools does not multiply meanwhile: it does that before or afterwards.
   const double pool = turn.pool_rounds * kPoolRound + mma * kSchedulers / warps;
   return std::max({mma, turn.wavefronts / d.wavefronts, copies, turn.pool_rounds ? pool : 0});
@@ -128,52 +134,36 @@ TileCost tile_cost(const Instance& f, const DeviceFacts& d, const ForwardParams&
 
   TileCost cost{};
   cost.clocks = kTile;
-  // As in run_tile, a turn multiplies one row of taps and loads the next, with a part of the next
-  // chunk's halo; the turns before the first chunk only load, without a barrier between them.
-  for (int32_t index = begin - 1; index < end; ++index) {
-    const bool multiplies = index >= begin, has_next = index + 1 < end;
-    const int s = segment_of(index), next = segment_of(index + 1);
-    Turn turn{};
-    if (multiplies) {
-      const StepCount& count = step[s];
-      const int64_t steps = divide_up(bytes_of(index), 32);
-      turn.hmma = steps * count.hmma;
-      turn.wavefronts = steps * (4 * count.ldmatrix + count.word_loads);
-      cost.hmma += taps * steps * count.hmma;
-      cost.ldmatrix += taps * steps * count.ldmatrix;
-      cost.word_loads += taps * steps * count.word_loads;
-    }
-    if (has_next) {
-      const FillCount& fill = halo[next].fill;
-      const double bytes = pixels[next] * bytes_of(index + 1);
-      turn.bytes += bytes / taps;
-      turn.wavefronts += fill.wavefronts / taps;
-      turn.pool_rounds = halo[next].pool_rounds;
-      cost.read_bytes += bytes;
-      cost.fill_wavefronts += fill.wavefronts;
-      if (program.segment[next].pools == 0) cost.copies += fill.instructions;
-    }
-    // Rows of the weight: all but the last turn of a chunk load one of the same chunk.
+  // A turn multiplies one row of taps and loads the next, with a part of the next chunk's halo; the
+  // last turns load for the next item, which is taken to be like this one.
+  for (int32_t index = begin; index < end; ++index) {
+    const int32_t next_index = index + 1 < end ? index + 1 : begin;
+    const int s = segment_of(index), next = segment_of(next_index);
+    const StepCount& count = step[s];
+    const int64_t steps = divide_up(bytes_of(index), 32);
+    const FillCount& fill = halo[next].fill;
+    const double halo_bytes = pixels[next] * bytes_of(next_index);
+    cost.hmma += taps * steps * count.hmma;
+    cost.ldmatrix += taps * steps * count.ldmatrix;
+    cost.word_loads += taps * steps * count.word_loads;
+    cost.read_bytes += halo_bytes;
+    cost.fill_wavefronts += fill.wavefronts + taps * weight.wavefronts;
+    cost.copies += taps * weight.instructions;
+    if (program.segment[next].pools == 0) cost.copies += fill.instructions;
     for (int32_t tap_row = 0; tap_row < taps; ++tap_row) {
-      const int32_t of_chunk = tap_row + 1 < taps ? index : index + 1;
-      Turn full = turn;
-      if (of_chunk >= begin && of_chunk < end) {
-        const double bytes = weight_bytes * bytes_of(of_chunk);
-        full.bytes += bytes;
-        full.wavefronts += weight.wavefronts;
-        cost.read_bytes += bytes;
-        cost.copies += weight.instructions;
-        cost.fill_wavefronts += weight.wavefronts;
-      }
-      if (multiplies) {
-        cost.clocks += clocks_of(full, d, f.warps()) + kTurn;
-      } else if (turn.pool_rounds > 0) {
-        cost.clocks += std::max(turn.pool_rounds * kPoolRound, full.bytes / d.l2_bytes);
-      } else {
-        cost.clocks += full.bytes / d.l2_bytes + (tap_row == 0 ? kLatency : 0);
-      }
+      const double row_bytes = weight_bytes * bytes_of(tap_row + 1 < taps ? index : next_index);
+      cost.read_bytes += row_bytes;
+      const Turn turn{steps * count.hmma,
+                      steps * (4 * count.ldmatrix + count.word_loads) + fill.wavefronts / taps +
+                          weight.wavefronts,
+                      halo_bytes / taps + row_bytes, halo[next].pool_rounds};
+      cost.clocks += clocks_of(turn, d, f.warps(), p.weight_stages - 1) + kTurn;
     }
   }
+  const int first = segment_of(begin);
+  cost.start_clocks =
+      std::max(taps * halo[first].pool_rounds * kPoolRound,
+               kLatency + (pixels[first] + weight_bytes) * bytes_of(begin) / d.l2_bytes);
   const bool last_split = split + 1 == program.splits;
   double end_clocks = 0;
   if (program.splits > 1) {

@@ -36,6 +36,7 @@ struct TileCost {
   double read_bytes, written_bytes;  // of the second-level cache
   // Clocks: of each unit, were the others endless; from begin to end, alone on a multiprocessor.
   double mma_clocks, shared_clocks, l2_clocks, clocks;
+  double start_clocks;  // until the first chunk is there; of a block's first item alone
 
   double busy() const;  // of the unit that has the most to do
 };

@@ -64,10 +64,12 @@ std::string plan(std::vector<int64_t> numbers, std::string dtype, std::string de
   shape("low", plan.low, plan.low_items);
   json << "\"blocks\": " << plan.blocks
        << ", \"blocks_per_multiprocessor\": " << plan.blocks_per_multiprocessor
-       << ", \"rotation\": " << plan.rotation << ", \"partial_sums\": " << plan.partial_sums
+       << ", \"rotation\": " << plan.rotation << ", \"weight_stages\": " << plan.weight_stages
+       << ", \"shared_bytes\": " << plan.shared_bytes << ", \"partial_sums\": " << plan.partial_sums
        << ", \"arrivals\": " << plan.arrivals
        << ", \"device\": {\"multiprocessors\": " << facts->multiprocessors
        << ", \"shared_per_block\": " << facts->shared_per_block
+       << ", \"shared_per_multiprocessor\": " << facts->shared_per_multiprocessor
        << ", \"launch_us\": " << facts->launch_us << "}"
        << ", \"us\": {\"total\": " << plan.microseconds << ", \"launch\": " << plan.launch_us
        << ", \"tiles\": " << plan.tiles_us << ", \"memory\": " << plan.memory_us

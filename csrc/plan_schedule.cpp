@@ -20,7 +20,7 @@ double even_share(const Schedule& s) {
   };
   add(s.high, s.high_items);
   add(s.low, s.low_items);
-  return std::max(all.alone / s.blocks, all.busy / s.multiprocessors) + longest / 2;
+  return s.start + std::max(all.alone / s.blocks, all.busy / s.multiprocessors) + longest / 2;
 }
 
 }  // namespace
@@ -28,7 +28,7 @@ double even_share(const Schedule& s) {
 double makespan(const Schedule& s) {
   const int64_t items = s.items();
   if (items > kMostSimulated) return even_share(s);
-  std::vector<ItemClocks> blocks(s.blocks, ItemClocks{});
+  std::vector<ItemClocks> blocks(s.blocks, ItemClocks{s.start, 0});
   size_t high_split = 0, low_split = 0;
   int64_t remainder = 0;  // of (item * low_items) / items
   int32_t turned = 0;

@@ -16,6 +16,7 @@ struct Schedule {
   std::vector<ItemClocks> high, low;  // one for each split of a tile
   int64_t high_items, low_items;
   int32_t blocks, multiprocessors, rotation;
+  double start;  // clocks of a block before its first item
 
   int64_t items() const { return high_items + low_items; }
 };

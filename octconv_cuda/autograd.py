@@ -22,7 +22,7 @@ Parts = tuple[Tensor | None, Tensor | None]
 
 
 def forward(x: Parts, weight: Tensor, bias: Tensor | None, high_out: int, *call: Any) -> TensorPair:
-    """The operator ``forward``; ``call`` is (size, stride, allow_tf32), here and below."""
+    """The operator ``forward``; ``call``: (size, stride, allow_tf32, family), here and below."""
     return _run(_Forward, _ops.forward, *x, weight, bias, high_out, *call)
 
 
@@ -33,8 +33,8 @@ def _input_grad(dy: TensorPair, weight: Tensor, high_in: int, *call: Any) -> Ten
 def _weight_grad(
     x: Parts, dy: TensorPair, kernel_size: Pair, channels_last: bool, *call: Any
 ) -> TensorPair:
-    size, stride, allow_tf32 = call
-    flags = (stride, allow_tf32, channels_last)
+    size, stride, allow_tf32, family = call
+    flags = (stride, allow_tf32, channels_last, family)
     return _run(_WeightGrad, _ops.weight_grad, *x, *dy, size, kernel_size, *flags)
 
 
@@ -75,7 +75,7 @@ class _Forward(torch.autograd.Function):
         if needs_weight:
             layout = (weight.shape[2:], ctx.channels_last)
             dweight, dbias = _weight_grad((x_high, x_low), dy, *layout, *ctx.call)
-        return (*dx, dweight, dbias if ctx.needs_input_grad[3] else None, None, None, None, None)
+        return (*dx, dweight, dbias if ctx.needs_input_grad[3] else None, *5 * (None,))
 
 
 class _InputGrad(torch.autograd.Function):
@@ -97,7 +97,7 @@ class _InputGrad(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             layout = (weight.shape[2:], ctx.channels_last)
             dweight, _ = _weight_grad(g, (dy_high, dy_low), *layout, *ctx.call)
-        return (*ddy, dweight, None, None, None, None)
+        return (*ddy, dweight, *5 * (None,))
 
 
 class _WeightGrad(torch.autograd.Function):
@@ -113,10 +113,11 @@ class _WeightGrad(torch.autograd.Function):
         stride: int,
         allow_tf32: bool,
         channels_last: bool,
+        family: str,
     ) -> Any:
         ctx.save_for_backward(x_high, x_low, dy_high, dy_low)
-        ctx.call = (size, stride, allow_tf32)
-        flags = (stride, allow_tf32, channels_last)
+        ctx.call = (size, stride, allow_tf32, family)
+        flags = (stride, allow_tf32, channels_last, family)
         return _ops.weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, *flags)
 
     @staticmethod
@@ -130,7 +131,7 @@ class _WeightGrad(torch.autograd.Function):
             dx = _present((x_high, x_low), grads)
         if any(ctx.needs_input_grad[2:4]):
             ddy = forward((x_high, x_low), g_weight, g_bias, dy_high.shape[1], *ctx.call)
-        return (*dx, *ddy, None, None, None, None, None)
+        return (*dx, *ddy, *6 * (None,))
 
 
 def _is_channels_last(weight: Tensor) -> bool:

@@ -10,7 +10,8 @@ directions are one function, ``_octave``:
   part.
 
 The arguments are those of the schemas in ``csrc/ops.cpp``. A part is absent when it is None or has
-no channels. ``allow_tf32`` is for kernels of this library; PyTorch's convolutions follow PyTorch's
+no channels. ``allow_tf32`` and ``family`` are for kernels of this library; PyTorch's convolutions
+follow PyTorch's
 own setting.
 """
 
@@ -39,6 +40,7 @@ def forward(
     size: Pair,
     stride: int,
     allow_tf32: bool,
+    family: str = "",
 ) -> tuple[Tensor, Tensor]:
     """y_high (N, high_out, H', W') and y_low, channels_last; without channels where absent."""
     check_forward(x_high, x_low, weight, bias, high_out, size, stride)
@@ -70,6 +72,7 @@ def input_grad(
     size: Pair,
     stride: int,
     allow_tf32: bool,
+    family: str = "",
 ) -> tuple[Tensor, Tensor]:
     """dx_high (N, high_in, H, W) and dx_low, channels_last; without channels where absent."""
     check_input_grad(dy_high, dy_low, weight, high_in, size, stride)
@@ -108,6 +111,7 @@ def weight_grad(
     stride: int,
     allow_tf32: bool,
     channels_last: bool = False,
+    family: str = "",
 ) -> tuple[Tensor, Tensor]:
     """DW (C_out, C_in, k_h, k_w), contiguous or channels_last, and dbias (C_out)."""
     check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride)

@@ -27,6 +27,7 @@ def forward(
     size: Pair,
     stride: int,
     allow_tf32: bool,
+    family: str = "",
 ) -> tuple[Tensor, Tensor]:
     """Y_high (N, high_out, H', W') and y_low, channels_last."""
     check_forward(x_high, x_low, weight, bias, high_out, size, stride)
@@ -65,6 +66,7 @@ def input_grad(
     size: Pair,
     stride: int,
     allow_tf32: bool,
+    family: str = "",
 ) -> tuple[Tensor, Tensor]:
     """Dx_high (N, high_in, H, W) and dx_low, channels_last."""
     check_input_grad(dy_high, dy_low, weight, high_in, size, stride)
@@ -84,6 +86,7 @@ def weight_grad(
     stride: int,
     allow_tf32: bool,
     channels_last: bool = False,
+    family: str = "",
 ) -> tuple[Tensor, Tensor]:
     """DW (C_out, C_in, k_h, k_w), contiguous or channels_last, and dbias (C_out)."""
     check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride)

@@ -10,7 +10,15 @@ from . import autograd, reference
 from .maps import Maps, OctaveMaps, as_parts, channel_pair
 from .operands import channels, out_size
 from .ops import native_kernels
-from .problem import Geometry, Pair, check_kernel, check_maps, check_size, check_weight
+from .problem import (
+    Geometry,
+    Pair,
+    check_family,
+    check_kernel,
+    check_maps,
+    check_size,
+    check_weight,
+)
 
 __all__ = ["Explanation", "explain", "oct_conv2d"]
 
@@ -27,6 +35,7 @@ def oct_conv2d(
     groups: int = 1,
     padding_mode: str = "zeros",
     size: Pair | None = None,
+    family: str | None = None,
 ) -> Tensor | OctaveMaps:
     """Octave Convolution of a (high, low) pair (Chen et al. 2019, equations 2 to 4).
 
@@ -46,6 +55,10 @@ def oct_conv2d(
             for each part, without exchange.
         padding_mode: "zeros", "reflect", "replicate" or "circular", in each path's own pixels.
         size: (H, W) of the high input grid; needed only where high is None and H or W is odd.
+        family: The kernels that must serve the call, on a GPU: "sm80", this library's portable
+            ones, or "none", PyTorch's own convolutions. None: the environment variable
+            OCTCONV_CUDA_FAMILY, which says the same for all calls that "sm80" covers, else the
+            library's choice.
 
     Returns:
         OctaveMaps with high (N, C_high_out, H', W') and low (N, C_low_out, ceil(H'/2), ceil(W'/2)),
@@ -53,13 +66,15 @@ def oct_conv2d(
         The dtype is the input's, or autocast's.
 
     Raises:
-        ValueError: Sizes, channels, devices or arguments that do not fit.
+        ValueError: Sizes, channels, devices or arguments that do not fit; a family that does not
+            cover the call.
         TypeError: Wrong types, dtypes that are not supported or differ.
             Both before any work; the text names operator, expectation and value.
     """
     call = _prepare(
         "oct_conv2d", input, weight, bias, out_channels=out_channels, stride=stride,
         padding=padding, dilation=dilation, groups=groups, padding_mode=padding_mode, size=size,
+        family=family,
     )  # fmt: skip
     high, low = _compose(call) if _uncovered(call) else _operate(call)
     if not call.out_channels[1] and high is not None:
@@ -98,6 +113,7 @@ def explain(
     groups: int = 1,
     padding_mode: str = "zeros",
     size: Pair | None = None,
+    family: str | None = None,
 ) -> Explanation:
     """Which path ``oct_conv2d`` takes for the same arguments, and why; no convolution runs.
 
@@ -107,6 +123,7 @@ def explain(
     call = _prepare(
         "explain", input, weight, bias, out_channels=out_channels, stride=stride,
         padding=padding, dilation=dilation, groups=groups, padding_mode=padding_mode, size=size,
+        family=family,
     )  # fmt: skip
     reason = _uncovered(call)
     if reason:
@@ -115,7 +132,8 @@ def explain(
     kernel, reason = "three of PyTorch's convolutions", "octconv_cuda::forward covers it"
     if "explain_forward" in native_kernels(device):
         arguments = (*call[:3], call.out_channels[0], call.size, call.geometry.stride)
-        text = torch.ops.octconv_cuda.explain_forward(*arguments, _allow_tf32(call))
+        flags = (_allow_tf32(call), call.family)
+        text = torch.ops.octconv_cuda.explain_forward(*arguments, *flags)
         choice = json.loads(text)
         kernel, reason = choice["kernel"] or kernel, choice["reason"] or reason
     elif "forward" in native_kernels(device):
@@ -133,6 +151,7 @@ class _Call(NamedTuple):
     out_channels: Pair
     size: Pair
     geometry: Geometry
+    family: str
 
 
 def _prepare(
@@ -143,6 +162,7 @@ def _prepare(
     *,
     out_channels: Pair,
     size: Pair | None = None,
+    family: str | None = None,
     **geometry: Any,
 ) -> _Call:
     x_high, x_low = as_parts(operator, input)
@@ -164,7 +184,15 @@ def _prepare(
     in_channels = channels(x_high, x_low)
     check_weight(operator, weight, bias, in_channels, out_channels, shape.groups, x)
     shape.check_padding(operator, in_channels, out_channels, out_size(size, shape.stride))
-    return _Call(x_high, x_low, weight, bias, out_channels, size, shape)
+    check_family(operator, family)
+    call = _Call(x_high, x_low, weight, bias, out_channels, size, shape, family or "")
+    if family == "sm80":
+        reason = _uncovered(call)
+        if not reason and "explain_forward" not in native_kernels(weight.device.type):
+            reason = f"no kernel for the device {weight.device}"
+        if reason:
+            raise ValueError(f"{operator}: family='sm80' must serve the call, but got {reason}")
+    return call
 
 
 def _autocast(device_type: str, *tensors: Any) -> list[Any]:
@@ -203,7 +231,7 @@ def _uncovered(call: _Call) -> str:
 
 
 def _compose(call: _Call) -> tuple[Tensor | None, Tensor | None]:
-    x_high, x_low, weight, bias, (high_out, _), size, shape = call
+    x_high, x_low, weight, bias, (high_out, _), size, shape, _ = call
     return reference.oct_conv2d(
         x_high, x_low, weight, bias, high_out, stride=shape.stride, dilation=shape.dilation,
         groups=shape.groups, padding_mode=shape.padding_mode, size=size,
@@ -219,6 +247,7 @@ def _operate(call: _Call) -> tuple[Tensor | None, Tensor | None]:
         call.size,
         call.geometry.stride,
         _allow_tf32(call),
+        call.family,
     )
     return high, low if call.out_channels[1] else None
 

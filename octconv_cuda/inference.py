@@ -26,6 +26,7 @@ def inference(
     size: Pair,
     stride: int,
     allow_tf32: bool,
+    family: str = "",
 ) -> tuple[Tensor, Tensor]:
     """Activation(forward * scale + shift + residual), part by part, without gradients.
 
@@ -43,9 +44,10 @@ def inference(
         size: Likewise.
         stride: Likewise.
         allow_tf32: Likewise.
+        family: Likewise.
     """
     y = torch.ops.octconv_cuda.forward(
-        x_high, x_low, weight, bias, high_out, size, stride, allow_tf32
+        x_high, x_low, weight, bias, high_out, size, stride, allow_tf32, family
     )
     residuals = (residual_high, residual_low)
     check_epilogue(scale, shift, residuals, activation, weight, y)

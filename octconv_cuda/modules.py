@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .functional import Explanation, explain, oct_conv2d
 from .maps import Maps, OctaveMaps, channel_pair, check_split
-from .problem import Geometry, Pair, check_channels
+from .problem import Geometry, Pair, check_channels, check_family
 
 __all__ = ["OctConv2d"]
 
@@ -29,6 +29,7 @@ class OctConv2d(nn.Conv2d):
         alpha_in: Share of low input channels in [0, 1]; 0.5 where in_channels is a count. 0 makes a
             first layer, which takes a tensor.
         alpha_out: The same for the outputs. 0 makes a last layer, which gives a tensor.
+        family: The kernels that must serve the layer; see ``oct_conv2d``. An attribute, too.
 
     Attributes:
         in_channels, out_channels: The sums, as in ``nn.Conv2d``.
@@ -55,6 +56,7 @@ class OctConv2d(nn.Conv2d):
         *,
         alpha_in: float | None = None,
         alpha_out: float | None = None,
+        family: str | None = None,
     ) -> None:
         in_split = channel_pair("OctConv2d", "in_channels", in_channels, alpha_in)
         out_split = channel_pair("OctConv2d", "out_channels", out_channels, alpha_out)
@@ -77,6 +79,8 @@ class OctConv2d(nn.Conv2d):
         )
         self.in_split = in_split
         self.out_split = out_split
+        check_family("OctConv2d", family)
+        self.family = family
 
     @classmethod
     def from_conv2d(
@@ -157,6 +161,7 @@ class OctConv2d(nn.Conv2d):
             "dilation": self.dilation,
             "groups": self.groups,
             "padding_mode": self.padding_mode,
+            "family": self.family,
         }
 
     def extra_repr(self) -> str:

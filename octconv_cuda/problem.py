@@ -11,6 +11,7 @@ __all__ = [
     "Geometry",
     "Pair",
     "check_channels",
+    "check_family",
     "check_kernel",
     "check_maps",
     "check_odd",
@@ -274,6 +275,12 @@ def check_weight(
         if bias.dim() != 1 or bias.shape[0] != c_out:
             raise ValueError(f"{operator}: bias must be ({c_out},), got {_shape(bias)}")
         check_same(operator, "bias", bias, "the input", beside)
+
+
+def check_family(operator: str, family: str | None) -> None:
+    """Raises unless ``family`` is None or names what can serve a call."""
+    if family not in (None, "none", "sm80"):
+        raise ValueError(f"{operator}: family must be None, 'none' or 'sm80', got {family!r}")
 
 
 def check_same(operator: str, name: str, tensor: Tensor, other: str, beside: Tensor) -> None:

@@ -13,12 +13,20 @@ Shape = tuple[int, int, int]
 
 
 class Tiles(NamedTuple):
-    """How a launch is cut up: by name, (width, height, splits) of high and low tiles, blocks."""
+    """How a launch is cut up: by name, (width, height, splits) of high and low tiles, blocks.
+
+    ``weight_stages``: rows of taps in shared memory at a time.
+    """
 
     name: str
     high: Shape
     low: Shape
     blocks: int = 3
+    weight_stages: int = 2
+
+    @property
+    def shapes(self) -> tuple[Shape, Shape, int]:
+        return self.high, self.low, self.weight_stages
 
 
 class Result(NamedTuple):
@@ -63,7 +71,7 @@ def run_forward(
     arrays |= extras or {}
     if bias is not None:
         arrays["bias"] = memory_of(bias)
-    arguments = (str(dtype).removeprefix("torch."), tiles.name, numbers, (tiles.high, tiles.low))
+    arguments = (str(dtype).removeprefix("torch."), tiles.name, numbers, tiles.shapes)
     high, low, counters = emulator("forward_sm80", *arguments, arrays, tiles.blocks, run=run)
     size = case.size if input_grad else case.out_size
     channels = case.in_channels if input_grad else case.out_channels

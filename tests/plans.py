@@ -58,4 +58,9 @@ def plan_of(problem: Problem, dtype: str = "bfloat16", device: str = "H200") -> 
 
 def launch_of(emulator: Emulator, problem: Problem, dtype: str, tiles: Tiles) -> dict[str, Any]:
     numbers = tuple(map(int, problem))
-    return emulator("forward_launch", TYPES[dtype], tiles.name, numbers, (tiles.high, tiles.low))
+    return emulator("forward_launch", TYPES[dtype], tiles.name, numbers, tiles.shapes)
+
+
+def tiles_of(plan: dict[str, Any]) -> Tiles:
+    shapes = (tuple(plan[kind]["shape"]) for kind in ("high", "low"))
+    return Tiles(plan["tiles"], *shapes, plan["blocks"], plan["weight_stages"])

@@ -6,12 +6,11 @@ from collections.abc import Callable
 from operator import itemgetter
 
 import pytest
-from emulated_forward import Tiles
 from emulation.emulator import Emulator
 from emulators import NO_COMPILER
 from hypothesis import given
 from hypothesis import strategies as st
-from plans import DEVICES, TYPES, Problem, launch_of, plan_of, problem_of
+from plans import DEVICES, TYPES, Problem, launch_of, plan_of, problem_of, tiles_of
 
 from benchmarks import predicted
 from benchmarks.layer_list import LAYERS, Layer
@@ -28,10 +27,10 @@ def check(emulator: Emulator, problem: Problem, dtype: str, device: str) -> None
     """That a plan keeps all limits and covers each quad and column once."""
     plan = plan_of(problem, dtype, device)
     shapes = {kind: tuple(plan[kind]["shape"]) for kind in ("high", "low")}
-    launch = launch_of(
-        emulator, problem, dtype, Tiles(plan["tiles"], shapes["high"], shapes["low"])
-    )
-    assert launch["shared_bytes"] <= plan["device"]["shared_per_block"]
+    launch = launch_of(emulator, problem, dtype, tiles_of(plan))
+    assert launch["shared_bytes"] == plan["shared_bytes"] <= plan["device"]["shared_per_block"]
+    blocks_bytes = plan["blocks_per_multiprocessor"] * (plan["shared_bytes"] + 1024)
+    assert blocks_bytes <= plan["device"]["shared_per_multiprocessor"]
     rows, across = problem.batch * problem.quads[0], problem.quads[1]
     for kind, columns in zip(("high", "low"), problem.columns, strict=True):
         part, (width, height, splits) = launch[kind], shapes[kind]
@@ -40,9 +39,7 @@ def check(emulator: Emulator, problem: Problem, dtype: str, device: str) -> None
         assert part["across"] == math.ceil(across / width)
         assert part["down"] == math.ceil(rows / height)
         assert part["columns"] == math.ceil(columns / part["most_columns"])
-        for halo_bytes, halo_rows in part["halos"]:
-            assert halo_bytes <= part["most_halo_bytes"]
-            assert halo_rows <= launch["most_halo_rows"]
+        assert all(rows <= launch["most_halo_rows"] for rows in part["halo_rows"])
         tiles = part["across"] * part["down"] * part["columns"]
         assert plan[kind]["items"] == tiles * splits
     items = plan["high"]["items"] + plan["low"]["items"]
@@ -74,8 +71,7 @@ def test_plans_of_the_layers_are_valid(emulator, layer):
 def test_hardly_a_row_of_the_products_goes_to_waste(emulator, layer):
     problem = problem_of(layer, 0.5, layer.headline_batch)
     plan = plan_of(problem)
-    tiles = Tiles(plan["tiles"], plan["high"]["shape"], plan["low"]["shape"])
-    for part in itemgetter("high", "low")(launch_of(emulator, problem, "bfloat16", tiles)):
+    for part in itemgetter("high", "low")(launch_of(emulator, problem, "bfloat16", tiles_of(plan))):
         computed = part["across"] * part["down"] * part["most_quads"]
         assert computed < 1.2 * problem.batch * math.prod(problem.quads)
 

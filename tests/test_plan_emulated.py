@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 import torch
 from cases import Case, check_equal, multiples_of
-from emulated_forward import Tiles, exact_input_grad, present, run_forward
+from emulated_forward import exact_input_grad, present, run_forward
 from emulation.emulator import Emulator
 from emulators import NO_COMPILER
-from plans import TYPES, Problem, launch_of, plan_of
+from plans import TYPES, Problem, launch_of, plan_of, tiles_of
 
 pytestmark = NO_COMPILER
 
@@ -39,7 +39,7 @@ def test_planned_tiles_give_exact_results(
         case.batch, *case.size, *channels, case.kernel_size[0], case.stride, input_grad
     )
     plan = plan_of(problem, dtype, device)
-    tiles = Tiles(plan["tiles"], plan["high"]["shape"], plan["low"]["shape"], plan["blocks"])
+    tiles = tiles_of(plan)
     element = getattr(torch, TYPES[dtype])
     emulator = emulator_in("plain")
     if input_grad:

@@ -7,10 +7,11 @@ namespace octconv::ptx {
 
 constexpr uint32_t kWarpThreads = 32;
 
-// Special Registers: %tid
+// Special Registers: %tid. Volatile, as the lane is: read again wherever it is asked for, where
+// otherwise all that follows from it would stay in registers through a kernel's loops, and spill.
 __device__ __forceinline__ uint32_t thread_x() {
   uint32_t value;
-  asm("mov.u32 %0, %%tid.x;" : "=r"(value));
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(value));
   return value;
 }
 __device__ __forceinline__ uint32_t thread_y() {
@@ -48,7 +49,7 @@ __device__ __forceinline__ uint32_t blocks_x() {
 // Special Registers: %laneid
 __device__ __forceinline__ uint32_t lane() {
   uint32_t value;
-  asm("mov.u32 %0, %%laneid;" : "=r"(value));
+  asm volatile("mov.u32 %0, %%laneid;" : "=r"(value));
   return value;
 }
 

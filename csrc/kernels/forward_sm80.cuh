@@ -11,6 +11,7 @@
 #include "forward_params.h"
 #include "forward_traits.h"
 #include "sm80/halo.cuh"
+#include "sm80/item.cuh"
 #include "sm80/products.cuh"
 #include "sm80/sums.cuh"
 #include "sm80/weight.cuh"
@@ -23,22 +24,6 @@ __device__ __forceinline__ float load_element(const void* base, int64_t index) {
   ptx::load_constant(bits, static_cast<const T*>(base) + index);
   return ptx::widen(T{bits});
 }
-
-// What a tile works through: the chunks of its segments, one after the other, each by rows of taps.
-struct Chunk {
-  int32_t segment;
-  int32_t channel;  // the first one
-
-  static __device__ __forceinline__ Chunk of(const Program& program, int32_t index, int32_t size) {
-    const bool second = index >= program.chunks[0];
-    return {second ? 1 : 0, (index - (second ? program.chunks[0] : 0)) * size};
-  }
-};
-
-// The shared memory of a block: two of each buffer, used in turns.
-struct Buffers {
-  uint32_t halo, weight, table, ticket;
-};
 
 // The sums begin with the bias of their columns, once among all splits.
 template <typename Tile>
@@ -96,19 +81,19 @@ __device__ __forceinline__ void finish_first_segment(Sums<Tile>& sum, const Forw
   }
 }
 
-// Where a lane finds its quads in a halo of each kind, in bytes from its begin: lanes 0 to 15 the
-// first 16 bytes of a step for the 16 quads of a group, the others the second.
-template <typename Tile>
+// Where a lane finds its quads in a halo of phases and of quads, in bytes from its begin: lanes 0
+// to 15 the first 16 bytes of a step for the 16 quads of a group, the others the second.
+template <typename Traits>
 struct LaneCells {
-  static constexpr int kQuadGroups = Tile::kQuadsOfWarp / 16;
-  uint32_t phases[Tile::kGroups], quads[kQuadGroups];
+  uint32_t phases[Traits::Tiles::kHighGroups], quads[Traits::kMostTilesM];
 
-  __device__ __forceinline__ LaneCells(const ForwardParams& p, const Program& program,
-                                       const TilePlace& place) {
+  template <typename Tile>
+  __device__ __forceinline__ void set(const ForwardParams& p, const Program& program,
+                                      const TilePlace& place) {
     const HaloShape of_phases = HaloShape::of<Tile>(program, true);
     const HaloShape of_quads = HaloShape::of<Tile>(program, false);
 #pragma unroll
-    for (int group = 0; group < kQuadGroups; ++group) {
+    for (int group = 0; group < Tile::kQuadsOfWarp / 16; ++group) {
       int32_t quad =
           ptx::thread_x() / 32 / Tile::kWarpsN * Tile::kQuadsOfWarp + group * 16 + ptx::lane() % 16;
       // Rows of m16 tiles beyond the tile repeat its last quad, those beyond the last image its
@@ -127,14 +112,27 @@ struct LaneCells {
   }
 };
 
+// The segment of a chunk, and its first channel there.
+struct Chunk {
+  int32_t segment, channel;
+
+  static __device__ __forceinline__ Chunk of(const Program& program, int32_t index, int32_t size) {
+    const bool second = index >= program.chunks[0];
+    return {second ? 1 : 0, (index - (second ? program.chunks[0] : 0)) * size};
+  }
+};
+
 // One row of taps of a chunk whose halo and weight have landed.
 template <typename Tile>
-__device__ __forceinline__ void multiply_row(Sums<Tile>& sum, const Program& program,
-                                             const Segment& segment, const LaneCells<Tile>& lane,
-                                             int32_t tap_row, int32_t channel, uint32_t halo,
+__device__ __forceinline__ void multiply_row(Sums<Tile>& sum, const ForwardParams& p,
+                                             const LaneCells<typename Tile::Pair>& lane,
+                                             int32_t index, int32_t tap_row, uint32_t halo,
                                              uint32_t weight) {
+  const Program& program = Tile::kHigh ? p.high : p.low;
+  const Chunk chunk = Chunk::of(program, index, Tile::kChunk);
+  const Segment& segment = program.segment[chunk.segment];
   const int32_t bytes =
-      (segment.channels - channel) * static_cast<int32_t>(sizeof(typename Tile::T));
+      (segment.channels - chunk.channel) * static_cast<int32_t>(sizeof(typename Tile::T));
   const int32_t step_bytes = bytes < Tile::kChunkBytes ? bytes : Tile::kChunkBytes;
   const uint32_t lane_weight =
       weight +
@@ -166,117 +164,156 @@ __device__ __forceinline__ void multiply_row(Sums<Tile>& sum, const Program& pro
   multiply_quads<Tile, kStride>(sum, cells, lane_weight, step_bytes);
 }
 
-template <typename Tile>
-__device__ __forceinline__ void run_tile(const ForwardParams& p, const Program& program,
-                                         const Buffers& buffers, int32_t item) {
-  const int32_t tile = item / program.splits, split = item % program.splits;
-  const int32_t spatial = tile / program.tiles_columns;
-  const int32_t column = tile % program.tiles_columns * Tile::kColumns;
-  TilePlace place;
-  place.row = spatial / program.tiles_across * program.tile_height;
-  place.x = spatial % program.tiles_across * program.tile_width;
-  place.image = place.row / p.quad_height;
-  place.y = place.row % p.quad_height;
-  const int32_t chunks = program.chunks[0] + program.chunks[1];
-  const int32_t begin = chunks * split / program.splits,
-                end = chunks * (split + 1) / program.splits;
-
-  for (int i = 0; i < 2; ++i) {
-    const Segment& segment = program.segment[i];
-    if (segment.channels == 0) continue;
-    make_table<Tile>(p, segment, HaloShape::of<Tile>(program, segment.phases), place,
-                     buffers.table + i * Tile::kTableBytes);
+template <typename Traits, typename Visit>
+__device__ __forceinline__ void with_tile(ItemKind kind, const Visit& visit) {
+  if (kind == ItemKind::kHigh) {
+    visit(TileTraits<Traits, true>());
+  } else {
+    visit(TileTraits<Traits, false>());
   }
-  ptx::sync_block();
+}
 
-  const auto halo_of = [&](int32_t index) { return buffers.halo + (index & 1) * Tile::kHaloBytes; };
-  const auto weight_of = [&](int32_t index, int32_t tap_row) {
-    return buffers.weight + ((index * Tile::kTaps + tap_row) & 1) * Tile::kWeightBytes;
-  };
-  const auto load_chunk = [&](int32_t index, int32_t part, int32_t parts) {
-    const Chunk chunk = Chunk::of(program, index, Tile::kChunk);
-    const Segment& segment = program.segment[chunk.segment];
-    load_halo<Tile>(p, segment, HaloShape::of<Tile>(program, segment.phases), place, chunk.channel,
-                    halo_of(index), buffers.table + chunk.segment * Tile::kTableBytes, part, parts);
-  };
-  const auto load_row = [&](int32_t index, int32_t tap_row) {
-    const Chunk chunk = Chunk::of(program, index, Tile::kChunk);
-    load_weight<Tile>(p, program.segment[chunk.segment], program.columns, column, chunk.channel,
-                      tap_row, weight_of(index, tap_row));
-  };
+// The rows of taps in shared memory, filled and used in turns.
+template <typename Traits>
+struct RowRing {
+  static constexpr uint32_t kRowBytes = BlockMemory<Traits>::kRowBytes;
+  uint32_t begin, end;
 
-  const LaneCells<Tile> lane(p, program, place);
-  float sum[Tile::kTilesM][Tile::kTilesN][4];
-  begin_sums<Tile>(sum, p, program, column, split == 0);
-  // A turn multiplies one row of taps and loads for the next: the weight of the next row, and a
-  // part of the next chunk's halo. Those before the first chunk only load.
-  for (int32_t index = begin - 1; index < end; ++index) {
-    const Chunk chunk = Chunk::of(program, index, Tile::kChunk);
-    const Segment& segment = program.segment[chunk.segment];
-    const bool has_next = index + 1 < end;
-    // Where the next halo is pooled, half of the warps do so before they multiply and half behind:
-    // then each scheduler always has one that multiplies. Asynchronous copies all go first.
-    const Segment& next = program.segment[Chunk::of(program, index + 1, Tile::kChunk).segment];
-    const bool load_first = next.pools == 0 || ptx::thread_x() / 32 < Tile::kWarps / 2;
-#pragma unroll 1
-    for (int32_t tap_row = 0; tap_row < Tile::kTaps; ++tap_row) {
-      const bool last_row = tap_row + 1 == Tile::kTaps;
-      if (index >= begin) {
-        ptx::wait_copies<0>();
-        ptx::sync_block();  // both have landed, and all have left the buffers that are filled next
-      }
-      if (last_row ? has_next : index >= begin) {
-        load_row(last_row ? index + 1 : index, last_row ? 0 : tap_row + 1);
-      }
-#pragma unroll 1
-      for (int half = 0; half < 2; ++half) {
-        if ((half == 0) == load_first) {
-          if (has_next) load_chunk(index + 1, tap_row, Tile::kTaps);
-        } else if (index >= begin) {
-          multiply_row<Tile>(sum, program, segment, lane, tap_row, chunk.channel, halo_of(index),
-                             weight_of(index, tap_row));
-        }
-      }
-      ptx::commit_copies();
-    }
-    if (index >= begin && chunk.segment == 0 && (!has_next || index + 1 == program.chunks[0])) {
-      finish_first_segment<Tile>(sum, p, program, place);
-    }
+  __device__ __forceinline__ RowRing(uint32_t at, int32_t stages)
+      : begin(at), end(at + stages * kRowBytes) {}
+  __device__ __forceinline__ uint32_t behind(uint32_t row) const {
+    return row + kRowBytes == end ? begin : row + kRowBytes;
   }
-  if (program.splits > 1 && !add_splits<Tile>(sum, p, program, tile, split, buffers.ticket)) {
-    ptx::sync_block();
-    return;
-  }
-  store_results<Tile>(p, program, sum, place, column);
-  ptx::sync_block();  // the next tile fills the tables and the buffers again
+};
+
+__device__ __forceinline__ bool pools(const ForwardParams& p, const Item& item, int32_t index,
+                                      int32_t size) {
+  const Program& program = program_of(p, item.kind);
+  return program.segment[Chunk::of(program, index, size).segment].pools > 0;
+}
+
+// Loads one of `parts` parts of the halo of chunk `index` of the item in `slot`.
+template <typename Traits>
+__device__ __forceinline__ void load_part(const ForwardParams& p, const ItemSlot<Traits>& slot,
+                                          const Item& item, int32_t index, int32_t part,
+                                          int32_t parts, uint32_t to) {
+  const Program& program = program_of(p, item.kind);
+  const Chunk chunk = Chunk::of(program, index, Traits::kChunk);
+  const Segment& segment = program.segment[chunk.segment];
+  load_halo<Traits>(p, segment, HaloShape::of<Traits>(program, segment.phases), item.place.x,
+                    chunk.channel, to, slot.table(chunk.segment), part, parts);
 }
 
 template <typename Traits>
+__device__ __forceinline__ void load_row(const ForwardParams& p, const Item& item, int32_t index,
+                                         int32_t tap_row, uint32_t to) {
+  with_tile<Traits>(item.kind, [&](auto tile) {
+    const Program& program = program_of(p, item.kind);
+    const Chunk chunk = Chunk::of(program, index, Traits::kChunk);
+    load_weight<decltype(tile)>(p, program.segment[chunk.segment], program.columns, item.column,
+                                chunk.channel, tap_row, to);
+  });
+}
+
+// All items of a block are one stream of chunks, and a chunk is a turn for each row of taps. While
+// a turn multiplies one row, a later row is loaded, and a part of the next chunk's halo, also where
+// they are of the next item: nothing is waited for where items meet, and results are stored while
+// loads are under way.
+template <typename Traits>
 __global__ void __launch_bounds__(Traits::kThreads, 1)
     forward_sm80(const __grid_constant__ ForwardParams p) {
-  using High = TileTraits<Traits, true>;
-  using Low = TileTraits<Traits, false>;
+  constexpr int kTaps = Traits::kTaps;
   ptx::SharedMemory shared;
-  const uint32_t memory = shared.take(kBufferBytes<Traits>);
-  const uint32_t table = shared.take(2 * Traits::kTableBytes);
-  const uint32_t ticket = shared.take(16);
+  const uint32_t halos = shared.take(2 * p.halo_bytes);
+  const RowRing<Traits> rows(shared.take(p.weight_stages * RowRing<Traits>::kRowBytes),
+                             p.weight_stages);
+  const uint32_t slots = shared.take(2 * Traits::kSlotBytes), ticket = shared.take(16);
+  const auto slot_of = [&](int64_t item) {
+    return ItemSlot<Traits>{slots + static_cast<uint32_t>(item & 1) * Traits::kSlotBytes};
+  };
+  const auto halo_of = [&](uint32_t chunk) { return halos + (chunk & 1) * p.halo_bytes; };
 
-  const int64_t high_items = p.high.items(), low_items = p.low.items();
-  const int64_t items = high_items + low_items;
-  // Low tiles come evenly between the high ones, so that both read a region while it is in the
-  // second-level cache. Blocks take turns at each place, or some would get only low tiles.
-  for (int64_t wave = 0; wave * ptx::blocks_x() < items; ++wave) {
-    const int64_t item =
-        wave * ptx::blocks_x() + (ptx::block_x() + wave * p.rotation) % ptx::blocks_x();
-    if (item >= items) continue;
-    const int64_t low_before = item * low_items / items;
-    if ((item + 1) * low_items / items > low_before) {
-      const Buffers buffers{memory, memory + 2 * Low::kHaloBytes, table, ticket};
-      run_tile<Low>(p, p.low, buffers, static_cast<int32_t>(low_before));
-    } else {
-      const Buffers buffers{memory, memory + 2 * High::kHaloBytes, table, ticket};
-      run_tile<High>(p, p.high, buffers, static_cast<int32_t>(item - low_before));
+  prepare_item(p, 0, slot_of(0));
+  prepare_item(p, 1, slot_of(1));
+  ptx::sync_block();
+  Item item = slot_of(0).item();
+  load_part(p, slot_of(0), item, item.begin, 0, 1, halo_of(0));
+  uint32_t filled = rows.begin, used = rows.begin;  // next
+  const int32_t ahead = p.weight_stages - 1;
+#pragma unroll 1
+  for (int32_t row = 0; row < ahead; ++row) {
+    load_row<Traits>(p, item, item.begin, row, filled);
+    filled = rows.behind(filled);
+    ptx::commit_copies();
+  }
+
+  float sum[Traits::kMostTilesM][Traits::kTilesN][4];
+  uint32_t chunk = 0;  // of the stream
+  for (int64_t items = 0; item.kind != ItemKind::kNone; ++items) {
+    LaneCells<Traits> lane;
+    with_tile<Traits>(item.kind, [&](auto tile) {
+      using Tile = decltype(tile);
+      lane.template set<Tile>(p, program_of(p, item.kind), item.place);
+      begin_sums<Tile>(sum, p, program_of(p, item.kind), item.column, item.split == 0);
+    });
+    for (int32_t index = item.begin; index < item.end; ++index, ++chunk) {
+      const bool last = index + 1 == item.end;
+      const ItemSlot<Traits> next_slot = slot_of(items + last);
+#pragma unroll 1
+      for (int32_t tap_row = 0; tap_row < kTaps; ++tap_row) {
+        if (p.weight_stages == 2) {
+          ptx::wait_copies<0>();
+        } else {
+          ptx::wait_copies<1>();
+        }
+        ptx::sync_block();  // all has landed, and all have left the buffers that are filled next
+        const Item next = next_slot.item();
+        const int32_t next_index = last ? next.begin : index + 1;
+        const bool has_next = next.kind != ItemKind::kNone;
+        const bool in_chunk = tap_row + ahead < kTaps;
+        if (in_chunk || has_next) {
+          load_row<Traits>(p, in_chunk ? item : next, in_chunk ? index : next_index,
+                           tap_row + ahead - (in_chunk ? 0 : kTaps), filled);
+        }
+        filled = rows.behind(filled);
+        // Where the next halo is pooled, it is so at once, half of the warps before they multiply
+        // and half behind: then each scheduler always has one that multiplies. Asynchronous copies
+        // all go first, as early as the row that is loaded last before they are needed.
+        const bool pooled = pools(p, next, next_index, Traits::kChunk);
+        const bool load_first = !pooled || ptx::thread_x() / 32 < Traits::kWarps / 2;
+        const int32_t parts = pooled ? kTaps : kTaps + 1 - ahead;
+#pragma unroll 1
+        for (int half = 0; half < 2; ++half) {
+          if ((half == 0) == load_first) {
+            if (has_next && tap_row < parts) {
+              load_part(p, next_slot, next, next_index, tap_row, parts, halo_of(chunk + 1));
+            }
+          } else {
+            with_tile<Traits>(item.kind, [&](auto tile) {
+              multiply_row<decltype(tile)>(sum, p, lane, index, tap_row, halo_of(chunk), used);
+            });
+          }
+        }
+        ptx::commit_copies();
+        used = rows.behind(used);
+      }
+      const int32_t first_chunks = program_of(p, item.kind).chunks[0];
+      if (index < first_chunks && (last || index + 1 == first_chunks)) {
+        with_tile<Traits>(item.kind, [&](auto tile) {
+          finish_first_segment<decltype(tile)>(sum, p, program_of(p, item.kind), item.place);
+        });
+      }
     }
+    // Nobody reads this slot any more: the last turns loaded for the next item.
+    prepare_item(p, items + 2, slot_of(items));
+    with_tile<Traits>(item.kind, [&](auto tile) {
+      using Tile = decltype(tile);
+      const Program& program = program_of(p, item.kind);
+      if (program.splits == 1 || add_splits<Tile>(sum, p, program, item.tile, item.split, ticket)) {
+        store_results<Tile>(p, program, sum, item.place, item.column);
+      }
+    });
+    item = slot_of(items + 1).item();
   }
 }
 

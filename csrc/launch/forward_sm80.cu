@@ -60,13 +60,7 @@ struct Choice {
   std::string reason;
 };
 
-Choice choose(const Tensor& weight, const Problem& problem, bool allow_tf32) {
-  const char* family = std::getenv("OCTCONV_CUDA_FAMILY");
-  if (family && std::strcmp(family, "none") == 0) return {{}, "OCTCONV_CUDA_FAMILY is none"};
-  if (family && std::strcmp(family, "sm80") != 0) {
-    fail("forward", "the environment variable OCTCONV_CUDA_FAMILY must be none or sm80, got ",
-         family);
-  }
+Choice find_plan(const Tensor& weight, const Problem& problem, bool allow_tf32) {
   const auto type = element_type(weight.scalar_type(), allow_tf32);
   if (!type) {
     return {{}, dtype_text(weight.scalar_type()) + ", and kernels for bfloat16, float16 and tf32"};
@@ -79,6 +73,28 @@ Choice choose(const Tensor& weight, const Problem& problem, bool allow_tf32) {
   const Plan plan = cache.plan(problem, *type, facts);
   if (!plan.tiles) return {{}, "no tile of the kernels has a halo that fits shared memory"};
   return {plan, ""};
+}
+
+// The family that a call must be served by: the argument's, else the environment's; empty: any.
+std::string family_of(const char* op, const std::string& argument) {
+  const char* variable = std::getenv("OCTCONV_CUDA_FAMILY");
+  const std::string family = !argument.empty() || !variable ? argument : variable;
+  if (!family.empty() && family != "none" && family != "sm80") {
+    fail(op, "the family (the argument, or OCTCONV_CUDA_FAMILY) must be none or sm80, got ",
+         family);
+  }
+  return family;
+}
+
+Choice choose(const char* op, const Tensor& weight, const Problem& problem, bool allow_tf32,
+              const std::string& argument) {
+  const std::string family = family_of(op, argument);
+  if (family == "none") return {{}, "the family none is asked for"};
+  const Choice choice = find_plan(weight, problem, allow_tf32);
+  if (!choice.plan && argument == "sm80") {
+    fail(op, "family sm80 must serve this call, and does not cover it: ", choice.reason);
+  }
+  return choice;
 }
 
 // Memory of `count` words of 4 bytes, which nobody has written.
@@ -186,53 +202,57 @@ Problem forward_problem(const Part& x_high, const Part& x_low, const Tensor& wei
 }
 
 TensorPair forward(const Part& x_high, const Part& x_low, const Tensor& weight, const Part& bias,
-                   int64_t high_out, std::vector<int64_t> size, int64_t stride, bool allow_tf32) {
+                   int64_t high_out, std::vector<int64_t> size, int64_t stride, bool allow_tf32,
+                   std::string family) {
   check_forward(x_high, x_low, weight, bias, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
-  if (const auto plan = choose(weight, problem, allow_tf32).plan) {
+  if (const auto plan = choose("forward", weight, problem, allow_tf32, family).plan) {
     return run("forward", problem, *plan, x_high, x_low, weight, bias);
   }
   using torch::stable::detail::from;
-  return dispatch<8>("octconv_cuda::composed_forward",
+  return dispatch<9>("octconv_cuda::composed_forward",
                      {from(x_high), from(x_low), from(weight), from(bias), from(high_out),
-                      from(size), from(stride), from(allow_tf32)});
+                      from(size), from(stride), from(allow_tf32), from(family)});
 }
 
 TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight, const Part& bias,
                      const Tensor& scale, const Tensor& shift, const Part& residual_high,
                      const Part& residual_low, int64_t activation, int64_t high_out,
-                     std::vector<int64_t> size, int64_t stride, bool allow_tf32) {
+                     std::vector<int64_t> size, int64_t stride, bool allow_tf32,
+                     std::string family) {
   check_forward(x_high, x_low, weight, bias, high_out, size, stride);
   check_epilogue(scale, shift, residual_high, residual_low, activation, weight, high_out,
                  (x_high ? x_high : x_low)->size(0), size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
   const bool has_kernels = weight.scalar_type() != ScalarType::Float && problem.kernel <= 3;
-  const auto plan = has_kernels ? choose(weight, problem, allow_tf32).plan : std::nullopt;
+  const auto plan =
+      has_kernels ? choose("inference", weight, problem, allow_tf32, family).plan : std::nullopt;
   if (plan) {
     return run("inference", problem, *plan, x_high, x_low, weight, bias,
                {torch::stable::contiguous(scale), torch::stable::contiguous(shift), residual_high,
                 residual_low, static_cast<Activation>(activation)});
   }
   using torch::stable::detail::from;
-  return dispatch<13>("octconv_cuda::composed_inference",
+  return dispatch<14>("octconv_cuda::composed_inference",
                       {from(x_high), from(x_low), from(weight), from(bias), from(scale),
                        from(shift), from(residual_high), from(residual_low), from(activation),
-                       from(high_out), from(size), from(stride), from(allow_tf32)});
+                       from(high_out), from(size), from(stride), from(allow_tf32), from(family)});
 }
 
 // What forward does for the same arguments, as JSON: the kernel and its plan, or why there is none.
 std::string explain_forward(const Part& x_high, const Part& x_low, const Tensor& weight,
                             int64_t high_out, std::vector<int64_t> size, int64_t stride,
-                            bool allow_tf32) {
+                            bool allow_tf32, std::string family) {
   check_forward(x_high, x_low, weight, std::nullopt, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
-  const Choice choice = choose(weight, problem, allow_tf32);
+  const Choice choice = choose("explain_forward", weight, problem, allow_tf32, family);
   return R"({"kernel": ")" + (choice.plan ? to_string(*choice.plan) : "") + R"(", "reason": ")" +
          choice.reason + R"("})";
 }
 
 TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
-                      int64_t high_in, std::vector<int64_t> size, int64_t stride, bool allow_tf32) {
+                      int64_t high_in, std::vector<int64_t> size, int64_t stride, bool allow_tf32,
+                      std::string family) {
   check_input_grad(dy_high, dy_low, weight, high_in, size, stride);
   const Problem problem{number(dy_high.size(0)),
                         number(size[0]),
@@ -244,13 +264,13 @@ TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor&
                         number(weight.size(2)),
                         number(stride),
                         true};
-  if (const auto plan = choose(weight, problem, allow_tf32).plan) {
+  if (const auto plan = choose("input_grad", weight, problem, allow_tf32, family).plan) {
     return run("input_grad", problem, *plan, dy_high, dy_low, weight, std::nullopt);
   }
   using torch::stable::detail::from;
-  return dispatch<7>("octconv_cuda::composed_input_grad",
+  return dispatch<8>("octconv_cuda::composed_input_grad",
                      {from(dy_high), from(dy_low), from(weight), from(high_in), from(size),
-                      from(stride), from(allow_tf32)});
+                      from(stride), from(allow_tf32), from(family)});
 }
 
 }  // namespace

@@ -13,15 +13,15 @@ namespace octconv {
 template <typename Traits>
 void launch_tiles(const Launch& call) {
   const ForwardLimits limits = limits_of<Traits>();
-  ForwardParams params =
-      forward_params(call.problem, limits, call.plan.high, call.plan.low, call.pointers);
+  ForwardParams params = forward_params(call.problem, limits, call.plan.high, call.plan.low,
+                                        call.plan.weight_stages, call.pointers);
   params.rotation = call.plan.rotation;
   params.partial_sums = call.partial_sums;
   params.arrivals = call.arrivals;
   const LaunchShape shape{static_cast<uint32_t>(call.plan.blocks), Traits::kThreads, 1,
-                          static_cast<uint32_t>(limits.shared_bytes)};
+                          static_cast<uint32_t>(call.plan.shared_bytes)};
   const auto kernel = forward_sm80<Traits>;
-  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, limits.shared_bytes);
+  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, call.plan.shared_bytes);
   launch(kernel, shape, params, call.stream);
 }
 

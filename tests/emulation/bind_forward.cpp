@@ -5,7 +5,8 @@ namespace emulation {
 namespace {
 
 // numbers: the fields of Problem in their order. shapes: (width, height, splits) of the high and of
-// the low tiles. arrays: in_high, in_low, weight, bias, channels last each.
+// the low tiles, and the stages of rows of the weight. arrays: in_high, in_low, weight, bias,
+// channels last each.
 py::tuple forward_sm80(const std::string& dtype, const std::string& tiles, const py::tuple& numbers,
                        const py::tuple& shapes, const py::dict& arrays, uint32_t blocks,
                        const py::dict& options) {

@@ -66,7 +66,8 @@ py::dict forward_launch(const std::string& dtype, const std::string& tiles,
     return TileShape{shape[0].cast<int32_t>(), shape[1].cast<int32_t>(), shape[2].cast<int32_t>()};
   };
   const Instance instance = instance_named(tiles, problem, type_of(dtype));
-  const ForwardParams params = shape_params(problem, instance, shape_of(0), shape_of(1));
+  const auto stages = shapes[2].cast<int32_t>();
+  const ForwardParams params = shape_params(problem, instance, shape_of(0), shape_of(1), stages);
   py::dict result;
   for (const bool high : {true, false}) {
     const Program& program = high ? params.high : params.low;
@@ -75,7 +76,7 @@ py::dict forward_launch(const std::string& dtype, const std::string& tiles,
     for (const auto& segment : program.segment) {
       if (segment.channels == 0 || program.columns == 0) continue;
       const auto extent = octconv::halo_extent(program, segment);
-      halos.append(py::make_tuple(extent.bytes, extent.rows));
+      halos.append(extent.rows);
     }
     py::dict kind;
     kind["across"] = program.tiles_across;
@@ -85,12 +86,11 @@ py::dict forward_launch(const std::string& dtype, const std::string& tiles,
     kind["chunks"] = program.chunks[0] + program.chunks[1];
     kind["most_quads"] = limits.quads;
     kind["most_columns"] = limits.columns;
-    kind["most_halo_bytes"] = limits.halo_bytes;
-    kind["halos"] = halos;
+    kind["halo_rows"] = halos;
     result[high ? "high" : "low"] = kind;
   }
   result["most_halo_rows"] = instance.limits.table_rows;
-  result["shared_bytes"] = instance.limits.shared_bytes;
+  result["shared_bytes"] = shared_bytes(instance.limits, params.halo_bytes, params.weight_stages);
   result["sums"] = instance.limits.sums;
   result["counts"] = counts_of(instance, params);
   return result;

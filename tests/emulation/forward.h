@@ -54,18 +54,8 @@ py::tuple run(const Problem& problem, const py::tuple& shapes, const py::dict& a
     const auto shape = shapes[i].cast<py::tuple>();
     return TileShape{shape[0].cast<int32_t>(), shape[1].cast<int32_t>(), shape[2].cast<int32_t>()};
   };
-  ForwardParams p = forward_params(problem, limits, shape_of(0), shape_of(1), pointers);
-  for (const auto* program : {&p.high, &p.low}) {
-    for (const auto& segment : program->segment) {
-      const auto extent = octconv::halo_extent(*program, segment);
-      const int32_t most = (program == &p.high ? limits.high : limits.low).halo_bytes;
-      if (segment.channels && (extent.bytes > most || extent.rows > limits.table_rows)) {
-        throw std::invalid_argument("the tile's halo takes " + std::to_string(extent.bytes) +
-                                    " bytes of " + std::to_string(most) + " and " +
-                                    std::to_string(extent.rows) + " rows");
-      }
-    }
-  }
+  const auto stages = shapes[2].cast<int32_t>();
+  ForwardParams p = forward_params(problem, limits, shape_of(0), shape_of(1), stages, pointers);
   p.rotation = blocks / 2;
   if (p.high.splits > 1 || p.low.splits > 1) {
     const size_t items = p.high.items() + p.low.items();
@@ -75,7 +65,8 @@ py::tuple run(const Problem& problem, const py::tuple& shapes, const py::dict& a
         device.zeros("arrivals", (p.high.tiles() + p.low.tiles()) * sizeof(uint32_t)));
   }
   device.launch(octconv::forward_sm80<Traits>,
-                {blocks, Traits::kThreads, 1, octconv::kSharedBytes<Traits>}, p);
+                {blocks, Traits::kThreads, 1, uint32_t(shared_bytes(limits, p.halo_bytes, p.weight_stages))},
+                p);
   device.check_outputs();
   return py::make_tuple(copy_out<Number>(pointers.out_high, high_size),
                         copy_out<Number>(pointers.out_low, low_size), to_dict(device.counters()));

@@ -117,23 +117,27 @@ __device__ __forceinline__ float share(int32_t rows, int32_t columns) {
   return (rows > 1 ? 0.5f : 1.0f) * (columns > 1 ? 0.5f : 1.0f);
 }
 
-// A 2x2 window with `rows` x `columns` pixels in it, from 16 bytes of each.
+// A 2x2 window with `rows` x `columns` pixels in it, 16 bytes of each. Loading and adding are
+// apart, so that loads of several windows can be under way.
 template <typename T>
-__device__ __forceinline__ ptx::Word128 pool_window(const char* source, int64_t row_bytes,
-                                                    int64_t pixel_bytes, int32_t rows,
-                                                    int32_t columns, bool quarter_sums) {
-  ptx::Word128 a, b{}, c{}, d{};
-  ptx::load_constant(a, source);
-  if (columns > 1) ptx::load_constant(b, source + pixel_bytes);
-  if (rows > 1) ptx::load_constant(c, source + row_bytes);
-  if (rows > 1 && columns > 1) ptx::load_constant(d, source + row_bytes + pixel_bytes);
-  Pooled<T> pooled;
-  pooled.add(a);
-  pooled.add(b);
-  pooled.add(c);
-  pooled.add(d);
-  return pooled.rounded(quarter_sums ? 0.25f : share(rows, columns));
-}
+struct Window {
+  ptx::Word128 word[4] = {};
+  float factor = 0;
+
+  __device__ __forceinline__ void load(const char* source, int64_t row_bytes, int64_t pixel_bytes,
+                                       int32_t rows, int32_t columns, bool quarter_sums) {
+    factor = quarter_sums ? 0.25f : share(rows, columns);
+    ptx::load_constant(word[0], source);
+    if (columns > 1) ptx::load_constant(word[1], source + pixel_bytes);
+    if (rows > 1) ptx::load_constant(word[2], source + row_bytes);
+    if (rows > 1 && columns > 1) ptx::load_constant(word[3], source + row_bytes + pixel_bytes);
+  }
+  __device__ __forceinline__ ptx::Word128 pooled() const {
+    Pooled<T> sum;
+    for (int i = 0; i < 4; ++i) sum.add(word[i]);
+    return sum.rounded(factor);
+  }
+};
 
 // The pool of the pools of a 4x4 window, each rounded.
 template <typename T>
@@ -145,8 +149,10 @@ __device__ __forceinline__ ptx::Word128 pool_twice(const char* source, int64_t r
   for (int32_t y = 0; y < rows; y += 2) {
 #pragma unroll 1
     for (int32_t x = 0; x < columns; x += 2) {
-      pooled.add(pool_window<T>(source + y * row_bytes + x * pixel_bytes, row_bytes, pixel_bytes,
-                                rows - y < 2 ? 1 : 2, columns - x < 2 ? 1 : 2, false));
+      Window<T> window;
+      window.load(source + y * row_bytes + x * pixel_bytes, row_bytes, pixel_bytes,
+                  rows - y < 2 ? 1 : 2, columns - x < 2 ? 1 : 2, false);
+      pooled.add(window.pooled());
     }
   }
   return pooled.rounded(share(rows > 2 ? 2 : 1, columns > 2 ? 2 : 1));
@@ -156,9 +162,9 @@ __device__ __forceinline__ ptx::Word128 pool_twice(const char* source, int64_t r
 // copies, or, where the source is pooled, at once.
 template <typename Traits>
 __device__ __forceinline__ void load_halo(const ForwardParams& p, const Segment& segment,
-                                          const HaloShape& shape, const TilePlace& place,
-                                          int32_t channel, uint32_t to, uint32_t table,
-                                          int32_t part, int32_t parts) {
+                                          const HaloShape& shape, int32_t x, int32_t channel,
+                                          uint32_t to, uint32_t table, int32_t part,
+                                          int32_t parts) {
   using T = typename Traits::T;
   const LaneCell<Traits> lane;
   const int32_t rows = shape.planes * shape.rows, row_cells = shape.planes * shape.cells;
@@ -169,37 +175,62 @@ __device__ __forceinline__ void load_halo(const ForwardParams& p, const Segment&
   const bool has_channels = first < segment.channels;
   const char* source = static_cast<const char*>(segment.source) + int64_t{first} * sizeof(T);
 
+  // Where the source begins that a cell is made of, and how many columns of it are there.
+  struct Place {
+    const char* pixel;
+    int32_t columns;  // 0: a cell of zeros
+  };
+  const int32_t window = 1 << segment.pools;
+  const auto place_of = [&](const char* source_row, int32_t cell) {
+    const int32_t plane = cell >= shape.cells ? 1 : 0;
+    const int32_t quad_x = x + shape.first_shift<Traits>(plane) + cell - plane * shape.cells;
+    const int32_t grid_x = shape.planes * quad_x + plane;
+    const bool inside = has_channels && quad_x >= 0 && grid_x < grid_width && cell < row_cells;
+    const int32_t source_x = grid_x << segment.pools, left = segment.width - source_x;
+    return Place{source_row + source_x * pixel_bytes, !inside ? 0 : left < window ? left : window};
+  };
+
+  constexpr int kStep = LaneCell<Traits>::kCells;
+  constexpr int kWindows = sizeof(T) == 2 ? 2 : 1;  // under way together; more would spill
   const int32_t end = rows * (part + 1) / parts;
   for (int32_t row = rows * part / parts + ptx::thread_x() / 32; row < end; row += Traits::kWarps) {
     uint64_t entry;
     ptx::load_shared(entry, table + 8 * row);
-    const int32_t source_rows = static_cast<int32_t>(entry >> 32);
+    const auto source_rows = static_cast<int32_t>(entry >> 32);
     const char* source_row = source + static_cast<uint32_t>(entry) * row_bytes;
-    for (int32_t cell = lane.cell; cell < row_cells; cell += LaneCell<Traits>::kCells) {
-      const int32_t plane = cell >= shape.cells ? 1 : 0;
-      const int32_t quad_x =
-          place.x + shape.first_shift<Traits>(plane) + cell - plane * shape.cells;
-      const int32_t grid_x = shape.planes * quad_x + plane;
-      const bool inside = source_rows > 0 && has_channels && quad_x >= 0 && grid_x < grid_width;
-      const int32_t source_x = grid_x << segment.pools;
-      const char* pixel = inside ? source_row + source_x * pixel_bytes : source;
-      const uint32_t address =
-          to + row * shape.row_stride + cell * Traits::kCellPitch + lane.vector * 16;
-      if (segment.pools == 0) {
-        ptx::copy_async(address, inside ? pixel : static_cast<const char*>(segment.source),
+    const uint32_t to_row = to + row * shape.row_stride + lane.vector * 16;
+    if (segment.pools == 0) {
+      for (int32_t cell = lane.cell; cell < row_cells; cell += kStep) {
+        const Place at = place_of(source_row, cell);
+        const bool inside = source_rows > 0 && at.columns > 0;
+        ptx::copy_async(to_row + cell * Traits::kCellPitch, inside ? at.pixel : segment.source,
                         inside ? 16 : 0);
-        continue;
       }
-      ptx::Word128 word{};
-      if (inside) {
-        const int32_t left = segment.width - source_x, window = 1 << segment.pools;
-        const int32_t columns = left < window ? left : window;
-        word = segment.pools == 1
-                   ? pool_window<T>(pixel, row_bytes, pixel_bytes, source_rows, columns,
-                                    segment.quarter_sums)
-                   : pool_twice<T>(pixel, row_bytes, pixel_bytes, source_rows, columns);
+    } else if (segment.pools == 1) {
+#pragma unroll 1
+      for (int32_t cell = lane.cell; cell < row_cells; cell += kWindows * kStep) {
+        Window<T> windows[kWindows];
+        for (int i = 0; i < kWindows; ++i) {
+          const Place at = place_of(source_row, cell + i * kStep);
+          if (source_rows > 0 && at.columns > 0) {
+            windows[i].load(at.pixel, row_bytes, pixel_bytes, source_rows, at.columns,
+                            segment.quarter_sums);
+          }
+        }
+        for (int i = 0; i < kWindows && cell + i * kStep < row_cells; ++i) {
+          ptx::store_shared(to_row + (cell + i * kStep) * Traits::kCellPitch, windows[i].pooled());
+        }
       }
-      ptx::store_shared(address, word);
+    } else if constexpr (!Traits::kTransposed) {  // the input gradient pools once at most
+#pragma unroll 1
+      for (int32_t cell = lane.cell; cell < row_cells; cell += kStep) {
+        const Place at = place_of(source_row, cell);
+        ptx::Word128 word{};
+        if (source_rows > 0 && at.columns > 0) {
+          word = pool_twice<T>(at.pixel, row_bytes, pixel_bytes, source_rows, at.columns);
+        }
+        ptx::store_shared(to_row + cell * Traits::kCellPitch, word);
+      }
     }
   }
 }

@@ -10,7 +10,7 @@
 namespace octconv {
 
 template <typename Tile>
-using Sums = float[Tile::kTilesM][Tile::kTilesN][4];
+using Sums = float[Tile::kMostTilesM][Tile::kTilesN][4];
 
 template <typename Tile>
 __device__ __forceinline__ void load_cells(uint32_t (&a)[4], uint32_t cells) {
