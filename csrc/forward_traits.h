@@ -38,6 +38,12 @@ struct SmallTiles {  // high: 64 quads x 32 columns, low: 128 x 64
   static constexpr int kSharedLimit = 101376;  // sm_86
 };
 
+// ldmatrix wants pitches 4 banks off a multiple of all banks; tf32, transposed word by word, 8.
+constexpr int weight_pitch(bool transposed, int element_bytes, int columns, int cell_pitch) {
+  if (!transposed) return cell_pitch;
+  return columns * element_bytes + (element_bytes == 2 ? 16 : 32);
+}
+
 template <typename Element, int kKernel, bool kTransposedWeight, template <int> typename TilesOf,
           bool kWithEpilogue = false>
 struct ForwardTraits {
@@ -75,10 +81,10 @@ struct TileTraits : Traits {
   static constexpr int kColumns = kWarpsN * Traits::kColumnsOfWarp;
   static constexpr int kQuads = Traits::kWarps / kWarpsN * kQuadsOfWarp;
 
-  // ldmatrix wants pitches 4 banks off a multiple of all banks; tf32, transposed word by word, 8.
-  static constexpr int kWeightPitch = !Traits::kTransposed              ? Traits::kCellPitch
-                                      : sizeof(typename Traits::T) == 2 ? kColumns * 2 + 16
-                                                                        : kColumns * 4 + 32;
+  static constexpr bool kSpreads = kHigh && Traits::kTransposed;  // results to 2x2 pixels each
+
+  static constexpr int kWeightPitch =
+      weight_pitch(Traits::kTransposed, sizeof(typename Traits::T), kColumns, Traits::kCellPitch);
   static constexpr int kWeightBytes =
       Traits::kTaps * (Traits::kTransposed ? Traits::kChunk : kColumns) * kWeightPitch;
   // What is left of the limit, behind two tables and the ticket, goes to the two halos.

@@ -1,12 +1,13 @@
-"""The fused kernel in the emulation: calls it for a case, as operator and as input gradient."""
+"""The fused kernels in the emulation: calls them for a case, as operator and as input gradient."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from cases import Case, Parts, half
+from cases import Case, Parts, check_equal, half, multiples_of
 from emulation.emulator import Emulator, Run
+from oracle import assert_accurate
 from torch import Tensor
 
 Shape = tuple[int, int, int]
@@ -19,6 +20,27 @@ class Tiles(NamedTuple):
     high: Shape
     low: Shape
     blocks: int = 3
+
+    kernel = "forward_sm80"
+
+    @property
+    def shape(self) -> tuple[Shape, Shape]:
+        return self.high, self.low
+
+
+class JointTiles(NamedTuple):
+    """The same of the kernel for 1x1: quads of a tile, stages of shared memory."""
+
+    name: str = "joint64"
+    quads: int = 128
+    stages: int = 3
+    blocks: int = 3
+
+    kernel = "forward_1x1_sm80"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.quads, self.stages
 
 
 class Result(NamedTuple):
@@ -36,7 +58,7 @@ def memory_of(x: Tensor) -> np.ndarray:
 def run_forward(
     emulator: Emulator,
     case: Case,
-    tiles: Tiles,
+    tiles: Tiles | JointTiles,
     inputs: Parts,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -63,8 +85,8 @@ def run_forward(
     arrays |= extras or {}
     if bias is not None:
         arrays["bias"] = memory_of(bias)
-    arguments = (str(dtype).removeprefix("torch."), tiles.name, numbers, (tiles.high, tiles.low))
-    high, low, counters = emulator("forward_sm80", *arguments, arrays, tiles.blocks, run=run)
+    arguments = (str(dtype).removeprefix("torch."), tiles.name, numbers, tiles.shape)
+    high, low, counters = emulator(tiles.kernel, *arguments, arrays, tiles.blocks, run=run)
     size = case.size if input_grad else case.out_size
     channels = case.in_channels if input_grad else case.out_channels
     parts = (
@@ -91,3 +113,49 @@ def exact_input_grad(case: Case, weight: Tensor, dy: tuple[Tensor, Tensor]) -> P
     leaves = [t for t in x if t is not None]
     grads: Iterator[Tensor] = iter(torch.autograd.grad(total, leaves))
     return (next(grads) if high else None), (next(grads) if low else None)
+
+
+def check_forward(
+    emulator: Emulator, case: Case, tiles: Tiles | JointTiles, dtype: torch.dtype
+) -> Result:
+    """Raises unless the results for integers are exact, out of one launch."""
+    operands = case.integers().to(dtype)
+    result = run_forward(emulator, case, tiles, operands[:2], *operands[2:])
+    check_equal(present(result), case.exact(operands))
+    assert result.counters["launches"] == 1
+    return result
+
+
+def check_input_grad(
+    emulator: Emulator, case: Case, tiles: Tiles | JointTiles, dtype: torch.dtype
+) -> Result:
+    """The same of the input gradient."""
+    taps = sum(case.out_channels) * case.kernel_size[0] ** 2
+    weight = multiples_of(1, share=min(1, 24 / taps))(
+        sum(case.out_channels), sum(case.in_channels), *case.kernel_size
+    )
+    dy = tuple(4**case.stride * g for g in case.integer_gradients())
+    inputs = tuple(g.to(dtype) for g in dy)
+    result = run_forward(emulator, case, tiles, inputs, weight.to(dtype), input_grad=True)
+    check_equal(present(result), exact_input_grad(case, weight, dy))
+    assert result.counters["launches"] == 1
+    return result
+
+
+def check_as_accurate_as_torch(
+    emulator: Emulator, case: Case, tiles: Tiles | JointTiles, dtype: torch.dtype
+) -> None:
+    """Raises unless the forward pass comes as near to float64 as PyTorch's operators."""
+    operands = case.normal().to(dtype)
+    result = run_forward(emulator, case, tiles, operands[:2], *operands[2:])
+    same = operands.channels_last()
+    if dtype == torch.float32:  # without a GPU: float32 on operands rounded to the nearest tf32
+        same = type(same)(*(None if t is None else rounded_to_tf32(t) for t in same[:3]), same.bias)
+    parts = zip(present(result), case.reference(same), case.exact(operands), strict=True)
+    for part, of_torch, exact in parts:
+        if part is not None:
+            assert_accurate(part, of_torch, exact)
+
+
+def rounded_to_tf32(x: Tensor) -> Tensor:
+    return ((x.view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)

@@ -1,5 +1,5 @@
 // What csrc/plan_cost.h counts of a launch, beside the limits that its tiles must keep.
-#include "bindings.h"
+#include "forward_arrays.h"
 #include "plan.h"
 
 namespace emulation {
@@ -11,12 +11,6 @@ using octconv::Instance;
 using octconv::Problem;
 using octconv::Program;
 using octconv::TileShape;
-
-Problem problem_of(const py::tuple& numbers) {
-  const auto number = [&](int i) { return numbers[i].cast<int32_t>(); };
-  return {number(0), number(1), number(2), number(3), number(4),
-          number(5), number(6), number(7), number(8), number(9) != 0};
-}
 
 ElementType type_of(const std::string& dtype) {
   return dtype == "bfloat16"  ? ElementType::kBFloat16
