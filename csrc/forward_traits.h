@@ -143,7 +143,8 @@ constexpr bool kHasEpilogue = sizeof(T) == 2 && kKernel <= 3;
 template <typename T, int kKernel, bool kTransposed, bool kEpilogue = false, typename Visit>
 void for_each_forward(const Visit& visit) {
   visit(ForwardTraits<T, kKernel, kTransposed, SmallTiles, kEpilogue>());
-  if constexpr (kKernel <= 3) visit(ForwardTraits<T, kKernel, kTransposed, WideTiles, kEpilogue>());
+  // forward_1x1_sm80 serves kernels of one tap, but for stride 2 and where splits are called for.
+  if constexpr (kKernel == 3) visit(ForwardTraits<T, kKernel, kTransposed, WideTiles, kEpilogue>());
   if constexpr (kKernel == 3 && sizeof(T) == 2 && !kTransposed) {  // transposed, it would spill
     visit(ForwardTraits<T, kKernel, kTransposed, NarrowTiles, kEpilogue>());
   }

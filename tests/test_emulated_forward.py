@@ -40,7 +40,7 @@ CASES = (
     (Case((48, 16), (0, 40), size=(13, 13)), NARROW, BF16),
     (Case((64, 32), (72, 40), size=(15, 14)), SPLIT, BF16),
     (Case((96, 32), (64, 64), size=(10, 12)), SPLIT, F16),
-    (Case((40, 24), (16, 72), (1, 1), size=(9, 9)), WIDE, BF16),
+    (Case((40, 24), (16, 72), (1, 1), size=(9, 9)), SMALL, BF16),
     (Case((40, 24), (16, 72), (1, 1), stride=2, size=(9, 9)), SMALL, F16),
     (Case((136, 0), (0, 24), (1, 1), size=(5, 12), batch=3), SMALL, BF16),
     (Case((24, 24), (32, 32), (5, 5), size=(12, 11)), SMALL, BF16),
@@ -49,7 +49,7 @@ CASES = (
     (Case((16, 40), (24, 24), (7, 7), stride=2, size=(17, 14)), SMALL, BF16),
     (Case((32, 32), (32, 32), size=(9, 11)), WIDE, TF32),
     (Case((40, 24), (24, 40), stride=2, size=(10, 11)), SMALL, TF32),
-    (Case((24, 24), (40, 40), (1, 1), size=(8, 7)), WIDE, TF32),
+    (Case((24, 24), (40, 40), (1, 1), size=(8, 7)), SMALL, TF32),
     (Case((16, 16), (24, 8), (5, 5), size=(7, 8), batch=1), SMALL, TF32),
 )  # fmt: skip
 IDS = [f"{case}-{tiles.name}-{dtype}".replace("torch.", "") for case, tiles, dtype in CASES]

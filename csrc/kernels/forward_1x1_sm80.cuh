@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
-#include "forward_1x1_setup.h"
+#include "forward_1x1_params.h"
 #include "forward_1x1_traits.h"
 #include "sm80/halo.cuh"
 #include "sm80/products.cuh"
@@ -145,7 +145,9 @@ __device__ __forceinline__ void run_item(const Forward1x1Params& p, ChunkStream<
                                          int32_t item) {
   const ItemPlace place = ItemPlace::of<Traits>(p, item);
   const ItemParts parts{place.column < p.high.columns, place.column < p.low.columns};
-  const bool multiplies = static_cast<int32_t>(ptx::thread_x() / 32 * 16) < p.tile_quads;
+  // Told by a shuffle, the compiler knows that lanes do not part here.
+  const auto warp = static_cast<int32_t>(ptx::shuffle(ptx::thread_x() / 32, 0));
+  const bool multiplies = warp * 16 < p.tile_quads;
   const LaneOperands<Traits> lane;
   const auto bytes_of = [&](int segment, int32_t chunk) {
     const int32_t left = (p.high.segment[segment].channels - chunk * Traits::kChunk) *

@@ -12,9 +12,8 @@ py::tuple run(const Problem& problem, const py::tuple& shape, const py::dict& ar
               uint32_t blocks, const py::dict& options) {
   Device device(options_from(options));
   const ForwardArrays<typename Traits::T> memory(device, problem, arrays);
-  const auto p =
-      forward_1x1_params(problem, octconv::limits_1x1<Traits>(), shape[0].cast<int32_t>(),
-                         shape[1].cast<int32_t>(), memory.pointers);
+  const octconv::JointShape joint{shape[0].cast<int32_t>(), shape[1].cast<int32_t>()};
+  const auto p = forward_1x1_params(problem, octconv::limits_1x1<Traits>(), joint, memory.pointers);
   const auto shared_bytes = static_cast<uint32_t>(p.stages * Traits::kStageBytes);
   device.launch(octconv::forward_1x1_sm80<Traits>, {blocks, Traits::kThreads, 1, shared_bytes}, p);
   return memory.results(device);
@@ -39,7 +38,7 @@ py::tuple forward_1x1_sm80(const std::string& dtype, const std::string& tiles,
                            uint32_t blocks, const py::dict& options) {
   const Problem problem = problem_of(numbers);
   if (!serves_1x1(problem)) throw std::invalid_argument("not a problem of forward_1x1_sm80");
-  return with_element(dtype, [&](auto tag) {
+  return with_element(dtype, [&](auto tag) -> py::tuple {
     using T = typename decltype(tag)::type;
 #if defined(EMULATION_SANITIZED)  // bfloat16's code but for two conversions
     if constexpr (std::is_same_v<T, octconv::Float16>) {

@@ -21,6 +21,7 @@ PLANS = tuple(
         "forward_1x1_setup",
         "forward_setup",
         "plan",
+        "plan_1x1",
         "plan_cost",
         "plan_schedule",
     )

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
-#include "forward_1x1_setup.h"
+#include "forward_1x1_params.h"
 #include "halo.cuh"
 #include "sums.cuh"
 #include "weight.cuh"
@@ -174,7 +174,7 @@ class ChunkStream {
       const bool low = n >= Traits::kPartColumns;
       const int32_t column = place_.column + n % Traits::kPartColumns;
       const int32_t columns = low ? p_.low.columns : p_.high.columns;
-      if (place_.column >= columns) continue;
+      if (!Traits::kTransposed && place_.column >= columns) continue;  // all lanes of a warp
       // Each program's segments are in the order of its products.
       const void* weight = low ? p_.low.segment[low_input ? 1 : 0].weight
                                : p_.high.segment[low_input ? 0 : 1].weight;
