@@ -104,14 +104,19 @@ def present(result: Result) -> Parts:
 
 def exact_input_grad(case: Case, weight: Tensor, dy: tuple[Tensor, Tensor]) -> Parts:
     """The gradients of the oracle's formulas by differentiation, in float64."""
+    return reference_input_grad(case, weight.double(), tuple(g.double() for g in dy))
+
+
+def reference_input_grad(case: Case, weight: Tensor, dy: tuple[Tensor, Tensor]) -> Parts:
+    """The gradients of the composition of PyTorch's operators, in the weight's dtype."""
     high, low = case.in_channels
-    zeros = Case.operands(case, torch.zeros, torch.zeros, torch.zeros)
-    x = [None if t is None else t.double().requires_grad_() for t in zeros[:2]]
-    y = case.reference(zeros._replace(x_high=x[0], x_low=x[1], weight=weight.double(), bias=None))
-    pairs = [(a, g.double()) for a, g in zip(y, dy, strict=True) if a is not None]
-    total = sum((a * g).sum() for a, g in pairs)
+    zeros = Case.operands(case, torch.zeros, torch.zeros, torch.zeros).to(weight.dtype)
+    x = [None if t is None else t.requires_grad_() for t in zeros[:2]]
+    y = case.reference(zeros._replace(x_high=x[0], x_low=x[1], weight=weight, bias=None))
+    pairs = [(a, g) for a, g in zip(y, dy, strict=True) if a is not None]
     leaves = [t for t in x if t is not None]
-    grads: Iterator[Tensor] = iter(torch.autograd.grad(total, leaves))
+    outputs, gradients = zip(*pairs, strict=True)
+    grads: Iterator[Tensor] = iter(torch.autograd.grad(outputs, leaves, gradients))
     return (next(grads) if high else None), (next(grads) if low else None)
 
 
@@ -143,18 +148,32 @@ def check_input_grad(
 
 
 def check_as_accurate_as_torch(
-    emulator: Emulator, case: Case, tiles: Tiles | JointTiles, dtype: torch.dtype
+    emulator: Emulator,
+    case: Case,
+    tiles: Tiles | JointTiles,
+    dtype: torch.dtype,
+    *,
+    input_grad: bool = False,
 ) -> None:
-    """Raises unless the forward pass comes as near to float64 as PyTorch's operators."""
+    """Raises unless the results come as near to float64 as those of PyTorch's operators."""
     operands = case.normal().to(dtype)
-    result = run_forward(emulator, case, tiles, operands[:2], *operands[2:])
-    same = operands.channels_last()
-    if dtype == torch.float32:  # without a GPU: float32 on operands rounded to the nearest tf32
-        same = type(same)(*(None if t is None else rounded_to_tf32(t) for t in same[:3]), same.bias)
-    parts = zip(present(result), case.reference(same), case.exact(operands), strict=True)
-    for part, of_torch, exact in parts:
+    # Without a GPU, "torch in tf32" is float32 on operands rounded to the nearest tf32.
+    rounded = rounded_to_tf32 if dtype == torch.float32 else (lambda t: t)
+    if input_grad:
+        dy = tuple(g.to(dtype) for g in case.normal_gradients())
+        weight = operands.weight
+        result = run_forward(emulator, case, tiles, dy, weight, input_grad=True)
+        of_torch = reference_input_grad(case, rounded(weight), tuple(map(rounded, dy)))
+        exact = exact_input_grad(case, weight, dy)
+    else:
+        result = run_forward(emulator, case, tiles, operands[:2], *operands[2:])
+        same = operands.channels_last()
+        inputs = (None if t is None else rounded(t) for t in same[:3])
+        of_torch = case.reference(type(same)(*inputs, same.bias))
+        exact = case.exact(operands)
+    for part, same_dtype, float64 in zip(present(result), of_torch, exact, strict=True):
         if part is not None:
-            assert_accurate(part, of_torch, exact)
+            assert_accurate(part, same_dtype, float64)
 
 
 def rounded_to_tf32(x: Tensor) -> Tensor:
