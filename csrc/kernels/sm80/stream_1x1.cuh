@@ -167,7 +167,7 @@ class ChunkStream {
         channel = first_channel + vector / kRowVectors;
         address = vector / kRowVectors * Traits::kWeightPitch + n * sizeof(T);
       } else {
-        n = local_quad(i);  // cells of channels, too
+        n = local_quad(i);  // columns are dealt as quads are
         channel = first_channel + LaneCell<Traits>().vector * kElements;
         address = n * Traits::kWeightPitch + LaneCell<Traits>().vector * 16;
       }
