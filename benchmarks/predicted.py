@@ -157,6 +157,8 @@ def _tiles(plan: dict[str, Any]) -> str:
         width, height, splits = plan[kind]["shape"]
         return f"{width}x{height}" + (f"/{splits}" if splits > 1 else "")
 
+    if plan["joint"]["items"]:
+        return f"{plan['tiles']} {plan['joint']['shape'][0]}"
     return f"{plan['tiles']} {shape('high')}, {shape('low')}"
 
 

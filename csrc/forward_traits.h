@@ -34,6 +34,12 @@ struct SmallTiles {  // high: 64 quads x 32 columns, low: 128 x 64
   static constexpr int kHighGroups = 1, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 2;
 };
 
+// ldmatrix wants pitches 4 banks off a multiple of all banks; tf32, transposed word by word, 8.
+constexpr int weight_pitch(bool transposed, int element_bytes, int columns, int cell_pitch) {
+  if (!transposed) return cell_pitch;
+  return columns * element_bytes + (element_bytes == 2 ? 16 : 32);
+}
+
 template <typename Element, int kKernel, bool kTransposedWeight, template <int> typename TilesOf,
           bool kWithEpilogue = false>
 struct ForwardTraits {
@@ -73,10 +79,10 @@ struct TileTraits : Traits {
   static constexpr int kColumns = kWarpsN * Traits::kColumnsOfWarp;
   static constexpr int kQuads = Traits::kWarps / kWarpsN * kQuadsOfWarp;
 
-  // ldmatrix wants pitches 4 banks off a multiple of all banks; tf32, transposed word by word, 8.
-  static constexpr int kWeightPitch = !Traits::kTransposed              ? Traits::kCellPitch
-                                      : sizeof(typename Traits::T) == 2 ? kColumns * 2 + 16
-                                                                        : kColumns * 4 + 32;
+  static constexpr bool kSpreads = kHigh && Traits::kTransposed;  // results to 2x2 pixels each
+
+  static constexpr int kWeightPitch =
+      weight_pitch(Traits::kTransposed, sizeof(typename Traits::T), kColumns, Traits::kCellPitch);
   static constexpr int kWeightBytes =
       Traits::kTaps * (Traits::kTransposed ? Traits::kChunk : kColumns) * kWeightPitch;
 };
@@ -133,7 +139,8 @@ constexpr bool kHasEpilogue = sizeof(T) == 2 && kKernel <= 3;
 template <typename T, int kKernel, bool kTransposed, bool kEpilogue = false, typename Visit>
 void for_each_forward(const Visit& visit) {
   visit(ForwardTraits<T, kKernel, kTransposed, SmallTiles, kEpilogue>());
-  if constexpr (kKernel <= 3) visit(ForwardTraits<T, kKernel, kTransposed, WideTiles, kEpilogue>());
+  // forward_1x1_sm80 serves kernels of one tap, but for stride 2 and where splits are called for.
+  if constexpr (kKernel == 3) visit(ForwardTraits<T, kKernel, kTransposed, WideTiles, kEpilogue>());
   if constexpr (kKernel == 3 && sizeof(T) == 2 && !kTransposed) {  // transposed, it would spill
     visit(ForwardTraits<T, kKernel, kTransposed, NarrowTiles, kEpilogue>());
   }

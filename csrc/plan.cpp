@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <type_traits>
 
+#include "plan_1x1.h"
 #include "plan_schedule.h"
 
 namespace octconv {
@@ -150,6 +151,7 @@ struct Planner {
 
   Plan plan(const Work& high, const Work& low, Rotation rotation) const {
     Plan plan{};
+    plan.kernel = "forward_sm80";
     plan.tiles = instance.limits.name;
     plan.high = high.shape, plan.low = low.shape;
     plan.high_items = high.items(), plan.low_items = low.items();
@@ -262,6 +264,8 @@ Plan plan_forward(const Problem& problem, ElementType type, const DeviceFacts& d
       }
     }
   }
+  const Plan joint = plan_1x1(problem, type, device);
+  if (joint.tiles && (!best.tiles || joint.cheaper_than(best))) best = joint;
   const int32_t element_bytes = type == ElementType::kTFloat32 ? 4 : 2;
   best.memory_us = memory_bytes(problem, element_bytes) / device.memory_bytes * 1e6;
   best.microseconds = best.launch_us + std::max(best.tiles_us, best.memory_us);
@@ -283,7 +287,12 @@ std::string to_string(const Plan& plan) {
                 "%.1f, L2 %.1f), memory %.1f",
                 plan.microseconds, plan.launch_us, plan.tiles_us, plan.mma_us, plan.shared_us,
                 plan.l2_us, plan.memory_us);
-  return std::string("forward_sm80, ") + plan.tiles + " tiles" +
+  std::string joint;
+  if (plan.joint_items > 0) {
+    joint = " of " + std::to_string(plan.joint.quads) + " quads, " +
+            std::to_string(plan.joint.stages) + " stages";
+  }
+  return std::string(plan.kernel) + ", " + plan.tiles + " tiles" + joint +
          shape("high", plan.high, plan.high_items) + shape("low", plan.low, plan.low_items) + ", " +
          std::to_string(plan.blocks) + (plan.blocks == 1 ? " block; " : " blocks; ") + times;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "device_facts.h"
+#include "forward_1x1_setup.h"
 #include "forward_setup.h"
 #include "plan_cost.h"
 #include "problem.h"
@@ -18,9 +19,14 @@ namespace octconv {
 enum class ElementType : int32_t { kBFloat16, kFloat16, kTFloat32 };
 
 struct Plan {
-  const char* tiles;  // the name of an instantiation (forward_traits.h); null: none fits
+  const char* kernel;  // its name
+  const char* tiles;   // the name of an instantiation (forward_traits.h); null: none fits
   TileShape high, low;
-  int64_t high_items, low_items;      // tiles times splits
+  int64_t high_items, low_items;  // tiles times splits
+  // In place of these two, of forward_1x1_sm80 (forward_1x1_traits.h). Otherwise there are no
+  // items.
+  JointShape joint;
+  int64_t joint_items;
   int32_t blocks;                     // that stay on the device and take tiles in turns
   int32_t blocks_per_multiprocessor;  // that it has room for
   int32_t weight_stages, rotation;    // see ForwardParams

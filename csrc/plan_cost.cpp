@@ -7,13 +7,10 @@ namespace octconv {
 namespace {
 
 // Clocks, all of them assumed.
-constexpr double kLatency = 600;  // from a copy's issue to the data in shared memory
-constexpr double kPoolRound =
-    700;  // load_halo's loop where it pools: loads of a window or two, then
-          // their sums; one round is not under way before the last ended
+constexpr double kPoolRound = 700;  // load_halo's loop where it pools: loads of a window or two,
+                                    // then their sums; none is under way before the last ended
 constexpr double kSplitRound =
     700;                        // add_splits' loop: loads of a row of tiles, then sums; likewise
-constexpr double kTurn = 60;    // to wait, to meet, and to find the operands of a row of taps
 constexpr double kTile = 500;   // tables, bias, and where results lie
 constexpr int kSchedulers = 4;  // of a multiprocessor
 

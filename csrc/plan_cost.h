@@ -10,6 +10,10 @@
 
 namespace octconv {
 
+// Clocks, assumed.
+constexpr double kLatency = 600;  // from a copy's issue to the data in shared memory
+constexpr double kTurn = 60;      // to wait, to meet, and to find the operands of the products
+
 // An instantiation of the kernel, as numbers.
 struct Instance {
   ForwardLimits limits;

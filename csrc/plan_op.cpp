@@ -59,9 +59,12 @@ std::string plan(std::vector<int64_t> numbers, std::string dtype, std::string de
     json << "\"" << name << "\": {\"shape\": [" << shape.width << ", " << shape.height << ", "
          << shape.splits << "], \"items\": " << items << "}, ";
   };
-  json << "{\"tiles\": " << (plan.tiles ? '"' + std::string(plan.tiles) + '"' : "null") << ", ";
+  json << "{\"kernel\": \"" << (plan.tiles ? plan.kernel : "")
+       << "\", \"tiles\": " << (plan.tiles ? '"' + std::string(plan.tiles) + '"' : "null") << ", ";
   shape("high", plan.high, plan.high_items);
   shape("low", plan.low, plan.low_items);
+  json << "\"joint\": {\"shape\": [" << plan.joint.quads << ", " << plan.joint.stages
+       << "], \"items\": " << plan.joint_items << "}, ";
   json << "\"blocks\": " << plan.blocks
        << ", \"blocks_per_multiprocessor\": " << plan.blocks_per_multiprocessor
        << ", \"rotation\": " << plan.rotation << ", \"weight_stages\": " << plan.weight_stages

@@ -1,12 +1,13 @@
-"""The fused kernel in the emulation: calls it for a case, as operator and as input gradient."""
+"""The fused kernels in the emulation: calls them for a case, as operator and as input gradient."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from cases import Case, Parts, half
+from cases import Case, Parts, check_equal, half, multiples_of
 from emulation.emulator import Emulator, Run
+from oracle import assert_accurate
 from torch import Tensor
 
 Shape = tuple[int, int, int]
@@ -24,9 +25,26 @@ class Tiles(NamedTuple):
     blocks: int = 3
     weight_stages: int = 2
 
+    kernel = "forward_sm80"
+
     @property
-    def shapes(self) -> tuple[Shape, Shape, int]:
+    def shape(self) -> tuple[Shape, Shape, int]:
         return self.high, self.low, self.weight_stages
+
+
+class JointTiles(NamedTuple):
+    """The same of the kernel for 1x1: quads of a tile, stages of shared memory."""
+
+    name: str = "joint64"
+    quads: int = 128
+    stages: int = 3
+    blocks: int = 3
+
+    kernel = "forward_1x1_sm80"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.quads, self.stages
 
 
 class Result(NamedTuple):
@@ -44,7 +62,7 @@ def memory_of(x: Tensor) -> np.ndarray:
 def run_forward(
     emulator: Emulator,
     case: Case,
-    tiles: Tiles,
+    tiles: Tiles | JointTiles,
     inputs: Parts,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -71,8 +89,8 @@ def run_forward(
     arrays |= extras or {}
     if bias is not None:
         arrays["bias"] = memory_of(bias)
-    arguments = (str(dtype).removeprefix("torch."), tiles.name, numbers, tiles.shapes)
-    high, low, counters = emulator("forward_sm80", *arguments, arrays, tiles.blocks, run=run)
+    arguments = (str(dtype).removeprefix("torch."), tiles.name, numbers, tiles.shape)
+    high, low, counters = emulator(tiles.kernel, *arguments, arrays, tiles.blocks, run=run)
     size = case.size if input_grad else case.out_size
     channels = case.in_channels if input_grad else case.out_channels
     parts = (
@@ -90,12 +108,77 @@ def present(result: Result) -> Parts:
 
 def exact_input_grad(case: Case, weight: Tensor, dy: tuple[Tensor, Tensor]) -> Parts:
     """The gradients of the oracle's formulas by differentiation, in float64."""
+    return reference_input_grad(case, weight.double(), tuple(g.double() for g in dy))
+
+
+def reference_input_grad(case: Case, weight: Tensor, dy: tuple[Tensor, Tensor]) -> Parts:
+    """The gradients of the composition of PyTorch's operators, in the weight's dtype."""
     high, low = case.in_channels
-    zeros = Case.operands(case, torch.zeros, torch.zeros, torch.zeros)
-    x = [None if t is None else t.double().requires_grad_() for t in zeros[:2]]
-    y = case.reference(zeros._replace(x_high=x[0], x_low=x[1], weight=weight.double(), bias=None))
-    pairs = [(a, g.double()) for a, g in zip(y, dy, strict=True) if a is not None]
-    total = sum((a * g).sum() for a, g in pairs)
+    zeros = Case.operands(case, torch.zeros, torch.zeros, torch.zeros).to(weight.dtype)
+    x = [None if t is None else t.requires_grad_() for t in zeros[:2]]
+    y = case.reference(zeros._replace(x_high=x[0], x_low=x[1], weight=weight, bias=None))
+    pairs = [(a, g) for a, g in zip(y, dy, strict=True) if a is not None]
     leaves = [t for t in x if t is not None]
-    grads: Iterator[Tensor] = iter(torch.autograd.grad(total, leaves))
+    outputs, gradients = zip(*pairs, strict=True)
+    grads: Iterator[Tensor] = iter(torch.autograd.grad(outputs, leaves, gradients))
     return (next(grads) if high else None), (next(grads) if low else None)
+
+
+def check_forward(
+    emulator: Emulator, case: Case, tiles: Tiles | JointTiles, dtype: torch.dtype
+) -> Result:
+    """Raises unless the results for integers are exact, out of one launch."""
+    operands = case.integers().to(dtype)
+    result = run_forward(emulator, case, tiles, operands[:2], *operands[2:])
+    check_equal(present(result), case.exact(operands))
+    assert result.counters["launches"] == 1
+    return result
+
+
+def check_input_grad(
+    emulator: Emulator, case: Case, tiles: Tiles | JointTiles, dtype: torch.dtype
+) -> Result:
+    """The same of the input gradient."""
+    taps = sum(case.out_channels) * case.kernel_size[0] ** 2
+    weight = multiples_of(1, share=min(1, 24 / taps))(
+        sum(case.out_channels), sum(case.in_channels), *case.kernel_size
+    )
+    dy = tuple(4**case.stride * g for g in case.integer_gradients())
+    inputs = tuple(g.to(dtype) for g in dy)
+    result = run_forward(emulator, case, tiles, inputs, weight.to(dtype), input_grad=True)
+    check_equal(present(result), exact_input_grad(case, weight, dy))
+    assert result.counters["launches"] == 1
+    return result
+
+
+def check_as_accurate_as_torch(
+    emulator: Emulator,
+    case: Case,
+    tiles: Tiles | JointTiles,
+    dtype: torch.dtype,
+    *,
+    input_grad: bool = False,
+) -> None:
+    """Raises unless the results come as near to float64 as those of PyTorch's operators."""
+    operands = case.normal().to(dtype)
+    # Without a GPU, "torch in tf32" is float32 on operands rounded to the nearest tf32.
+    rounded = rounded_to_tf32 if dtype == torch.float32 else (lambda t: t)
+    if input_grad:
+        dy = tuple(g.to(dtype) for g in case.normal_gradients())
+        weight = operands.weight
+        result = run_forward(emulator, case, tiles, dy, weight, input_grad=True)
+        of_torch = reference_input_grad(case, rounded(weight), tuple(map(rounded, dy)))
+        exact = exact_input_grad(case, weight, dy)
+    else:
+        result = run_forward(emulator, case, tiles, operands[:2], *operands[2:])
+        same = operands.channels_last()
+        inputs = (None if t is None else rounded(t) for t in same[:3])
+        of_torch = case.reference(type(same)(*inputs, same.bias))
+        exact = case.exact(operands)
+    for part, same_dtype, float64 in zip(present(result), of_torch, exact, strict=True):
+        if part is not None:
+            assert_accurate(part, same_dtype, float64)
+
+
+def rounded_to_tf32(x: Tensor) -> Tensor:
+    return ((x.view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)

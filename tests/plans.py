@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import torch
 from cases import half
-from emulated_forward import Tiles
+from emulated_forward import JointTiles, Tiles
 from emulation.emulator import Emulator
 
 from benchmarks.layer_list import Layer
@@ -56,11 +56,17 @@ def plan_of(problem: Problem, dtype: str = "bfloat16", device: str = "H200") -> 
     return json.loads(torch.ops.octconv_cuda.plan(list(map(int, problem)), dtype, device))
 
 
-def launch_of(emulator: Emulator, problem: Problem, dtype: str, tiles: Tiles) -> dict[str, Any]:
-    numbers = tuple(map(int, problem))
-    return emulator("forward_launch", TYPES[dtype], tiles.name, numbers, tiles.shapes)
-
-
-def tiles_of(plan: dict[str, Any]) -> Tiles:
+def tiles_of(plan: dict[str, Any]) -> Tiles | JointTiles:
+    """The tiles and blocks of a plan, for the emulation."""
+    if plan["kernel"] == JointTiles.kernel:
+        return JointTiles(plan["tiles"], *plan["joint"]["shape"], plan["blocks"])
     shapes = (tuple(plan[kind]["shape"]) for kind in ("high", "low"))
     return Tiles(plan["tiles"], *shapes, plan["blocks"], plan["weight_stages"])
+
+
+def launch_of(
+    emulator: Emulator, problem: Problem, dtype: str, tiles: Tiles | JointTiles
+) -> dict[str, Any]:
+    numbers = tuple(map(int, problem))
+    kernel = tiles.kernel.removesuffix("_sm80")
+    return emulator(f"{kernel}_launch", TYPES[dtype], tiles.name, numbers, tiles.shape)

@@ -15,9 +15,10 @@ POOL2X2 = CSRC / "launch" / "pool2x2.cu"
 GEMM = EMULATION / "gpu" / "gemm.cu"
 
 FORWARD = EMULATION / "gpu" / "forward.cu"
+FORWARD_1X1 = EMULATION / "gpu" / "forward_1x1.cu"
 
 # The most registers that a kernel may take: what its threads on a multiprocessor are planned with.
-REGISTERS = {"pool2x2": 48, "gemm": 80, "forward_sm80": 255}
+REGISTERS = {"pool2x2": 48, "gemm": 80, "forward_sm80": 255, "forward_1x1_sm80": 255}
 
 
 def kernel_of(mangled: str) -> str:
@@ -27,7 +28,7 @@ def kernel_of(mangled: str) -> str:
 
 def test_the_library_keeps_everything_in_registers(library_resources):
     """Every instantiation for every architecture that the library was built for."""
-    assert {kernel_of(r.kernel) for r in library_resources} == {"pool2x2", "forward_sm80"}
+    assert {kernel_of(r.kernel) for r in library_resources} == set(REGISTERS) - {"gemm"}
     assert {r.arch for r in library_resources} >= {"80", "90a"}
     for resources in library_resources:
         assert resources.registers <= REGISTERS[kernel_of(resources.kernel)], resources
@@ -35,7 +36,9 @@ def test_the_library_keeps_everything_in_registers(library_resources):
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize("source", [POOL2X2, GEMM, FORWARD], ids=lambda source: source.stem)
+@pytest.mark.parametrize(
+    "source", [POOL2X2, GEMM, FORWARD, FORWARD_1X1], ids=lambda source: source.stem
+)
 def test_compiled_without_local_memory(compiled, source, arch):
     kernels = compiled(source, arch)  # which looks for spills and stack frames
     assert kernels
@@ -50,7 +53,7 @@ def test_forward_is_made_of_tensor_core_instructions(compiled, arch):
     for kernel in compiled(FORWARD, arch):
         taps = int(re.search(r"Li(\d)ELb", kernel.name)[1])
         tf32, transposed = "TFloat32" in kernel.name, "Lb1E" in kernel.name
-        groups, tiles_n = (2, 4) if "Narrow" in kernel.name else (1, 8)
+        groups, tiles_n = 2 if "Narrow" in kernel.name else 1, 8 if "Wide" in kernel.name else 4
         phases = 4 * taps * groups * tiles_n
         quads = taps * tiles_n * (groups + 4)
         shape = "1688" if tf32 else "16816"
@@ -70,10 +73,7 @@ def test_forward_is_made_of_tensor_core_instructions(compiled, arch):
 
 def inner_loop_density(code: str) -> float:
     """Instructions to each HMMA in the loop of the phases: the span with the most of them."""
-    lines = re.findall(
-        r"^\s+/\*[0-9a-f]{4,5}\*/\s+(?:@!?U?P\w+\s+)?([A-Z0-9]+)", code, re.MULTILINE
-    )
-    where = [i for i, name in enumerate(lines) if name == "HMMA"]
+    where = [i for i, name in enumerate(names_of(code)) if name == "HMMA"]
     runs, run = [], [where[0]]
     for position in where[1:]:
         if position - run[-1] > 40:
@@ -82,6 +82,42 @@ def inner_loop_density(code: str) -> float:
         run.append(position)
     longest = max([*runs, run], key=len)
     return (longest[-1] - longest[0] + 1) / len(longest)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_forward_1x1_pools_in_registers(compiled, arch):
+    """Each product stands once in the code: of the low input, and of the high one's phases."""
+    for kernel in compiled(FORWARD_1X1, arch):
+        tiles_n = 8 if "Joint64" in kernel.name else 4
+        by_words = "TFloat32" in kernel.name  # of the weight, transposed
+        low_input, high_input = 1 + 1, 4 + 1  # m16 tiles of both parts
+        assert kernel.count("HMMA") == tiles_n * (low_input + high_input)
+        weights = 0 if by_words else 2 * 2 * tiles_n // 2
+        assert kernel.count("LDSM") == 1 + 4 + weights  # no pixel is loaded twice, none stored
+        assert kernel.count("STS") == 0
+        copies = {"LDGSTS.E.BYPASS.128", "LDGSTS.E.BYPASS.128.ZFILL"}
+        assert set(kernel.forms("LDGSTS")) <= copies, kernel.name
+        # 16 bytes to a store: two rows of m16 tiles, four n8 tiles by four lanes.
+        stores = 2 * (4 + 1) * tiles_n // 4 * (2 if by_words else 1)
+        assert set(kernel.forms("STG")) == {"STG.E.128"}
+        assert kernel.count("STG") == stores
+        # Nothing is done again for lanes that have parted, as the compiler would have it.
+        assert kernel.count("SHFL") == 4 * stores + 1
+        assert step_density(kernel.code) <= (7.5 if by_words else 4.0), kernel.name
+
+
+def names_of(code: str) -> list[str]:
+    """The names of all instructions, in their order."""
+    return re.findall(r"^\s+/\*[0-9a-f]{4,5}\*/\s+(?:@!?U?P\w+\s+)?([A-Z0-9]+)", code, re.MULTILINE)
+
+
+def step_density(code: str) -> float:
+    """Instructions to each HMMA from the phases' loads to the last product."""
+    names = names_of(code)
+    products = [i for i, name in enumerate(names) if name == "HMMA"]
+    last = products[-len(products) * 5 // 7 :]
+    loads = [i for i in range(products[-len(last) - 1], last[-1]) if names[i] == "LDSM"]
+    return (last[-1] - loads[0] + 1) / len(last)
 
 
 @pytest.mark.parametrize("arch", ARCHS)

@@ -41,7 +41,7 @@ def per_mma(result: Result) -> float:
 def test_phases_read_each_window_for_two_taps(run, kernel, input_grad):
     """The workhorse: high to high. Without reuse it would be 1.5 wavefronts to an mma."""
     case = Case((64, 0), (64, 0), (kernel, kernel), size=(32, 16), batch=1, bias=False)
-    tiles, tiles_n = (WIDE, 8) if kernel <= 3 else (SMALL, 4)
+    tiles, tiles_n = (WIDE, 8) if kernel == 3 else (SMALL, 4)
     result = run(case, tiles, input_grad)
     # Each of k rows of taps: k weights, of two n8 tiles to an ldmatrix, and 2 (k + 1) windows; 4 k
     # mma of each n8 tile.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from cases import Case
-from emulated_forward import Tiles, memory_of, present, run_forward
+from emulated_forward import JointTiles, Tiles, memory_of, present, run_forward
 from emulation.emulator import Emulator
 from emulators import ASAN, PLAIN
 from oracle import assert_accurate
@@ -86,9 +86,11 @@ def test_kernel_rounds_once(
     for name, part in zip(("residual_high", "residual_low"), call[6:8], strict=True):
         if part is not None:
             arrays[name] = memory_of(part)
-    for name, tiles in (("wide", (4, 5, 1)), ("small", (3, 4, 2))):
+    joint = JointTiles("joint64"), JointTiles("joint32", quads=32)
+    wide = (Tiles("wide", (4, 5, 1), (4, 5, 1)),)
+    for tiles in (Tiles("small", (3, 4, 2), (3, 4, 2)), *(joint if kernel == 1 else wide)):
         result = run_forward(
-            emulator_in(mode), case, Tiles(name, tiles, tiles), call[:2], *call[2:4],
+            emulator_in(mode), case, tiles, call[:2], *call[2:4],
             extras={**arrays, "activation": activation},
         )  # fmt: skip
         extras.residuals = tuple(None if r is None else r.double() for r in call[6:8])

@@ -4,8 +4,10 @@ import itertools
 import math
 from collections.abc import Callable
 from operator import itemgetter
+from typing import Any
 
 import pytest
+from emulated_forward import JointTiles
 from emulation.emulator import Emulator
 from emulators import NO_COMPILER
 from hypothesis import given
@@ -26,6 +28,13 @@ def emulator(emulator_in: Callable[[str], Emulator]) -> Emulator:
 def check(emulator: Emulator, problem: Problem, dtype: str, device: str) -> None:
     """That a plan keeps all limits and covers each quad and column once."""
     plan = plan_of(problem, dtype, device)
+    us = plan["us"]
+    assert us["total"] == pytest.approx(us["launch"] + max(us["tiles"], us["memory"]), rel=1e-4)
+    assert us["tiles"] * 1.0001 >= max(us["mma"], us["shared"], us["l2"])
+    if plan["kernel"] == JointTiles.kernel:
+        check_joint(emulator, problem, dtype, plan)
+        return
+    assert plan["joint"]["items"] == 0
     shapes = {kind: tuple(plan[kind]["shape"]) for kind in ("high", "low")}
     launch = launch_of(emulator, problem, dtype, tiles_of(plan))
     assert launch["shared_bytes"] == plan["shared_bytes"] <= plan["device"]["shared_per_block"]
@@ -50,9 +59,24 @@ def check(emulator: Emulator, problem: Problem, dtype: str, device: str) -> None
     assert plan["partial_sums"] == (items * launch["sums"] if split else 0)
     assert plan["arrivals"] == (sum(plan[k]["items"] // shapes[k][2] for k in shapes) * split)
     assert plan["partial_sums"] * 4 <= 64 * MIB
-    us = plan["us"]
-    assert us["total"] == pytest.approx(us["launch"] + max(us["tiles"], us["memory"]), rel=1e-4)
-    assert us["tiles"] * 1.0001 >= max(us["mma"], us["shared"], us["l2"])
+
+
+def check_joint(emulator: Emulator, problem: Problem, dtype: str, plan: dict[str, Any]) -> None:
+    """The same of a plan of the kernel for 1x1, which has no splits and thus no workspace."""
+    assert (problem.kernel, problem.stride) == (1, 1)
+    tiles = tiles_of(plan)
+    launch = launch_of(emulator, problem, dtype, tiles)
+    assert launch["shared_bytes"] <= plan["device"]["shared_per_block"]
+    assert 16 <= tiles.quads <= launch["most_quads"]
+    assert tiles.quads % 16 == 0
+    assert 2 <= tiles.stages <= 4
+    quads = problem.batch * math.prod(problem.quads)
+    assert launch["columns"] == math.ceil(max(problem.columns) / launch["most_columns"])
+    items = math.ceil(quads / tiles.quads) * launch["columns"]
+    assert plan["joint"]["items"] == launch["items"] == items
+    assert plan["high"]["items"] == plan["low"]["items"] == 0
+    assert plan["blocks"] == min(items, plan["device"]["multiprocessors"])
+    assert plan["partial_sums"] == plan["arrivals"] == 0
 
 
 @NO_COMPILER
@@ -71,7 +95,14 @@ def test_plans_of_the_layers_are_valid(emulator, layer):
 def test_hardly_a_row_of_the_products_goes_to_waste(emulator, layer):
     problem = problem_of(layer, 0.5, layer.headline_batch)
     plan = plan_of(problem)
-    for part in itemgetter("high", "low")(launch_of(emulator, problem, "bfloat16", tiles_of(plan))):
+    tiles = tiles_of(plan)
+    if isinstance(tiles, JointTiles):
+        spatial = (
+            plan["joint"]["items"] // launch_of(emulator, problem, "bfloat16", tiles)["columns"]
+        )
+        assert spatial * tiles.quads < 1.2 * problem.batch * math.prod(problem.quads)
+        return
+    for part in itemgetter("high", "low")(launch_of(emulator, problem, "bfloat16", tiles)):
         computed = part["across"] * part["down"] * part["most_quads"]
         assert computed < 1.2 * problem.batch * math.prod(problem.quads)
 
@@ -168,6 +199,18 @@ def test_small_launches_are_split_only_where_that_is_faster():
     assert max(small["high"]["shape"][2], small["low"]["shape"][2]) > 1
     assert small["us"]["launch"] == 2 * large["us"]["launch"]  # one clears the counters
     assert large["partial_sums"] == 0
+
+
+def test_layers_of_one_tap_read_their_input_once():
+    """At every batch: small ones get tiles of fewer quads."""
+    for layer in LAYERS:
+        plans = [plan_of(problem_of(layer, 0.5, batch)) for batch in (1, 32, 256)]
+        kernel = "forward_1x1_sm80" if layer.kernel_size == 1 else "forward_sm80"
+        assert {plan["kernel"] for plan in plans} == {kernel}
+        assert all(plan["text"].startswith(f"{kernel}, {plan['tiles']} tiles") for plan in plans)
+        if layer.kernel_size == 1:
+            assert plans[0]["joint"]["shape"][0] < plans[2]["joint"]["shape"][0]
+            assert "quads" in plans[0]["text"]
 
 
 def test_small_launches_get_smaller_tiles():

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from cases import Case, check_equal, multiples_of
-from emulated_forward import exact_input_grad, present, run_forward
+from cases import Case
+from emulated_forward import check_forward, check_input_grad
 from emulation.emulator import Emulator
 from emulators import NO_COMPILER
 from plans import TYPES, Problem, launch_of, plan_of, tiles_of
@@ -18,6 +18,10 @@ PLANNED = {
     "odd": (Case((40, 24), (72, 16), size=(23, 17), batch=3), "float16", "RTX 3090"),
     "split": (Case((96, 96), (96, 96), size=(14, 14), batch=1), "bfloat16", "H200"),
     "1x1": (Case((72, 40), (64, 136), (1, 1), size=(14, 9)), "bfloat16", "A100"),
+    "1x1 tf32": (Case((40, 24), (24, 72), (1, 1), size=(15, 8)), "tf32", "RTX 4090"),
+    "1x1 large": (Case((16, 8), (8, 24), (1, 1), size=(64, 65), batch=3), "float16", "RTX 3090"),
+    "1x1 high alone": (Case((72, 0), (40, 0), (1, 1), size=(9, 9)), "bfloat16", "H200"),
+    "1x1 stride 2": (Case((40, 24), (16, 72), (1, 1), stride=2, size=(9, 9)), "bfloat16", "A100"),
     "5x5": (Case((24, 16), (32, 16), (5, 5), size=(16, 16), batch=1), "float16", "H100"),
     "7x7": (Case((16, 16), (16, 16), (7, 7), size=(13, 9)), "bfloat16", "RTX 4090"),
     "stride 2": (Case((32, 16), (32, 24), stride=2, size=(20, 25)), "bfloat16", "H200"),
@@ -42,21 +46,11 @@ def test_planned_tiles_give_exact_results(
     tiles = tiles_of(plan)
     element = getattr(torch, TYPES[dtype])
     emulator = emulator_in("plain")
-    if input_grad:
-        taps = sum(case.out_channels) * case.kernel_size[0] ** 2
-        weight = multiples_of(1, share=min(1, 24 / taps))(
-            sum(case.out_channels), sum(case.in_channels), *case.kernel_size
-        )
-        dy = tuple(4**case.stride * g for g in case.integer_gradients())
-        inputs = tuple(g.to(element) for g in dy)
-        result = run_forward(emulator, case, tiles, inputs, weight.to(element), input_grad=True)
-        check_equal(present(result), exact_input_grad(case, weight, dy))
-    else:
-        operands = case.integers().to(element)
-        result = run_forward(emulator, case, tiles, operands[:2], *operands[2:])
-        check_equal(present(result), case.exact(operands))
+    result = (check_input_grad if input_grad else check_forward)(emulator, case, tiles, element)
     model = launch_of(emulator, problem, dtype, tiles)["counts"]
     for counter in ("mma", "ldmatrix", "copies"):
         assert model[counter] == result.counters[counter], counter
+    joint = case.kernel_size == (1, 1) and case.stride == 1
+    assert plan["kernel"] == ("forward_1x1_sm80" if joint else "forward_sm80")
     if name == "split":
         assert max(plan["high"]["shape"][2], plan["low"]["shape"][2]) > 1

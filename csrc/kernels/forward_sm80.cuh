@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <device/ptx.cuh>
-#include <type_traits>
 
 #include "device/phase.cuh"
 #include "forward_params.h"
@@ -18,32 +17,18 @@
 
 namespace octconv {
 
-template <typename T>
-__device__ __forceinline__ float load_element(const void* base, int64_t index) {
-  std::conditional_t<sizeof(T) == 2, uint16_t, uint32_t> bits;
-  ptx::load_constant(bits, static_cast<const T*>(base) + index);
-  return ptx::widen(T{bits});
-}
-
 // The sums begin with the bias of their columns, once among all splits.
 template <typename Tile>
 __device__ __forceinline__ void begin_sums(Sums<Tile>& sum, const ForwardParams& p,
                                            const Program& program, int32_t first_column,
                                            bool with_bias) {
-  using T = typename Tile::T;
-  const int32_t column = first_column +
-                         ptx::thread_x() / 32 % Tile::kWarpsN * Tile::kColumnsOfWarp +
-                         ptx::lane() % 4 * 2;
+  const int32_t column = first_column + ptx::thread_x() / 32 % Tile::kWarpsN * Tile::kColumnsOfWarp;
+  begin_tile<Tile>(sum[0], p, program, column, with_bias);
 #pragma unroll
-  for (int n = 0; n < Tile::kTilesN; ++n) {
+  for (int m = 1; m < Tile::kTilesM; ++m) {
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      float value = 0;
-      if (with_bias && p.bias && column + 8 * n < program.columns) {
-        value = load_element<T>(p.bias, program.first_column + column + 8 * n + i);
-      }
-#pragma unroll
-      for (int m = 0; m < Tile::kTilesM; ++m) sum[m][n][i] = sum[m][n][i + 2] = value;
+    for (int n = 0; n < Tile::kTilesN; ++n) {
+      for (int i = 0; i < 4; ++i) sum[m][n][i] = sum[0][n][i];
     }
   }
 }

@@ -1,5 +1,5 @@
-// octconv_cuda::forward, inference and input_grad on CUDA devices: one launch of forward_sm80. What
-// it does not cover, the operators named composed_... serve.
+// octconv_cuda::forward, inference and input_grad on CUDA devices: one launch of forward_sm80, or
+// of forward_1x1_sm80. What they do not cover, the operators named composed_... serve.
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -161,6 +161,7 @@ TensorPair run(const char* op, const Problem& problem, const Plan& plan, const P
   const Launch call{problem, plan, pointers, partial_sums, arrivals, stream};
   const auto launch = [&](auto tag) {
     using T = typename decltype(tag)::type;
+    if (plan.joint_items > 0) return launch_forward_1x1_sm80<T>(call);
     grad ? launch_forward_sm80<T, true>(call) : launch_forward_sm80<T, false>(call);
   };
   switch (weight.scalar_type()) {

@@ -1,4 +1,4 @@
-// The launch of forward_sm80, as its operators call it.
+// The launches of the fused forward kernels, as their operators call them.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -23,5 +23,9 @@ struct Launch {
 // its own, side by side.
 template <typename T, bool kInputGrad>
 void launch_forward_sm80(const Launch& launch);
+
+// Of plans with joint tiles.
+template <typename T>
+void launch_forward_1x1_sm80(const Launch& launch);
 
 }  // namespace octconv

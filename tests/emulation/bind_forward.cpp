@@ -1,4 +1,3 @@
-#include "bindings.h"
 #include "forward.h"
 
 namespace emulation {
@@ -10,9 +9,7 @@ namespace {
 py::tuple forward_sm80(const std::string& dtype, const std::string& tiles, const py::tuple& numbers,
                        const py::tuple& shapes, const py::dict& arrays, uint32_t blocks,
                        const py::dict& options) {
-  const auto number = [&](int i) { return numbers[i].cast<int32_t>(); };
-  const Problem problem{number(0), number(1), number(2), number(3), number(4),
-                        number(5), number(6), number(7), number(8), number(9) != 0};
+  const Problem problem = problem_of(numbers);
   const RunForward& run = dtype == "bfloat16"  ? forward_bfloat16
                           : dtype == "float16" ? forward_float16
                                                : forward_tfloat32;

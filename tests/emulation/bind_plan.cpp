@@ -1,6 +1,7 @@
 // What csrc/plan_cost.h counts of a launch, beside the limits that its tiles must keep.
-#include "bindings.h"
+#include "forward_arrays.h"
 #include "plan.h"
+#include "plan_1x1.h"
 
 namespace emulation {
 namespace {
@@ -11,12 +12,6 @@ using octconv::Instance;
 using octconv::Problem;
 using octconv::Program;
 using octconv::TileShape;
-
-Problem problem_of(const py::tuple& numbers) {
-  const auto number = [&](int i) { return numbers[i].cast<int32_t>(); };
-  return {number(0), number(1), number(2), number(3), number(4),
-          number(5), number(6), number(7), number(8), number(9) != 0};
-}
 
 ElementType type_of(const std::string& dtype) {
   return dtype == "bfloat16"  ? ElementType::kBFloat16
@@ -31,22 +26,16 @@ Instance instance_named(const std::string& tiles, const Problem& problem, Elemen
   throw std::invalid_argument("no tiles are named " + tiles);
 }
 
-py::dict counts_of(const Instance& instance, const ForwardParams& params) {
-  const octconv::DeviceFacts& device = *octconv::known_device("H200");
-  octconv::TileCost sum{};
-  for (const bool high : {true, false}) {
-    const Program& program = high ? params.high : params.low;
-    for (int32_t split = 0; split < program.splits && program.tiles() > 0; ++split) {
-      const octconv::TileCost cost = tile_cost(instance, device, params, high, split);
-      const int32_t tiles = program.tiles();
-      sum.hmma += tiles * cost.hmma;
-      sum.ldmatrix += tiles * cost.ldmatrix;
-      sum.copies += tiles * cost.copies;
-      sum.ldmatrix_wavefronts += tiles * cost.ldmatrix_wavefronts;
-      sum.read_bytes += tiles * cost.read_bytes;
-      sum.written_bytes += tiles * cost.written_bytes;
-    }
-  }
+void add(octconv::TileCost& sum, const octconv::TileCost& cost, int32_t tiles) {
+  sum.hmma += tiles * cost.hmma;
+  sum.ldmatrix += tiles * cost.ldmatrix;
+  sum.copies += tiles * cost.copies;
+  sum.ldmatrix_wavefronts += tiles * cost.ldmatrix_wavefronts;
+  sum.read_bytes += tiles * cost.read_bytes;
+  sum.written_bytes += tiles * cost.written_bytes;
+}
+
+py::dict to_dict(const octconv::TileCost& sum) {
   py::dict result;
   result["mma"] = sum.hmma;
   result["ldmatrix"] = sum.ldmatrix;
@@ -55,6 +44,18 @@ py::dict counts_of(const Instance& instance, const ForwardParams& params) {
   result["read_bytes"] = sum.read_bytes;
   result["written_bytes"] = sum.written_bytes;
   return result;
+}
+
+py::dict counts_of(const Instance& instance, const ForwardParams& params) {
+  octconv::TileCost sum{};
+  for (const bool high : {true, false}) {
+    const Program& program = high ? params.high : params.low;
+    for (int32_t split = 0; split < program.splits && program.tiles() > 0; ++split) {
+      add(sum, tile_cost(instance, *octconv::known_device("H200"), params, high, split),
+          program.tiles());
+    }
+  }
+  return to_dict(sum);
 }
 
 // Arguments as of forward_sm80; for each kind of tile its tiles, and the halos that it loads.
@@ -96,6 +97,31 @@ py::dict forward_launch(const std::string& dtype, const std::string& tiles,
   return result;
 }
 
+// Arguments as of forward_1x1_sm80.
+py::dict forward_1x1_launch(const std::string& dtype, const std::string& tiles,
+                            const py::tuple& numbers, const py::tuple& shape, const py::dict&) {
+  const Problem problem = problem_of(numbers);
+  for (const auto& limits : octconv::joint_instances_for(problem, type_of(dtype))) {
+    if (tiles != limits.name) continue;
+    const auto params =
+        joint_params(problem, limits, {shape[0].cast<int32_t>(), shape[1].cast<int32_t>()});
+    octconv::TileCost sum{};
+    for (int32_t column = 0; column < params.tiles_columns; ++column) {
+      add(sum, joint_cost(limits, *octconv::known_device("H200"), params, column),
+          params.items / params.tiles_columns);
+    }
+    py::dict result;
+    result["items"] = params.items;
+    result["columns"] = params.tiles_columns;
+    result["most_quads"] = limits.quads;
+    result["most_columns"] = limits.part_columns;
+    result["shared_bytes"] = params.stages * limits.stage_bytes;
+    result["counts"] = to_dict(sum);
+    return result;
+  }
+  throw std::invalid_argument("no tiles are named " + tiles);
+}
+
 // The plans of many problems, one after the other out of one cache, in words.
 py::list remembered_plans(const std::string& dtype, const std::string& device,
                           const py::list& problems, const py::dict&) {
@@ -118,6 +144,7 @@ std::string nearest_device(int32_t major, int32_t minor, int32_t multiprocessors
 
 void bind_plan(py::module_& module) {
   module.def("forward_launch", &forward_launch);
+  module.def("forward_1x1_launch", &forward_1x1_launch);
   module.def("remembered_plans", &remembered_plans);
   module.def("nearest_device", &nearest_device);
 }

@@ -16,7 +16,15 @@ ROOT = HERE.parents[1]
 # The library's own host code.
 PLANS = tuple(
     ROOT / "csrc" / f"{name}.cpp"
-    for name in ("device_facts", "forward_setup", "plan", "plan_cost", "plan_schedule")
+    for name in (
+        "device_facts",
+        "forward_1x1_setup",
+        "forward_setup",
+        "plan",
+        "plan_1x1",
+        "plan_cost",
+        "plan_schedule",
+    )
 )
 COMPILER = shutil.which("g++")
 

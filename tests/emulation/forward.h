@@ -5,8 +5,7 @@
 #include <string>
 #include <type_traits>
 
-#include "bindings.h"
-#include "forward_setup.h"
+#include "forward_arrays.h"
 #include "kernels/forward_sm80.cuh"
 
 namespace emulation {
@@ -19,43 +18,16 @@ template <typename Traits>
 py::tuple run(const Problem& problem, const py::tuple& shapes, const py::dict& arrays,
               uint32_t blocks, const py::dict& options) {
   using T = typename Traits::T;
-  using Number = std::conditional_t<sizeof(T) == 2, uint16_t, float>;
   Device device(options_from(options));
-  octconv::ForwardPointers pointers{};
-  pointers.in_high = input(device, "in_high", arrays["in_high"]);
-  pointers.in_low = input(device, "in_low", arrays["in_low"]);
-  pointers.weight = input(device, "weight", arrays["weight"]);
-  pointers.bias = arrays.contains("bias") ? input(device, "bias", arrays["bias"]) : nullptr;
-  const auto optional = [&](const char* name) {
-    return arrays.contains(name) ? input(device, name, arrays[name]) : nullptr;
-  };
-  octconv::Epilogue& epilogue = pointers.epilogue;
-  epilogue.scale = static_cast<const float*>(optional("scale"));
-  epilogue.shift = static_cast<const float*>(optional("shift"));
-  epilogue.residual_high = optional("residual_high");
-  epilogue.residual_low = optional("residual_low");
-  if (arrays.contains("activation")) {
-    epilogue.activation = static_cast<octconv::Activation>(arrays["activation"].cast<int>());
-  }
-  const size_t high_pixels = size_t(problem.batch) *
-                             (problem.input_grad ? problem.height : problem.grid_height()) *
-                             (problem.input_grad ? problem.width : problem.grid_width());
-  const size_t low_pixels =
-      size_t(problem.batch) *
-      (problem.input_grad ? octconv::half_up(problem.height) : problem.quad_height()) *
-      (problem.input_grad ? octconv::half_up(problem.width) : problem.quad_width());
-  const size_t high_size = high_pixels * (problem.input_grad ? problem.high_in : problem.high_out);
-  const size_t low_size = low_pixels * (problem.input_grad ? problem.low_in : problem.low_out);
-  pointers.out_high = device.output("out_high", high_size * sizeof(T));
-  pointers.out_low = device.output("out_low", low_size * sizeof(T));
-
+  const ForwardArrays<T> memory(device, problem, arrays);
   const octconv::ForwardLimits limits = octconv::limits_of<Traits>();
   const auto shape_of = [&](int i) {
     const auto shape = shapes[i].cast<py::tuple>();
     return TileShape{shape[0].cast<int32_t>(), shape[1].cast<int32_t>(), shape[2].cast<int32_t>()};
   };
   const auto stages = shapes[2].cast<int32_t>();
-  ForwardParams p = forward_params(problem, limits, shape_of(0), shape_of(1), stages, pointers);
+  ForwardParams p =
+      forward_params(problem, limits, shape_of(0), shape_of(1), stages, memory.pointers);
   p.rotation = blocks / 2;
   if (p.high.splits > 1 || p.low.splits > 1) {
     const size_t items = p.high.items() + p.low.items();
@@ -64,12 +36,11 @@ py::tuple run(const Problem& problem, const py::tuple& shapes, const py::dict& a
     p.arrivals = static_cast<uint32_t*>(
         device.zeros("arrivals", (p.high.tiles() + p.low.tiles()) * sizeof(uint32_t)));
   }
-  device.launch(octconv::forward_sm80<Traits>,
-                {blocks, Traits::kThreads, 1, uint32_t(shared_bytes(limits, p.halo_bytes, p.weight_stages))},
-                p);
-  device.check_outputs();
-  return py::make_tuple(copy_out<Number>(pointers.out_high, high_size),
-                        copy_out<Number>(pointers.out_low, low_size), to_dict(device.counters()));
+  device.launch(
+      octconv::forward_sm80<Traits>,
+      {blocks, Traits::kThreads, 1, uint32_t(shared_bytes(limits, p.halo_bytes, p.weight_stages))},
+      p);
+  return memory.results(device);
 }
 
 template <typename T, int kKernel, bool kTransposed, bool kEpilogue>

@@ -57,6 +57,7 @@ PYBIND11_MODULE(kernel_emulation, module) {
   emulation::py::register_exception<emulation::Failure>(module, "EmulationError",
                                                         PyExc_RuntimeError);
   emulation::bind_forward(module);
+  emulation::bind_forward_1x1(module);
   emulation::bind_gemm(module);
   emulation::bind_plan(module);
   emulation::bind_planted(module);

@@ -12,6 +12,32 @@
 
 namespace octconv {
 
+template <typename T>
+__device__ __forceinline__ float load_element(const void* base, int64_t index) {
+  std::conditional_t<sizeof(T) == 2, uint16_t, uint32_t> bits;
+  ptx::load_constant(bits, static_cast<const T*>(base) + index);
+  return ptx::widen(T{bits});
+}
+
+// The sums of one m16 tile begin with the bias of its columns, or with zeros.
+template <typename Tile>
+__device__ __forceinline__ void begin_tile(float (&sum)[Tile::kTilesN][4], const ForwardParams& p,
+                                           const Program& program, int32_t first_column,
+                                           bool with_bias) {
+  const int32_t column = first_column + ptx::lane() % 4 * 2;
+#pragma unroll
+  for (int n = 0; n < Tile::kTilesN; ++n) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      float value = 0;
+      if (with_bias && p.bias && column + 8 * n < program.columns) {
+        value = load_element<typename Tile::T>(p.bias, program.first_column + column + 8 * n + i);
+      }
+      sum[n][i] = sum[n][i + 2] = value;
+    }
+  }
+}
+
 // Adds the sums of all splits of a tile, in the order of the splits; only the block that comes last
 // does, and is told so by the result.
 template <typename Tile>
@@ -90,7 +116,7 @@ struct Pixel {
 // The output that a column belongs to; only the input gradient at stride 2 has two.
 template <typename Tile>
 __device__ __forceinline__ const Output& output_of(const Program& program, int32_t column) {
-  const bool second = Tile::kHigh && Tile::kTransposed && column >= program.output[0].last;
+  const bool second = Tile::kSpreads && column >= program.output[0].last;
   return program.output[second ? 1 : 0];
 }
 
@@ -109,7 +135,7 @@ __device__ __forceinline__ void store_pixel(const Program& program, const Pixel&
       ptx::store_global(to + i * 4, word);
     }
   };
-  if (!(Tile::kHigh && Tile::kTransposed && output.spread)) {
+  if (!(Tile::kSpreads && output.spread)) {
     return store(map + pixel.in(output, 0, 0));
   }
   const Pixel corner{pixel.image, 2 * pixel.y, 2 * pixel.x, true};
@@ -183,7 +209,7 @@ __device__ __forceinline__ void store_row(const ForwardParams& p, const Program&
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       float pair[2] = {sum[n + j][2 * half], sum[n + j][2 * half + 1]};
-      if (Tile::kHigh && Tile::kTransposed) {
+      if (Tile::kSpreads) {
         const Output& output = output_of<Tile>(program, column + (n + j) * 8);
         if (output.spread) {
           const float factor = share(output.height - 2 * pixel.y, output.width - 2 * pixel.x);

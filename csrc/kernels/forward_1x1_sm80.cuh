@@ -1,0 +1,210 @@
+// The fused octave convolution, or its input gradient, for 1x1 kernels at stride 1. A tile gives
+// the high and the low results of its quads: each pixel is read once, and pooled on its way from
+// shared memory to the tensor cores, in registers.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "forward_1x1_params.h"
+#include "forward_1x1_traits.h"
+#include "sm80/halo.cuh"
+#include "sm80/products.cuh"
+#include "sm80/stream_1x1.cuh"
+#include "sm80/sums.cuh"
+#include "sm80/weight.cuh"
+
+namespace octconv {
+
+template <typename Traits>
+struct JointSums {
+  float high[4][Traits::kTilesN][4];  // (phase, n8 tile, 4)
+  float low[Traits::kTilesN][4];
+};
+
+// What an item is of the parts that it may have.
+struct ItemParts {
+  bool high, low;
+};
+
+// The mean of the four phases' pixels that are there, from a word of each, as an operand.
+template <typename T>
+__device__ __forceinline__ uint32_t pool_word(const uint32_t (&a)[4][4], int word, float factor) {
+  if constexpr (sizeof(T) == 4) {
+    float sum = 0;
+    for (int phase = 0; phase < 4; ++phase) sum += ptx::as_float(a[phase][word]);
+    return ptx::round_tf32(ptx::as_bits(sum * factor));
+  } else {
+    float sum[2] = {};
+#pragma unroll
+    for (int phase = 0; phase < 4; ++phase) {
+      for (int i = 0; i < 2; ++i) {
+        sum[i] += ptx::widen(T{static_cast<uint16_t>(a[phase][word] >> 16 * i)});
+      }
+    }
+    return ptx::narrow_pair<T>(sum[0] * factor, sum[1] * factor);
+  }
+}
+
+// Where a warp finds its operands in a stage: the cells of its quads and the weight's fragments.
+template <typename Traits>
+struct LaneOperands {
+  static constexpr int kLowWeight =  // from the high columns' fragments to the low ones'
+      Traits::kPartColumns *
+      (Traits::kTransposed ? int{sizeof(typename Traits::T)} : Traits::kWeightPitch);
+  static constexpr int kPhaseBytes = Traits::kQuads * Traits::kCellPitch;
+  uint32_t cells, weight;
+
+  __device__ __forceinline__ LaneOperands()
+      : cells((ptx::thread_x() / 32 * 16 + ptx::lane() % 16) * Traits::kCellPitch +
+              ptx::lane() / 16 * 16),
+        weight(Traits::kCellsBytes + weight_lane_offset<Traits>(0)) {}
+};
+
+// A chunk of the low input: for the high results into the sums of phase 0.
+template <typename Traits>
+__device__ __forceinline__ void multiply_low_input(JointSums<Traits>& sum, ItemParts parts,
+                                                   uint32_t cells, uint32_t weight, int32_t bytes) {
+#pragma unroll 1
+  for (int32_t step = 0; step < bytes; step += Traits::kStepBytes) {
+    uint32_t a[4], b[Traits::kTilesN][2];
+    load_cells<Traits>(a, cells + step);
+    if (parts.high) {
+      load_weight_fragments<Traits>(b, weight, 0, step);
+      multiply<Traits>(sum.high[0], a, b);
+    }
+    if (parts.low) {
+      load_weight_fragments<Traits>(b, weight + LaneOperands<Traits>::kLowWeight, 0, step);
+      multiply<Traits>(sum.low, a, b);
+    }
+  }
+}
+
+// A chunk of the high input. factor: what the sums over the quads of rows 0 to 7 and 8 to 15 of a
+// fragment are multiplied by when they are pooled.
+template <typename Traits>
+__device__ __forceinline__ void multiply_high_input(JointSums<Traits>& sum, ItemParts parts,
+                                                    const float (&factor)[2], uint32_t cells,
+                                                    uint32_t weight, int32_t bytes) {
+  using T = typename Traits::T;
+#pragma unroll 1
+  for (int32_t step = 0; step < bytes; step += Traits::kStepBytes) {
+    uint32_t a[4][4], pooled[4], b[Traits::kTilesN][2];
+#pragma unroll
+    for (int phase = 0; phase < 4; ++phase) {
+      ptx::load_matrix(a[phase], cells + phase * LaneOperands<Traits>::kPhaseBytes + step);
+    }
+    if (parts.low) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) pooled[i] = pool_word<T>(a, i, factor[i % 2]);
+      load_weight_fragments<Traits>(b, weight + LaneOperands<Traits>::kLowWeight, 0, step);
+      multiply<Traits>(sum.low, pooled, b);
+    }
+    if (parts.high) {
+      load_weight_fragments<Traits>(b, weight, 0, step);
+#pragma unroll
+      for (int phase = 0; phase < 4; ++phase) {
+        for (int i = 0; i < 4; ++i) round_operand<T>(a[phase][i]);
+        multiply<Traits>(sum.high[phase], a[phase], b);
+      }
+    }
+  }
+}
+
+// The quad of row `lane / 4` of a fragment, or of the row 8 below it.
+template <typename Traits>
+__device__ __forceinline__ Pixel row_quad(const Forward1x1Params& p, const ItemPlace& place,
+                                          int half) {
+  const int32_t local = ptx::thread_x() / 32 * 16 + half * 8 + ptx::lane() / 4;
+  Pixel quad = quad_pixel(p, place.quad + local);
+  quad.inside &= local < p.tile_quads;
+  return quad;
+}
+
+template <typename Traits>
+__device__ __forceinline__ void store_item(const Forward1x1Params& p, JointSums<Traits>& sum,
+                                           ItemParts parts, const ItemPlace& place) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const Pixel quad = row_quad<Traits>(p, place, half);
+    if (parts.high) {
+#pragma unroll
+      for (int phase = 0; phase < 4; ++phase) {
+        const int32_t y = 2 * quad.y + phase / 2, x = 2 * quad.x + phase % 2;
+        const bool inside = quad.inside && y < p.grid_height && x < p.grid_width;
+        store_row<Traits>(p, p.high, sum.high[phase], half, {quad.image, y, x, inside},
+                          place.column);
+      }
+    }
+    if (parts.low) store_row<Traits>(p, p.low, sum.low, half, quad, place.column);
+  }
+}
+
+template <typename Traits>
+__device__ __forceinline__ void run_item(const Forward1x1Params& p, ChunkStream<Traits>& stream,
+                                         int32_t item) {
+  const ItemPlace place = ItemPlace::of<Traits>(p, item);
+  const ItemParts parts{place.column < p.high.columns, place.column < p.low.columns};
+  // Told by a shuffle, the compiler knows that lanes do not part here.
+  const auto warp = static_cast<int32_t>(ptx::shuffle(ptx::thread_x() / 32, 0));
+  const bool multiplies = warp * 16 < p.tile_quads;
+  const LaneOperands<Traits> lane;
+  const auto bytes_of = [&](int segment, int32_t chunk) {
+    const int32_t left = (p.high.segment[segment].channels - chunk * Traits::kChunk) *
+                         static_cast<int32_t>(sizeof(typename Traits::T));
+    return left < Traits::kChunkBytes ? left : Traits::kChunkBytes;
+  };
+
+  JointSums<Traits> sum;
+  begin_tile<Traits>(sum.high[0], p, p.high, place.column, true);
+  begin_tile<Traits>(sum.low, p, p.low, place.column, true);
+#pragma unroll 1
+  for (int32_t chunk = 0; chunk < p.high.chunks[0]; ++chunk) {
+    const uint32_t stage = stream.next();
+    if (!multiplies) continue;
+    multiply_low_input(sum, parts, stage + lane.cells, stage + lane.weight, bytes_of(0, chunk));
+  }
+
+  float factor[2];
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const Pixel quad = row_quad<Traits>(p, place, half);
+    const float mean = share(p.grid_height - 2 * quad.y, p.grid_width - 2 * quad.x);
+    factor[half] = Traits::kTransposed ? 0.25f : mean;
+    // All phases of a quad begin with what its low pixel gave. In the input gradient that is
+    // divided by the pixels that are there; and the low sums go on with a quarter of what comes.
+#pragma unroll
+    for (int n = 0; n < Traits::kTilesN; ++n) {
+      for (int i = 2 * half; i < 2 * half + 2; ++i) {
+        if (Traits::kTransposed) sum.high[0][n][i] *= mean, sum.low[n][i] *= 0.25f;
+        for (int phase = 1; phase < 4; ++phase) sum.high[phase][n][i] = sum.high[0][n][i];
+      }
+    }
+  }
+#pragma unroll 1
+  for (int32_t chunk = 0; chunk < p.high.chunks[1]; ++chunk) {
+    const uint32_t stage = stream.next();
+    if (!multiplies) continue;
+    multiply_high_input(sum, parts, factor, stage + lane.cells, stage + lane.weight,
+                        bytes_of(1, chunk));
+  }
+  if (Traits::kTransposed) {
+#pragma unroll
+    for (int n = 0; n < Traits::kTilesN; ++n) {
+      for (int i = 0; i < 4; ++i) sum.low[n][i] *= 4;
+    }
+  }
+  if (multiplies) store_item(p, sum, parts, place);
+}
+
+template <typename Traits>
+__global__ void __launch_bounds__(Traits::kThreads, 1)
+    forward_1x1_sm80(const __grid_constant__ Forward1x1Params p) {
+  ptx::SharedMemory shared;
+  ChunkStream<Traits> stream(p, shared.take(p.stages * Traits::kStageBytes));
+  for (int32_t item = ptx::block_x(); item < p.items; item += ptx::blocks_x()) {
+    run_item(p, stream, item);
+  }
+}
+
+}  // namespace octconv

@@ -1,0 +1,38 @@
+// Launches forward_1x1_sm80 as planned.
+#pragma once
+
+#include <cstring>
+
+#include "forward_1x1_setup.h"
+#include "kernels/forward_1x1_sm80.cuh"
+#include "launch/forward_sm80.h"
+#include "launch/launch.cuh"
+
+namespace octconv {
+
+template <typename Traits>
+void launch_joint_tiles(const Launch& call) {
+  const Forward1x1Params params =
+      forward_1x1_params(call.problem, limits_1x1<Traits>(), call.plan.joint, call.pointers);
+  const int32_t shared_bytes = params.stages * Traits::kStageBytes;
+  const auto kernel = forward_1x1_sm80<Traits>;
+  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+  const LaunchShape shape{static_cast<uint32_t>(call.plan.blocks), Traits::kThreads, 1,
+                          static_cast<uint32_t>(shared_bytes)};
+  launch(kernel, shape, params, call.stream);
+}
+
+template <typename T>
+void launch_forward_1x1_sm80(const Launch& call) {
+  const auto launch = [&](auto traits) {
+    using Traits = decltype(traits);
+    if (std::strcmp(call.plan.tiles, Traits::Tiles::kName) == 0) launch_joint_tiles<Traits>(call);
+  };
+  if constexpr (kHasEpilogue<T, 1>) {
+    if (call.pointers.epilogue.scale) return for_each_forward_1x1<T, false, true>(launch);
+  }
+  call.problem.input_grad ? for_each_forward_1x1<T, true>(launch)
+                          : for_each_forward_1x1<T, false>(launch);
+}
+
+}  // namespace octconv

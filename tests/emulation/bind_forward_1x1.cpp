@@ -1,0 +1,66 @@
+#include "forward_1x1_setup.h"
+#include "forward_arrays.h"
+#include "kernels/forward_1x1_sm80.cuh"
+
+namespace emulation {
+namespace {
+
+using octconv::Problem;
+
+template <typename Traits>
+py::tuple run(const Problem& problem, const py::tuple& shape, const py::dict& arrays,
+              uint32_t blocks, const py::dict& options) {
+  Device device(options_from(options));
+  const ForwardArrays<typename Traits::T> memory(device, problem, arrays);
+  const octconv::JointShape joint{shape[0].cast<int32_t>(), shape[1].cast<int32_t>()};
+  const auto p = forward_1x1_params(problem, octconv::limits_1x1<Traits>(), joint, memory.pointers);
+  const auto shared_bytes = static_cast<uint32_t>(p.stages * Traits::kStageBytes);
+  device.launch(octconv::forward_1x1_sm80<Traits>, {blocks, Traits::kThreads, 1, shared_bytes}, p);
+  return memory.results(device);
+}
+
+template <typename T, bool kTransposed, bool kEpilogue>
+py::tuple with_tiles(const std::string& tiles, const Problem& problem, const py::tuple& shape,
+                     const py::dict& arrays, uint32_t blocks, const py::dict& options) {
+  py::object result = py::none();
+  octconv::for_each_forward_1x1<T, kTransposed, kEpilogue>([&](auto traits) {
+    using Traits = decltype(traits);
+    if (tiles != Traits::Tiles::kName) return;
+    result = run<Traits>(problem, shape, arrays, blocks, options);
+  });
+  if (result.is_none()) throw std::invalid_argument("no tiles are named " + tiles);
+  return result;
+}
+
+// As forward_sm80 of bind_forward.cpp, but that shape is (quads of a tile, stages).
+py::tuple forward_1x1_sm80(const std::string& dtype, const std::string& tiles,
+                           const py::tuple& numbers, const py::tuple& shape, const py::dict& arrays,
+                           uint32_t blocks, const py::dict& options) {
+  const Problem problem = problem_of(numbers);
+  if (!serves_1x1(problem)) throw std::invalid_argument("not a problem of forward_1x1_sm80");
+  return with_element(dtype, [&](auto tag) -> py::tuple {
+    using T = typename decltype(tag)::type;
+#if defined(EMULATION_SANITIZED)  // bfloat16's code but for two conversions
+    if constexpr (std::is_same_v<T, octconv::Float16>) {
+      throw std::invalid_argument("no float16 under sanitizers");
+    } else
+#endif
+    {
+      if (problem.input_grad) {
+        return with_tiles<T, true, false>(tiles, problem, shape, arrays, blocks, options);
+      }
+      if constexpr (octconv::kHasEpilogue<T, 1>) {
+        if (arrays.contains("scale")) {
+          return with_tiles<T, false, true>(tiles, problem, shape, arrays, blocks, options);
+        }
+      }
+      return with_tiles<T, false, false>(tiles, problem, shape, arrays, blocks, options);
+    }
+  });
+}
+
+}  // namespace
+
+void bind_forward_1x1(py::module_& module) { module.def("forward_1x1_sm80", &forward_1x1_sm80); }
+
+}  // namespace emulation
