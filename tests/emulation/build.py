@@ -16,7 +16,9 @@ ROOT = HERE.parents[1]
 # The library's own host code.
 PLANS = tuple(
     ROOT / "csrc" / f"{name}.cpp"
-    for name in ("device_facts", "forward_setup", "plan", "plan_cost", "plan_schedule")
+    for name in (
+        "device_facts", "forward_setup", "plan", "plan_cost", "plan_schedule", "weight_grad_setup",
+    )
 )
 COMPILER = shutil.which("g++")
 

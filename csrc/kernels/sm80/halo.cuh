@@ -78,6 +78,7 @@ __device__ __forceinline__ void make_table(const ForwardParams& p, const Segment
 
 // The lanes of a warp share neighbouring cells so that a quarter of them writes four cells of one
 // parity, two vectors of 16 bytes each: whole sectors of global memory, all banks of shared memory.
+// Of cells of 128 bytes or more it writes eight vectors of one.
 template <typename Traits>
 struct LaneCell {
   static constexpr int kCells = 32 / Traits::kVectors;  // of a warp
@@ -85,6 +86,11 @@ struct LaneCell {
 
   __device__ __forceinline__ LaneCell() {
     const int32_t in_quarter = ptx::lane() % 8, quarter = ptx::lane() / 8;
+    if (Traits::kVectors >= 8) {
+      cell = ptx::lane() / Traits::kVectors;
+      vector = ptx::lane() % Traits::kVectors;
+      return;
+    }
     cell = in_quarter / 2 * 2 + quarter % 2;
     vector = in_quarter % 2;
     if (Traits::kVectors == 4) vector += quarter / 2 * 2;
@@ -152,6 +158,16 @@ __device__ __forceinline__ ptx::Word128 pool_twice(const char* source, int64_t r
   return pooled.rounded(share(rows > 2 ? 2 : 1, columns > 2 ? 2 : 1));
 }
 
+// The source is pooled once or twice; quarter sums are of one pooling.
+template <typename T>
+__device__ __forceinline__ ptx::Word128 load_pooled(const char* pixel, int64_t row_bytes,
+                                                    int64_t pixel_bytes, int32_t rows,
+                                                    int32_t columns, int32_t pools,
+                                                    bool quarter_sums) {
+  return pools == 1 ? pool_window<T>(pixel, row_bytes, pixel_bytes, rows, columns, quarter_sums)
+                    : pool_twice<T>(pixel, row_bytes, pixel_bytes, rows, columns);
+}
+
 // Fills the part `part` of `parts` of a halo with the channels from `channel` on: by asynchronous
 // copies, or, where the source is pooled, at once.
 template <typename Traits>
@@ -194,10 +210,8 @@ __device__ __forceinline__ void load_halo(const ForwardParams& p, const Segment&
       if (inside) {
         const int32_t left = segment.width - source_x, window = 1 << segment.pools;
         const int32_t columns = left < window ? left : window;
-        word = segment.pools == 1
-                   ? pool_window<T>(pixel, row_bytes, pixel_bytes, source_rows, columns,
-                                    segment.quarter_sums)
-                   : pool_twice<T>(pixel, row_bytes, pixel_bytes, source_rows, columns);
+        word = load_pooled<T>(pixel, row_bytes, pixel_bytes, source_rows, columns, segment.pools,
+                              segment.quarter_sums);
       }
       ptx::store_shared(address, word);
     }
