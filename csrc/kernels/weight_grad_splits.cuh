@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
+#include "launch_shape.h"
 #include "sm80/grad_sums.cuh"
 #include "weight_grad_params.h"
 
@@ -15,6 +16,11 @@ constexpr int kSplitPositions = 32;  // of a block: one for each lane
 constexpr int kSplitWarps = 8;       // they share the splits of each position
 constexpr int kSplitThreads = 32 * kSplitWarps;
 constexpr int kSplitSharedBytes = kSplitThreads * 16;
+
+inline LaunchShape splits_shape(const WeightGradParams& p) {
+  const int64_t blocks = (p.positions + kSplitPositions - 1) / kSplitPositions;
+  return {static_cast<uint32_t>(blocks), kSplitThreads, 1, kSplitSharedBytes};
+}
 
 // Four neighbouring columns of one row and tap of the weight, or four rows of the bias.
 struct SplitPosition {

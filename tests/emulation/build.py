@@ -17,9 +17,10 @@ ROOT = HERE.parents[1]
 PLANS = tuple(
     ROOT / "csrc" / f"{name}.cpp"
     for name in (
-        "device_facts", "forward_setup", "plan", "plan_cost", "plan_schedule", "weight_grad_setup",
+        "device_facts", "forward_setup", "plan", "plan_cost", "plan_schedule",
+        "weight_grad_cost", "weight_grad_plan", "weight_grad_setup",
     )
-)
+)  # fmt: skip
 COMPILER = shutil.which("g++")
 
 # Flags of all files, and of those that hold kernels: thread sanitizer must not see the runtime,

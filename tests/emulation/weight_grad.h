@@ -17,7 +17,6 @@ using octconv::PixelTiles;
 using octconv::Problem;
 using octconv::WeightGradParams;
 
-// options_of_call: channels_last, wide_output; shared_limit.
 struct WeightGradCall {
   const Problem& problem;
   const PixelTiles& tiles;
@@ -64,10 +63,7 @@ py::tuple run(const WeightGradCall& call, const char* name) {
                 p);
   py::dict counters = to_dict(device.counters());
   if (sums > 0) {
-    const int64_t blocks = (p.positions + octconv::kSplitPositions - 1) / octconv::kSplitPositions;
-    device.launch(
-        octconv::add_weight_grad_splits<T>,
-        {static_cast<uint32_t>(blocks), octconv::kSplitThreads, 1, octconv::kSplitSharedBytes}, p);
+    device.launch(octconv::add_weight_grad_splits<T>, splits_shape(p), p);
   }
   device.check_outputs();
   counters["launches"] = device.counters().launches;

@@ -158,16 +158,6 @@ __device__ __forceinline__ ptx::Word128 pool_twice(const char* source, int64_t r
   return pooled.rounded(share(rows > 2 ? 2 : 1, columns > 2 ? 2 : 1));
 }
 
-// The source is pooled once or twice; quarter sums are of one pooling.
-template <typename T>
-__device__ __forceinline__ ptx::Word128 load_pooled(const char* pixel, int64_t row_bytes,
-                                                    int64_t pixel_bytes, int32_t rows,
-                                                    int32_t columns, int32_t pools,
-                                                    bool quarter_sums) {
-  return pools == 1 ? pool_window<T>(pixel, row_bytes, pixel_bytes, rows, columns, quarter_sums)
-                    : pool_twice<T>(pixel, row_bytes, pixel_bytes, rows, columns);
-}
-
 // Fills the part `part` of `parts` of a halo with the channels from `channel` on: by asynchronous
 // copies, or, where the source is pooled, at once.
 template <typename Traits>
@@ -210,8 +200,10 @@ __device__ __forceinline__ void load_halo(const ForwardParams& p, const Segment&
       if (inside) {
         const int32_t left = segment.width - source_x, window = 1 << segment.pools;
         const int32_t columns = left < window ? left : window;
-        word = load_pooled<T>(pixel, row_bytes, pixel_bytes, source_rows, columns, segment.pools,
-                              segment.quarter_sums);
+        word = segment.pools == 1
+                   ? pool_window<T>(pixel, row_bytes, pixel_bytes, source_rows, columns,
+                                    segment.quarter_sums)
+                   : pool_twice<T>(pixel, row_bytes, pixel_bytes, source_rows, columns);
       }
       ptx::store_shared(address, word);
     }

@@ -75,9 +75,12 @@ __device__ __forceinline__ void load_map(const WeightGradParams& p, const Weight
       }
       ptx::Word128 word{};
       if (inside) {
-        const int32_t rows = map.height - source_y, columns = map.width - source_x;
-        word = load_pooled<T>(pixel, row_bytes, pixel_bytes, rows < side ? rows : side,
-                              columns < side ? columns : side, map.pools, map.quarter_sums);
+        const int32_t left_rows = map.height - source_y, left_columns = map.width - source_x;
+        const int32_t rows = left_rows < side ? left_rows : side;
+        const int32_t columns = left_columns < side ? left_columns : side;
+        word = map.pools == 1
+                   ? pool_window<T>(pixel, row_bytes, pixel_bytes, rows, columns, map.quarter_sums)
+                   : pool_twice<T>(pixel, row_bytes, pixel_bytes, rows, columns);
       }
       ptx::store_shared(address, word);
     }
