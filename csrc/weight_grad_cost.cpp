@@ -56,7 +56,6 @@ PixelTileCost pixel_tile_cost(const WeightGradLimits& f, const DeviceFacts& d,
 
   PixelTileCost cost{};
   cost.hmma = steps * warps * products * f.tiles_m * f.tiles_n * taps;
-  cost.bias_hmma = steps * f.warps_m * products * f.tiles_m;
   cost.ldmatrix = words ? 0 : steps * warps * fragments;
   cost.word_loads = words ? steps * warps * fragments * 8 : 0;
   cost.copies = (job.dy.pools == 0 ? dy.instructions : 0) + (job.x.pools == 0 ? x.instructions : 0);

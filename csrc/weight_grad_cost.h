@@ -14,7 +14,6 @@ namespace octconv {
 // once for a warp.
 struct PixelTileCost {
   int64_t hmma, ldmatrix, word_loads, copies;
-  int64_t bias_hmma;  // of the tiles that sum up dy, besides
   int64_t fill_wavefronts;
   double read_bytes;  // of the second-level cache, on the average
   // Clocks: of each unit, were the others endless; from barrier to barrier.

@@ -48,6 +48,8 @@ struct WeightStrides {
   int64_t row, tap, column;
 };
 
+constexpr int kPlaceBytes = 16;  // of shared memory, for the place of a block's tile
+
 constexpr int kJobs = 4;  // W_HH, W_LH (low to high), W_HL, W_LL; absent ones have no items
 
 struct WeightGradParams {

@@ -102,7 +102,7 @@ WeightGradParams weight_grad_params(const Problem& problem, const WeightGradLimi
                 (job.bias ? job.rows() / 4 : 0);
   }
   p.positions = position;
-  p.shared_bytes = std::max(limits.stages * p.stage_bytes, limits.end_bytes);
+  p.shared_bytes = std::max(limits.stages * p.stage_bytes, limits.end_bytes) + kPlaceBytes;
   return p;
 }
 

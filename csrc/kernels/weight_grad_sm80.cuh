@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <device/ptx.cuh>
 
 #include "sm80/grad_products.cuh"
@@ -26,10 +27,11 @@ __device__ __forceinline__ void multiply_tile(GradSums<Traits>& sum, BiasSums<Tr
   const int32_t warp = ptx::thread_x() / 32, warp_n = warp % Traits::kWarpsN;
   const int32_t warp_m = warp / Traits::kWarpsN % Traits::kWarpsM;
   const int32_t group = warp / (Traits::kWarpsN * Traits::kWarpsM);
-  // tf32 loads single words: a lane takes channel lane / 4 of each eight.
-  const uint32_t channel = sizeof(T) == 2 ? 0 : ptx::lane() / 4 * sizeof(T);
-  const uint32_t lane_dy = dy + warp_m * 16 * Traits::kTilesM * sizeof(T) + channel;
-  const uint32_t lane_x = x + warp_n * 8 * Traits::kTilesN * sizeof(T) + channel;
+  const uint32_t lane_dy =
+      dy + warp_m * 16 * Traits::kTilesM * sizeof(T) + dy_lane_offset<Traits>();
+  // tf32 loads single words: a lane takes column lane / 4 of each eight.
+  const uint32_t lane_x = x + warp_n * 8 * Traits::kTilesN * sizeof(T) +
+                          (sizeof(T) == 2 ? 0 : ptx::lane() / 4 * sizeof(T));
   const int32_t pixels = job.tile_width * job.tile_height;
   // Warps beside each other along the columns have the same dy: they take turns at its sum.
   int32_t turn = 0;
@@ -39,15 +41,14 @@ __device__ __forceinline__ void multiply_tile(GradSums<Traits>& sum, BiasSums<Tr
     const uint32_t own = x_cell<Traits>(p, job, place, first + ptx::lane());
 #pragma unroll 1
     for (int32_t part = 0; part < Step::kTurns; ++part) {
-      uint32_t dy_cells[Step::kLanePixels], x_cells[Step::kLanePixels];
+      uint32_t cells[Step::kLanePixels];
 #pragma unroll
       for (int i = 0; i < Step::kLanePixels; ++i) {
-        const uint32_t pixel = Step::pixel(part, i);
-        dy_cells[i] = lane_dy + (first + pixel) * Traits::kDyPitch;
-        x_cells[i] = lane_x + (Step::kTurns == 1 ? own : ptx::shuffle(own, pixel));
+        cells[i] = lane_x + (Step::kTurns == 1 ? own : ptx::shuffle(own, Step::pixel(part, i)));
       }
-      multiply_pixels<Traits>(sum, bias, with_bias && turn % Traits::kWarpsN == warp_n, dy_cells,
-                              x_cells, job.x_row_stride);
+      multiply_pixels<Traits>(sum, bias, with_bias && turn % Traits::kWarpsN == warp_n,
+                              lane_dy + (first + part * Step::kPixels) * Traits::kDyPitch, cells,
+                              job.x_row_stride);
     }
   }
 }
@@ -65,6 +66,29 @@ __device__ __forceinline__ void fill_steps(const WeightGradParams& p, const Weig
   }
 }
 
+// Where the tile of an item lies within its job's block of the weight. It is kept in shared memory:
+// the sums leave few registers to what is seldom needed.
+struct WeightPlace {
+  int32_t row, column, tap_row, item;
+
+  template <typename Traits>
+  static __device__ __forceinline__ ptx::Word128 words_of(const WeightGradJob& job, int32_t item) {
+    const int32_t tile = item / job.splits, rectangle = tile / job.tap_tiles;
+    const int32_t row = rectangle / job.column_tiles;
+    return {{static_cast<uint32_t>(row * Traits::kRows),
+             static_cast<uint32_t>((rectangle - row * job.column_tiles) * Traits::kColumns),
+             static_cast<uint32_t>(tile - rectangle * job.tap_tiles), static_cast<uint32_t>(item)}};
+  }
+  explicit __device__ __forceinline__ WeightPlace(uint32_t address) {
+    ptx::Word128 words;
+    ptx::load_shared(words, address);
+    memcpy(this, &words, sizeof(words));
+  }
+  __device__ __forceinline__ bool has_bias(const WeightGradJob& job) const {
+    return job.bias && column == 0 && tap_row == 0;
+  }
+};
+
 // The job that an item belongs to.
 __device__ __forceinline__ const WeightGradJob& job_of(const WeightGradParams& p, int64_t item) {
   int index = 0;
@@ -77,21 +101,21 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
     weight_grad_sm80(const __grid_constant__ WeightGradParams p) {
   using T = typename Traits::T;
   ptx::SharedMemory shared;
-  const uint32_t memory = shared.take(p.shared_bytes);
+  const uint32_t memory = shared.take(p.shared_bytes - kPlaceBytes);
+  const uint32_t in_shared = shared.take(kPlaceBytes);
   const WeightGradJob& job = job_of(p, ptx::block_x());
   const auto item = static_cast<int32_t>(ptx::block_x() - job.first_item);
-  const int32_t tile = item / job.splits, split = item % job.splits;
-  const int32_t rectangle = tile / job.tap_tiles;
-  const WeightPlace place{rectangle / job.column_tiles * Traits::kRows,
-                          rectangle % job.column_tiles * Traits::kColumns, tile % job.tap_tiles};
-  const bool with_bias = job.bias && place.column == 0 && place.tap_row == 0;
+  const int32_t split = item % job.splits;
+  if (ptx::thread_x() == 0) ptx::store_shared(in_shared, WeightPlace::words_of<Traits>(job, item));
+  ptx::sync_block();
+  const bool with_bias = WeightPlace(in_shared).has_bias(job);
 
   fill_steps<Traits>(p, job, memory);
   GradSums<Traits> sum;
   BiasSums<Traits> bias;
 #pragma unroll
   for (int m = 0; m < Traits::kTilesM; ++m) {
-    for (int i = 0; i < 4; ++i) bias[m][i] = 0;
+    bias[m][0] = bias[m][1] = 0;
 #pragma unroll
     for (int tap = 0; tap < Traits::kTapRows * Traits::kTaps; ++tap) {
 #pragma unroll
@@ -102,49 +126,52 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
   }
 
   // All splits sweep over the images side by side, and so do all jobs: what one reads another finds
-  // in the second-level cache. A turn multiplies one pixel tile and loads another.
-  const int32_t turns = (job.pixel_tiles - split + job.splits - 1) / job.splits;
-  const auto place_at = [&](int32_t turn) { return place_of(job, split + turn * job.splits); };
-  const auto stage_at = [&](int32_t turn) {
-    return memory + turn % Traits::kStages * p.stage_bytes;
-  };
-  const auto load = [&](int32_t turn, bool dy, bool x) {
-    const TilePlace pixels = place_at(turn);
-    const uint32_t to = stage_at(turn);
+  // in the second-level cache. A turn multiplies one pixel tile and loads another, kStages - 1
+  // turns ahead; those before the first one only load.
+  const auto load = [&](int32_t pixel_tile, uint32_t to, bool dy, bool x) {
+    const TilePlace pixels = place_of(job, pixel_tile);
+    const WeightPlace place(in_shared);
     if (dy) load_dy<Traits>(p, job, pixels, place.row, to);
     if (x) load_x<Traits>(p, job, pixels, place.tap_row, place.column, to + job.x_offset);
   };
   // Half of the warps pool before they multiply and half behind: then each scheduler always has one
   // that multiplies. Asynchronous copies all go first.
   const bool pools_first = ptx::thread_x() / 32 < Traits::kWarps / 2;
+  int32_t stage = 0;  // of the current tile
 #pragma unroll 1
-  for (int32_t turn = 1 - Traits::kStages; turn < turns; ++turn) {
-    if (turn >= 0) {
+  for (int32_t pixel_tile = split - (Traits::kStages - 1) * job.splits;
+       pixel_tile < job.pixel_tiles; pixel_tile += job.splits) {
+    if (pixel_tile >= 0) {
       ptx::wait_copies<Traits::kStages - 2>();
       ptx::sync_block();  // it has landed, and all have left the stage that is filled next
     }
-    const int32_t ahead = turn + Traits::kStages - 1;
+    const int32_t ahead = pixel_tile + (Traits::kStages - 1) * job.splits;
+    const uint32_t current = memory + stage * p.stage_bytes;
+    // The stages go around, so the one before is kStages - 1 ahead.
+    const uint32_t filled = memory + (stage > 0 ? stage - 1 : Traits::kStages - 1) * p.stage_bytes;
+    stage = stage + 1 < Traits::kStages ? stage + 1 : 0;
 #pragma unroll 1
     for (int half = 0; half < 2; ++half) {
       const bool first = half == 0;
-      if (ahead < turns) {
-        load(ahead, first ? job.dy.pools == 0 || pools_first : job.dy.pools > 0 && !pools_first,
+      if (ahead < job.pixel_tiles) {
+        load(ahead, filled,
+             first ? job.dy.pools == 0 || pools_first : job.dy.pools > 0 && !pools_first,
              first ? job.x.pools == 0 || pools_first : job.x.pools > 0 && !pools_first);
       }
       if (first) ptx::commit_copies();
-      if (first && turn >= 0) {
-        const uint32_t from = stage_at(turn);
-        multiply_tile<Traits>(sum, bias, with_bias, p, job, place_at(turn), from,
-                              from + job.x_offset);
+      if (first && pixel_tile >= 0) {
+        multiply_tile<Traits>(sum, bias, with_bias, p, job, place_of(job, pixel_tile), current,
+                              current + job.x_offset);
       }
     }
   }
 
   // Where results go, or, of split tiles, what add_weight_grad_splits adds up.
+  const WeightPlace place(in_shared);
   const bool splits = job.splits > 1, floats = splits || p.wide_output || sizeof(T) == 4;
-  float* partial = p.partial_sums + job.first_sum + item * p.item_sums();
+  float* partial = p.partial_sums + job.first_sum + place.item * p.item_sums();
   const int32_t rows = job.rows() - place.row, columns = job.columns() - place.column;
-  if (with_bias) {
+  if (place.has_bias(job)) {
     const float of_row = add_bias<Traits>(bias, memory);
     const int32_t row = ptx::thread_x(), in_bias = job.first_row + place.row + row;
     float* of_item = partial + Traits::kRows * p.tile_taps * Traits::kColumns;

@@ -56,7 +56,6 @@ py::dict weight_grad_launch(const std::string& dtype, const std::string& tiles,
       const auto cost = pixel_tile_cost(limits, *octconv::known_device("H200"), p, job);
       const int64_t turns = job.tiles() * job.pixel_tiles;
       mma += turns * cost.hmma;
-      if (job.bias) mma += int64_t{job.row_tiles} * job.pixel_tiles * cost.bias_hmma;
       ldmatrix += turns * cost.ldmatrix;
       word_loads += turns * cost.word_loads;
       copies += turns * cost.copies;

@@ -10,11 +10,6 @@
 
 namespace octconv {
 
-// Where a tile lies within its job's block of the weight.
-struct WeightPlace {
-  int32_t row, column, tap_row;
-};
-
 __device__ __forceinline__ void store_element(float* to, float value) {
   ptx::store_global(to, ptx::as_bits(value));
 }
@@ -120,12 +115,15 @@ __device__ __forceinline__ float add_bias(const BiasSums<Traits>& bias, uint32_t
   const int32_t share =
       warp / (Traits::kWarpsN * Traits::kWarpsM) * Traits::kWarpsN + warp % Traits::kWarpsN;
   ptx::sync_block();
-  if (ptx::lane() % 4 == 0) {
 #pragma unroll
-    for (int i = 0; i < 2 * Traits::kTilesM; ++i) {
-      const int32_t row = warp_m * 16 * Traits::kTilesM + 8 * i + ptx::lane() / 4;
-      ptx::store_shared(memory + (share * Traits::kRows + row) * 4,
-                        ptx::as_bits(bias[i / 2][i % 2 * 2]));
+  for (int i = 0; i < 2 * Traits::kTilesM; ++i) {
+    uint32_t bits = ptx::as_bits(bias[i / 2][i % 2]);
+    for (const uint32_t other : {1, 2}) {  // the four lanes that have other pixels of the row
+      bits = ptx::as_bits(ptx::as_float(bits) + ptx::as_float(ptx::shuffle_xor(bits, other)));
+    }
+    const int32_t row = warp_m * 16 * Traits::kTilesM + 8 * i + ptx::lane() / 4;
+    if (ptx::lane() % 4 == 0) {
+      ptx::store_shared(memory + (share * Traits::kRows + row) * 4, bits);
     }
   }
   ptx::sync_block();
