@@ -15,9 +15,13 @@ POOL2X2 = CSRC / "launch" / "pool2x2.cu"
 GEMM = EMULATION / "gpu" / "gemm.cu"
 
 FORWARD = EMULATION / "gpu" / "forward.cu"
+WEIGHT_GRAD = EMULATION / "gpu" / "weight_grad.cu"
 
 # The most registers that a kernel may take: what its threads on a multiprocessor are planned with.
-REGISTERS = {"pool2x2": 48, "gemm": 80, "forward_sm80": 255}
+REGISTERS = {
+    "pool2x2": 48, "gemm": 80, "forward_sm80": 255, "weight_grad_sm80": 255,
+    "add_weight_grad_splits": 48,
+}  # fmt: skip
 
 
 def kernel_of(mangled: str) -> str:
@@ -27,7 +31,7 @@ def kernel_of(mangled: str) -> str:
 
 def test_the_library_keeps_everything_in_registers(library_resources):
     """Every instantiation for every architecture that the library was built for."""
-    assert {kernel_of(r.kernel) for r in library_resources} == {"pool2x2", "forward_sm80"}
+    assert {kernel_of(r.kernel) for r in library_resources} == set(REGISTERS) - {"gemm"}
     assert {r.arch for r in library_resources} >= {"80", "90a"}
     for resources in library_resources:
         assert resources.registers <= REGISTERS[kernel_of(resources.kernel)], resources
@@ -35,7 +39,7 @@ def test_the_library_keeps_everything_in_registers(library_resources):
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize("source", [POOL2X2, GEMM, FORWARD], ids=lambda source: source.stem)
+@pytest.mark.parametrize("source", [POOL2X2, GEMM, FORWARD, WEIGHT_GRAD], ids=lambda source: source.stem)
 def test_compiled_without_local_memory(compiled, source, arch):
     kernels = compiled(source, arch)  # which looks for spills and stack frames
     assert kernels
@@ -82,6 +86,33 @@ def inner_loop_density(code: str) -> float:
         run.append(position)
     longest = max([*runs, run], key=len)
     return (longest[-1] - longest[0] + 1) / len(longest)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_weight_grad_is_made_of_tensor_core_instructions(compiled, arch):
+    """The products of a step stand once in the code; their operands come as whole fragments."""
+    steps = {  # HMMA, and LDSM of dy and x, by kernel size and tiles
+        "Li3ENS_8WideGrad": (2 * 4 * 9, 8 + 9),
+        "Li3ENS_10NarrowGrad": (2 * 2 * 2 * 9, 4 + 2 * 9),
+        "Li1ENS_8WideGrad": (2 * 4 * 8, 8 + 8),
+    }
+    kernels = [k for k in compiled(WEIGHT_GRAD, arch) if "weight_grad_sm80" in k.name]
+    assert len(kernels) == 4
+    for kernel in kernels:
+        copies = {"LDGSTS.E.BYPASS.128", "LDGSTS.E.BYPASS.128.ZFILL"}
+        assert set(kernel.forms("LDGSTS")) <= copies, kernel.name
+        if "TFloat32" in kernel.name:
+            hmma = kernel.count(r"HMMA\.1688\.F32[.\w]*")
+            assert hmma == kernel.count("HMMA") == 2 * 2 * 9, kernel.name
+            # Each word of both operands is loaded and rounded.
+            assert inner_loop_density(kernel.code) <= 4.0, kernel.name
+            continue
+        products, fragments = next(v for name, v in steps.items() if name in kernel.name)
+        hmma = kernel.count(r"HMMA\.16816\.F32[.\w]*")
+        assert hmma == kernel.count("HMMA") == products, kernel.name
+        assert kernel.forms("LDSM") == {"LDSM.16.MT88.4": fragments}, kernel.name
+        # Hardly a move between the products: it would be one for each word of a fragment.
+        assert inner_loop_density(kernel.code) <= 1.3, kernel.name
 
 
 @pytest.mark.parametrize("arch", ARCHS)
