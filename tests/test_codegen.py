@@ -39,7 +39,9 @@ def test_the_library_keeps_everything_in_registers(library_resources):
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize("source", [POOL2X2, GEMM, FORWARD, WEIGHT_GRAD], ids=lambda source: source.stem)
+@pytest.mark.parametrize(
+    "source", [POOL2X2, GEMM, FORWARD, WEIGHT_GRAD], ids=lambda source: source.stem
+)
 def test_compiled_without_local_memory(compiled, source, arch):
     kernels = compiled(source, arch)  # which looks for spills and stack frames
     assert kernels

@@ -7,8 +7,8 @@ import pytest
 import torch
 from cases import Case
 from emulated_weight_grad import (
-    GradTiles,
     Gradients,
+    GradTiles,
     integer_operands,
     reference_gradients,
     run_weight_grad,
@@ -176,7 +176,7 @@ def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, case, shape,
 
 
 def test_padding_brings_no_foreign_nans(emulator_in: Get):
-    """Not finite are only the taps that meet an infinite x, not those that meet beside the image."""
+    """Not finite are only taps that meet an infinite x, not those that meet it beside the image."""
     case = Case((8, 0), (8, 0), size=(5, 5), batch=1)
     x = torch.zeros(1, 8, 5, 5)
     x[:, :, :, 4] = torch.inf  # the last column, which the first column of taps meets beside it

@@ -22,6 +22,8 @@ from oracle import assert_equal_values
 from plans import DEVICES, TYPES, Problem, problem_of
 
 from benchmarks.layer_list import LAYERS
+from octconv_cuda.build import build_info
+from octconv_cuda.ops import native_kernels
 
 PARTIAL_BYTES = 148480  # of a multiprocessor, at most
 
@@ -36,9 +38,7 @@ def plan_of(problem: Problem, dtype: str = "bfloat16", device: str = "H200") -> 
     return json.loads(torch.ops.octconv_cuda.plan_weight_grad(numbers, dtype, device))
 
 
-def launch_of(
-    emulator: Emulator, problem: Problem, dtype: str, tiles: GradTiles
-) -> dict[str, Any]:
+def launch_of(emulator: Emulator, problem: Problem, dtype: str, tiles: GradTiles) -> dict[str, Any]:
     numbers = tuple(map(int, problem))[:-1]
     return emulator("weight_grad_launch", TYPES[dtype], tiles.name, numbers, tiles.shapes)
 
@@ -155,6 +155,10 @@ def test_the_text_says_what_is_planned():
     assert ", W_LH " not in text
     assert "predicted" in text
     assert plan_of(Problem(0, 56, 56, 32, 32, 32, 32))["text"] == "no tiles fit"
+
+
+def test_the_library_serves_the_operator_on_cuda():
+    assert ("weight_grad" in native_kernels("cuda")) == (build_info().nvcc is not None)
 
 
 def test_refusals_name_what_was_given():

@@ -1,6 +1,6 @@
 // The machine code of the weight gradient, for the tests that read it: one kernel of each kind.
-#include "kernels/weight_grad_splits.cuh"
 #include "kernels/weight_grad_sm80.cuh"
+#include "kernels/weight_grad_splits.cuh"
 
 namespace octconv {
 
