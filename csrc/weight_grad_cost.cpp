@@ -8,10 +8,10 @@ namespace {
 
 // Clocks, all of them assumed; the first two are those of plan_cost.cpp.
 constexpr double kLatency = 600;
-constexpr double kPoolRound = 700;
-constexpr double kTurn = 150;   // to wait, to meet, and to find the pixels of both tiles
-constexpr double kItem = 1000;  // zeros, the first wait and the end
-constexpr int kSchedulers = 4;  // of a multiprocessor
+constexpr double kPoolRound = 700;  // of up to two windows
+constexpr double kTurn = 150;       // to wait, to meet, and to find the pixels of both tiles
+constexpr double kItem = 1000;      // zeros, the first wait and the end
+constexpr int kSchedulers = 4;      // of a multiprocessor
 
 int32_t divide_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
 
@@ -28,7 +28,8 @@ MapCount map_count(const WeightGradLimits& f, const WeightGradParams& p, const W
   const int32_t rows = x ? job.x_rows : job.tile_height;
   const int32_t cells = job.tile_width + (x ? 2 * f.padding() : 0);
   const int32_t passes = divide_up(cells, 512 / cell_bytes);
-  const int32_t windows = map.pools == 0 ? 0 : map.pools == 1 ? 1 : 4;
+  // A thread pools two windows at a time, or one of 4x4 in four steps.
+  const int32_t rounds = map.pools == 0 ? 0 : map.pools == 1 ? divide_up(passes, 2) : 4 * passes;
   // Each border between two pixel tiles within an image has its pixels on both sides read by both.
   const int32_t tiles_down = job.pixel_tiles / job.tiles_across;
   const int64_t stack = int64_t{p.batch} * job.height;
@@ -39,8 +40,7 @@ MapCount map_count(const WeightGradLimits& f, const WeightGradParams& p, const W
                         (double(map.height) * map.width / (double(job.height) * job.width));
   const double mean_channels = double(map.channels) / (x ? job.column_tiles : job.row_tiles);
   return {int64_t{rows} * passes, int64_t{rows} * divide_up(cells * cell_bytes, 128),
-          windows * divide_up(rows, f.threads / 32) * passes,
-          pixels * mean_channels * f.element_bytes};
+          rounds * divide_up(rows, f.threads / 32), pixels * mean_channels * f.element_bytes};
 }
 
 }  // namespace

@@ -123,23 +123,27 @@ __device__ __forceinline__ float share(int32_t rows, int32_t columns) {
   return (rows > 1 ? 0.5f : 1.0f) * (columns > 1 ? 0.5f : 1.0f);
 }
 
-// A 2x2 window with `rows` x `columns` pixels in it, from 16 bytes of each.
+// A 2x2 window with `rows` x `columns` pixels in it, 16 bytes of each. Loading and adding are
+// apart, so that loads of several windows can be under way.
 template <typename T>
-__device__ __forceinline__ ptx::Word128 pool_window(const char* source, int64_t row_bytes,
-                                                    int64_t pixel_bytes, int32_t rows,
-                                                    int32_t columns, bool quarter_sums) {
-  ptx::Word128 a, b{}, c{}, d{};
-  ptx::load_constant(a, source);
-  if (columns > 1) ptx::load_constant(b, source + pixel_bytes);
-  if (rows > 1) ptx::load_constant(c, source + row_bytes);
-  if (rows > 1 && columns > 1) ptx::load_constant(d, source + row_bytes + pixel_bytes);
-  Pooled<T> pooled;
-  pooled.add(a);
-  pooled.add(b);
-  pooled.add(c);
-  pooled.add(d);
-  return pooled.rounded(quarter_sums ? 0.25f : share(rows, columns));
-}
+struct Window {
+  ptx::Word128 word[4] = {};
+  float factor = 0;
+
+  __device__ __forceinline__ void load(const char* source, int64_t row_bytes, int64_t pixel_bytes,
+                                       int32_t rows, int32_t columns, bool quarter_sums) {
+    factor = quarter_sums ? 0.25f : share(rows, columns);
+    ptx::load_constant(word[0], source);
+    if (columns > 1) ptx::load_constant(word[1], source + pixel_bytes);
+    if (rows > 1) ptx::load_constant(word[2], source + row_bytes);
+    if (rows > 1 && columns > 1) ptx::load_constant(word[3], source + row_bytes + pixel_bytes);
+  }
+  __device__ __forceinline__ ptx::Word128 pooled() const {
+    Pooled<T> sum;
+    for (int i = 0; i < 4; ++i) sum.add(word[i]);
+    return sum.rounded(factor);
+  }
+};
 
 // The pool of the pools of a 4x4 window, each rounded.
 template <typename T>
@@ -151,8 +155,10 @@ __device__ __forceinline__ ptx::Word128 pool_twice(const char* source, int64_t r
   for (int32_t y = 0; y < rows; y += 2) {
 #pragma unroll 1
     for (int32_t x = 0; x < columns; x += 2) {
-      pooled.add(pool_window<T>(source + y * row_bytes + x * pixel_bytes, row_bytes, pixel_bytes,
-                                rows - y < 2 ? 1 : 2, columns - x < 2 ? 1 : 2, false));
+      Window<T> window;
+      window.load(source + y * row_bytes + x * pixel_bytes, row_bytes, pixel_bytes,
+                  rows - y < 2 ? 1 : 2, columns - x < 2 ? 1 : 2, false);
+      pooled.add(window.pooled());
     }
   }
   return pooled.rounded(share(rows > 2 ? 2 : 1, columns > 2 ? 2 : 1));
@@ -200,10 +206,13 @@ __device__ __forceinline__ void load_halo(const ForwardParams& p, const Segment&
       if (inside) {
         const int32_t left = segment.width - source_x, window = 1 << segment.pools;
         const int32_t columns = left < window ? left : window;
-        word = segment.pools == 1
-                   ? pool_window<T>(pixel, row_bytes, pixel_bytes, source_rows, columns,
-                                    segment.quarter_sums)
-                   : pool_twice<T>(pixel, row_bytes, pixel_bytes, source_rows, columns);
+        if (segment.pools == 1) {
+          Window<T> pooled;
+          pooled.load(pixel, row_bytes, pixel_bytes, source_rows, columns, segment.quarter_sums);
+          word = pooled.pooled();
+        } else {
+          word = pool_twice<T>(pixel, row_bytes, pixel_bytes, source_rows, columns);
+        }
       }
       ptx::store_shared(address, word);
     }
