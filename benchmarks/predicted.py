@@ -1,10 +1,11 @@
-"""Prints what the plans of the fused forward kernel predict for the layers. Nothing is measured.
+"""Prints what the plans of the fused kernels predict for the layers. Nothing is measured.
 
-``python -m benchmarks.predicted``; ``--help`` lists the options. Our times come from the model in
-csrc/plan_cost.h, whose constants are assumed. Vanilla's are rooflines: no time of cuDNN is known
-here. On an H100 it was published at 237 TFLOP/s for a 3x3 layer of 64 channels, 56x56 pixels, batch
-32; wide layers surely come nearer to the peak. So two speed-ups are shown, over vanilla at a given
-share of the peak and over vanilla at the peak. Both stand and fall with the model's constants.
+``python -m benchmarks.predicted``; ``--help`` lists the options. Our times come from the models in
+csrc/plan_cost.h and csrc/weight_grad_cost.h, whose constants are assumed. Vanilla's are rooflines:
+no time of cuDNN is known here. On an H100 it was published at 237 TFLOP/s for a 3x3 layer of 64
+channels, 56x56 pixels, batch 32; wide layers surely come nearer to the peak. So two speed-ups are
+shown, over vanilla at a given share of the peak and over vanilla at the peak. Both stand and fall
+with the models' constants.
 """
 
 import argparse
@@ -41,11 +42,13 @@ class Floor(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """A layer at a batch: our plan, the floors of both layers, vanilla at a share of the peak."""
+    """A layer at a batch: our plans, the floors of both layers, vanilla at a share of the peak."""
 
     layer: Layer
     batch: int
     plan: dict[str, Any]
+    input_grad: dict[str, Any]
+    weight_grad: dict[str, Any]
     octave: Floor
     vanilla: Floor
     vanilla_us: float
@@ -54,6 +57,14 @@ class Prediction(NamedTuple):
     def vanilla_floor_us(self) -> float:
         """Launch and roofline."""
         return float(self.plan["device"]["launch_us"]) + max(self.vanilla)
+
+    @property
+    def passes_us(self) -> tuple[float, float, float]:
+        """Ours: forward, input gradient, weight gradient."""
+        forward, input_grad, weight_grad = (
+            float(plan["us"]["total"]) for plan in (self.plan, self.input_grad, self.weight_grad)
+        )
+        return forward, input_grad, weight_grad
 
 
 def predict(layer: Layer, batch: int, alpha: float, share: float, device: str) -> Prediction:
@@ -65,12 +76,18 @@ def predict(layer: Layer, batch: int, alpha: float, share: float, device: str) -
     octave, vanilla = (_floor(layer, batch, *split) for split in channels)
     (high_in, low_in), (high_out, low_out) = channels[0]
     numbers = [batch, *layer.size, high_in, low_in, high_out, low_out, layer.kernel_size, 1, 0]
-    plan = json.loads(torch.ops.octconv_cuda.plan(numbers, "bfloat16", device))
+    ops = torch.ops.octconv_cuda
+    plan, input_grad, weight_grad = (
+        json.loads(operator([*numbers[:-1], grad], "bfloat16", device))
+        for operator, grad in ((ops.plan, 0), (ops.plan, 1), (ops.plan_weight_grad, 0))
+    )
     launch = plan["device"]["launch_us"]
     return Prediction(
         layer,
         batch,
         plan,
+        input_grad,
+        weight_grad,
         octave,
         vanilla,
         launch + max(vanilla.compute / share, vanilla.memory),
@@ -81,13 +98,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prints the table; returns the exit code."""
     args = _parse(argv)
     console = Console(width=None if sys.stdout.isatty() else 150)
-    console.print(_table(list(_predictions(args)), args))
+    predictions = list(_predictions(args))
+    console.print(_table(predictions, args))
+    console.print(_training_table(predictions, args))
     if args.plans:
-        for prediction in _predictions(args):
-            text = prediction.plan["text"]
-            console.print(
-                f"{prediction.layer.name}, batch {prediction.batch}: {text}", soft_wrap=True
-            )
+        for p in predictions:
+            for plan in (p.plan, p.input_grad, p.weight_grad):
+                text = f"{p.layer.name}, batch {p.batch}: {plan['text']}"
+                console.print(text, soft_wrap=True)
     return 0
 
 
@@ -147,6 +165,47 @@ def _table(predictions: Sequence[Prediction], args: argparse.Namespace) -> Table
             *(f"{number:.1f}" for number in (*numbers, *times)),
             f"{p.vanilla_us / us['total']:.2f}x",
             f"{p.vanilla_floor_us / us['total']:.2f}x",
+        )
+        layer = p.layer
+    return table
+
+
+def _training_table(predictions: Sequence[Prediction], args: argparse.Namespace) -> Table:
+    share = f"{args.vanilla_share:.0%}"
+    title = (
+        f"PREDICTED, not measured: forward and backward on {args.gpu}, as above. Vanilla's three "
+        "passes are taken\nto be alike, each with the arithmetic and the traffic of the forward."
+    )
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
+    table.add_column("layer")
+    for name in (
+        "batch",
+        "forward",
+        "input\ngradient",
+        "weight\ngradient",
+        "its\ntiles",
+        "its\nsplits",
+        "ours",
+        f"vanilla\nat {share}",
+        "vanilla\nfloor",
+        f"speed-up\nat {share}",
+        "speed-up\nat floor",
+    ):
+        table.add_column(name, justify="left" if name.endswith("tiles") else "right")
+    layer = None
+    for p in predictions:
+        if layer is not None and layer != p.layer:
+            table.add_section()
+        ours, vanilla, floor = sum(p.passes_us), 3 * p.vanilla_us, 3 * p.vanilla_floor_us
+        table.add_row(
+            p.layer.name if layer != p.layer else "",
+            str(p.batch),
+            *(f"{us:.1f}" for us in p.passes_us),
+            p.weight_grad["tiles"],
+            "/".join(str(splits) for _, _, splits in p.weight_grad["shapes"]),
+            *(f"{us:.1f}" for us in (ours, vanilla, floor)),
+            f"{vanilla / ours:.2f}x",
+            f"{floor / ours:.2f}x",
         )
         layer = p.layer
     return table

@@ -3,18 +3,12 @@
 #include <algorithm>
 
 #include "device/phase.cuh"
+#include "row_stride.h"
 
 namespace octconv {
 namespace {
 
 int32_t divide_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
-
-// The least stride of rows of `cells` cells at which a tile's quads, counted on from row to row,
-// lie in the banks as if they were one line of cells: then ldmatrix meets no conflict.
-int32_t row_stride(int32_t cells, int32_t tile_width, int32_t pitch) {
-  const int32_t least = cells * pitch;
-  return least + (((tile_width * pitch - least) % 128) + 128) % 128;
-}
 
 // The weight of a path begins at its first row and column.
 const void* weight_at(const ForwardPointers& pointers, const ForwardParams& p, int32_t row,

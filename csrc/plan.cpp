@@ -14,7 +14,6 @@ constexpr int64_t kMostWorkspace = 64 << 20;  // bytes of partial sums
 constexpr int32_t kSplits[] = {1, 2, 3, 4, 6, 8, 12, 16};
 constexpr int32_t kEighths[] = {8, 7, 6, 4, 2};  // of a tile's quads, for whole waves of items
 constexpr int64_t kManyWaves = 4;                // of which the last one may be a part
-constexpr size_t kMostPlans = 256;               // that a cache remembers
 constexpr int32_t kRegisters = 256;              // of a thread, as the kernels are given out
 constexpr int32_t kReserved = 1024;  // bytes of shared memory that each block costs besides
 
@@ -209,18 +208,6 @@ struct Planner {
   }
 };
 
-// Bytes that a launch reads and writes if what it reads twice comes from the second-level cache.
-double memory_bytes(const Problem& q, int32_t element_bytes) {
-  const auto map = [&](int32_t height, int32_t width, int32_t high, int32_t low) {
-    return double(q.batch) *
-           (double(height) * width * high + double(half_up(height)) * half_up(width) * low);
-  };
-  const double weight =
-      double(q.high_in + q.low_in) * (q.high_out + q.low_out) * q.kernel * q.kernel;
-  return element_bytes * (map(q.height, q.width, q.high_in, q.low_in) + weight +
-                          map(q.grid_height(), q.grid_width(), q.high_out, q.low_out));
-}
-
 template <typename T>
 std::vector<Instance> instances_of(const Problem& problem) {
   std::vector<Instance> all;
@@ -238,6 +225,17 @@ std::vector<Instance> instances_of(const Problem& problem) {
 }
 
 }  // namespace
+
+double memory_bytes(const Problem& q, int32_t element_bytes) {
+  const auto map = [&](int32_t height, int32_t width, int32_t high, int32_t low) {
+    return double(q.batch) *
+           (double(height) * width * high + double(half_up(height)) * half_up(width) * low);
+  };
+  const double weight =
+      double(q.high_in + q.low_in) * (q.high_out + q.low_out) * q.kernel * q.kernel;
+  return element_bytes * (map(q.height, q.width, q.high_in, q.low_in) + weight +
+                          map(q.grid_height(), q.grid_width(), q.high_out, q.low_out));
+}
 
 std::vector<Instance> instances_for(const Problem& problem, ElementType type) {
   if (type == ElementType::kBFloat16) return instances_of<BFloat16>(problem);
@@ -295,27 +293,6 @@ std::string to_string(const Plan& plan) {
   return std::string(plan.kernel) + ", " + plan.tiles + " tiles" + joint +
          shape("high", plan.high, plan.high_items) + shape("low", plan.low, plan.low_items) + ", " +
          std::to_string(plan.blocks) + (plan.blocks == 1 ? " block; " : " blocks; ") + times;
-}
-
-const Plan& PlanCache::plan(const Problem& p, ElementType type, const DeviceFacts& device) {
-  const Key key{p.kernel,
-                p.batch,
-                p.height,
-                p.width,
-                p.high_in,
-                p.low_in,
-                p.high_out,
-                p.low_out,
-                p.stride,
-                p.input_grad,
-                int32_t(type),
-                10 * device.major + device.minor,
-                device.multiprocessors,
-                device.shared_per_block};
-  const auto found = plans_.find(key);
-  if (found != plans_.end()) return found->second;
-  if (plans_.size() == kMostPlans) plans_.clear();  // shapes that change without end
-  return plans_[key] = plan_forward(p, type, device);
 }
 
 }  // namespace octconv

@@ -2,21 +2,18 @@
 // the cheapest of them. Plain C++.
 #pragma once
 
-#include <array>
 #include <cstdint>
-#include <map>
 #include <string>
 #include <vector>
 
 #include "device_facts.h"
 #include "forward_1x1_setup.h"
 #include "forward_setup.h"
+#include "plan_cache.h"
 #include "plan_cost.h"
 #include "problem.h"
 
 namespace octconv {
-
-enum class ElementType : int32_t { kBFloat16, kFloat16, kTFloat32 };
 
 struct Plan {
   const char* kernel;  // its name
@@ -57,15 +54,10 @@ std::vector<Instance> instances_for(const Problem& problem, ElementType type);
 ForwardParams shape_params(const Problem& problem, const Instance& instance, const TileShape& high,
                            const TileShape& low, int32_t weight_stages);
 
-// Remembers plans, which follow from what is asked alone: so it does not matter who has one. It
-// does not lock: one for each thread. A result holds until the next call.
-class PlanCache {
- public:
-  const Plan& plan(const Problem& problem, ElementType type, const DeviceFacts& device);
+using PlanCache = PlanCacheOf<Plan, plan_forward>;
 
- private:
-  using Key = std::array<int32_t, 14>;  // the problem, the type, how devices' facts differ
-  std::map<Key, Plan> plans_;
-};
+// Bytes that a launch, or that of the weight gradient, reads and writes if what it reads twice
+// comes from the second-level cache.
+double memory_bytes(const Problem& problem, int32_t element_bytes);
 
 }  // namespace octconv

@@ -11,6 +11,7 @@
 #include "check.h"
 #include "coverage.h"
 #include "plan.h"
+#include "weight_grad_plan.h"
 
 namespace octconv {
 namespace {
@@ -81,9 +82,39 @@ std::string plan(std::vector<int64_t> numbers, std::string dtype, std::string de
   return json.str();
 }
 
+// The same for the weight gradient of an operator.
+std::string plan_weight_grad_text(std::vector<int64_t> numbers, std::string dtype,
+                                  std::string device) {
+  const DeviceFacts* facts = known_device(device);
+  if (!facts) fail("plan_weight_grad", "device must be one of ", known_devices(), ", got ", device);
+  const WeightGradPlan plan = plan_weight_grad(problem_of(numbers), element_type(dtype), *facts);
+
+  std::ostringstream json;
+  json << "{\"tiles\": " << (plan.tiles ? '"' + std::string(plan.tiles) + '"' : "null")
+       << ", \"shapes\": [";
+  for (int i = 0; i < kJobs; ++i) {
+    const PixelTile& tile = plan.pixel_tiles[i];
+    json << (i ? ", [" : "[") << tile.width << ", " << tile.height << ", " << tile.splits << "]";
+  }
+  json << "], \"items\": [";
+  for (int i = 0; i < kJobs; ++i) json << (i ? ", " : "") << plan.items[i];
+  json << "], \"partial_sums\": " << plan.partial_sums
+       << ", \"shared_bytes\": " << plan.shared_bytes
+       << ", \"device\": {\"multiprocessors\": " << facts->multiprocessors
+       << ", \"shared_per_block\": " << facts->shared_per_block
+       << ", \"launch_us\": " << facts->launch_us << "}"
+       << ", \"us\": {\"total\": " << plan.microseconds << ", \"launch\": " << plan.launch_us
+       << ", \"tiles\": " << plan.tiles_us << ", \"splits\": " << plan.splits_us
+       << ", \"memory\": " << plan.memory_us << ", \"mma\": " << plan.mma_us
+       << ", \"shared\": " << plan.shared_us << ", \"l2\": " << plan.l2_us << "}, \"text\": \""
+       << to_string(plan) << "\"}";
+  return json.str();
+}
+
 }  // namespace
 }  // namespace octconv
 
 STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CompositeExplicitAutograd, m) {
   m.impl("plan", TORCH_BOX(&octconv::plan));
+  m.impl("plan_weight_grad", TORCH_BOX(&octconv::plan_weight_grad_text));
 }

@@ -16,9 +16,13 @@ GEMM = EMULATION / "gpu" / "gemm.cu"
 
 FORWARD = EMULATION / "gpu" / "forward.cu"
 FORWARD_1X1 = EMULATION / "gpu" / "forward_1x1.cu"
+WEIGHT_GRAD = EMULATION / "gpu" / "weight_grad.cu"
 
 # The most registers that a kernel may take: what its threads on a multiprocessor are planned with.
-REGISTERS = {"pool2x2": 48, "gemm": 80, "forward_sm80": 255, "forward_1x1_sm80": 255}
+REGISTERS = {
+    "pool2x2": 48, "gemm": 80, "forward_sm80": 255, "forward_1x1_sm80": 255,
+    "weight_grad_sm80": 255, "add_weight_grad_splits": 48,
+}  # fmt: skip
 
 
 def kernel_of(mangled: str) -> str:
@@ -37,7 +41,9 @@ def test_the_library_keeps_everything_in_registers(library_resources):
 
 @pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize(
-    "source", [POOL2X2, GEMM, FORWARD, FORWARD_1X1], ids=lambda source: source.stem
+    "source",
+    [POOL2X2, GEMM, FORWARD, FORWARD_1X1, WEIGHT_GRAD],
+    ids=lambda source: source.stem,
 )
 def test_compiled_without_local_memory(compiled, source, arch):
     kernels = compiled(source, arch)  # which looks for spills and stack frames
@@ -118,6 +124,33 @@ def step_density(code: str) -> float:
     last = products[-len(products) * 5 // 7 :]
     loads = [i for i in range(products[-len(last) - 1], last[-1]) if names[i] == "LDSM"]
     return (last[-1] - loads[0] + 1) / len(last)
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_weight_grad_is_made_of_tensor_core_instructions(compiled, arch):
+    """The products of a step stand once in the code; their operands come as whole fragments."""
+    steps = {  # HMMA, and LDSM of dy and x, by kernel size and tiles
+        "Li3ENS_8WideGrad": (2 * 4 * 9, 8 + 9),
+        "Li3ENS_10NarrowGrad": (2 * 2 * 2 * 9, 4 + 2 * 9),
+        "Li1ENS_8WideGrad": (2 * 4 * 8, 8 + 8),
+    }
+    kernels = [k for k in compiled(WEIGHT_GRAD, arch) if "weight_grad_sm80" in k.name]
+    assert len(kernels) == 4
+    for kernel in kernels:
+        copies = {"LDGSTS.E.BYPASS.128", "LDGSTS.E.BYPASS.128.ZFILL"}
+        assert set(kernel.forms("LDGSTS")) <= copies, kernel.name
+        if "TFloat32" in kernel.name:
+            hmma = kernel.count(r"HMMA\.1688\.F32[.\w]*")
+            assert hmma == kernel.count("HMMA") == 2 * 2 * 9, kernel.name
+            # Each word of both operands is loaded and rounded.
+            assert inner_loop_density(kernel.code) <= 4.0, kernel.name
+            continue
+        products, fragments = next(v for name, v in steps.items() if name in kernel.name)
+        hmma = kernel.count(r"HMMA\.16816\.F32[.\w]*")
+        assert hmma == kernel.count("HMMA") == products, kernel.name
+        assert kernel.forms("LDSM") == {"LDSM.16.MT88.4": fragments}, kernel.name
+        # Hardly a move between the products: it would be one for each word of a fragment.
+        assert inner_loop_density(kernel.code) <= 1.3, kernel.name
 
 
 @pytest.mark.parametrize("arch", ARCHS)

@@ -4,9 +4,6 @@
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
-#include <array>
-#include <cstdlib>
-#include <cstring>
 #include <string>
 #include <tuple>
 
@@ -14,45 +11,12 @@
 #include "check_input_grad.h"
 #include "coverage.h"
 #include "device_facts.h"
+#include "launch/call.cuh"
 #include "launch/forward_sm80.h"
 #include "launch/launch.cuh"
-#include "tensor.h"
 
 namespace octconv {
 namespace {
-
-using Part = std::optional<Tensor>;
-using TensorPair = std::tuple<Tensor, Tensor>;
-
-// The channels_last elements of a map or weight, at an address of 16 bytes.
-Tensor dense(const Tensor& tensor) {
-  using torch::headeronly::MemoryFormat;
-  const Tensor result = torch::stable::contiguous(tensor, MemoryFormat::ChannelsLast);
-  if (reinterpret_cast<uintptr_t>(result.const_data_ptr()) % 16 == 0) return result;
-  const Tensor copy =
-      empty_channels_last(result, {result.size(0), result.size(1), result.size(2), result.size(3)});
-  TORCH_ERROR_CODE_CHECK(aoti_torch_copy_(copy.get(), result.get(), 0));
-  return copy;
-}
-
-DeviceFacts facts_of(int device) {
-  const auto attribute = [&](cudaDeviceAttr name) {
-    int value = 0;
-    cudaDeviceGetAttribute(&value, name, device);
-    return value;
-  };
-  return device_facts(attribute(cudaDevAttrComputeCapabilityMajor),
-                      attribute(cudaDevAttrComputeCapabilityMinor),
-                      attribute(cudaDevAttrMultiProcessorCount),
-                      attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
-}
-
-std::optional<ElementType> element_type(ScalarType dtype, bool allow_tf32) {
-  if (dtype == ScalarType::BFloat16) return ElementType::kBFloat16;
-  if (dtype == ScalarType::Half) return ElementType::kFloat16;
-  if (dtype == ScalarType::Float && allow_tf32) return ElementType::kTFloat32;
-  return std::nullopt;
-}
 
 // The plan of what the kernels cover, or why the composition must serve.
 struct Choice {
@@ -75,38 +39,12 @@ Choice find_plan(const Tensor& weight, const Problem& problem, bool allow_tf32) 
   return {plan, ""};
 }
 
-// The family that a call must be served by: the argument's, else the environment's; empty: any.
-std::string family_of(const char* op, const std::string& argument) {
-  const char* variable = std::getenv("OCTCONV_CUDA_FAMILY");
-  const std::string family = !argument.empty() || !variable ? argument : variable;
-  if (!family.empty() && family != "none" && family != "sm80") {
-    fail(op, "the family (the argument, or OCTCONV_CUDA_FAMILY) must be none or sm80, got ",
-         family);
-  }
-  return family;
-}
-
 Choice choose(const char* op, const Tensor& weight, const Problem& problem, bool allow_tf32,
-              const std::string& argument) {
-  const std::string family = family_of(op, argument);
-  if (family == "none") return {{}, "the family none is asked for"};
+              const std::string& family) {
+  if (family_of(op, family) == "none") return {{}, "the family none is asked for"};
   const Choice choice = find_plan(weight, problem, allow_tf32);
-  if (!choice.plan && argument == "sm80") {
-    fail(op, "family sm80 must serve this call, and does not cover it: ", choice.reason);
-  }
+  check_covered(op, family, choice.plan.has_value(), choice.reason);
   return choice;
-}
-
-// Memory of `count` words of 4 bytes, which nobody has written.
-Tensor empty_words(const Tensor& like, int64_t count) {
-  const int64_t stride = 1;
-  int32_t dtype, device_type;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
-  dtype = aoti_torch_dtype_float32();
-  AtenTensorHandle handle;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(1, &count, &stride, dtype, device_type,
-                                                  like.get_device_index(), &handle));
-  return Tensor(handle);
 }
 
 // The tensors of an Epilogue.
@@ -177,15 +115,6 @@ TensorPair run(const char* op, const Problem& problem, const Plan& plan, const P
   check_launch(op);
   return {out_high, out_low};
 }
-
-template <size_t kArguments>
-TensorPair dispatch(const char* op, std::array<StableIValue, kArguments> stack) {
-  using torch::stable::detail::to;
-  TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(op, "", stack.data(), TORCH_ABI_VERSION));
-  return {to<Tensor>(stack[0]), to<Tensor>(stack[1])};
-}
-
-int32_t number(int64_t value) { return static_cast<int32_t>(value); }
 
 Problem forward_problem(const Part& x_high, const Part& x_low, const Tensor& weight,
                         int64_t high_out, const std::vector<int64_t>& size, int64_t stride) {

@@ -24,6 +24,9 @@ PLANS = tuple(
         "plan_1x1",
         "plan_cost",
         "plan_schedule",
+        "weight_grad_cost",
+        "weight_grad_plan",
+        "weight_grad_setup",
     )
 )
 COMPILER = shutil.which("g++")

@@ -63,4 +63,5 @@ PYBIND11_MODULE(kernel_emulation, module) {
   emulation::bind_planted(module);
   emulation::bind_pool2x2(module);
   emulation::bind_probes(module);
+  emulation::bind_weight_grad(module);
 }

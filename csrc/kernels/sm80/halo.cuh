@@ -78,6 +78,7 @@ __device__ __forceinline__ void make_table(const ForwardParams& p, const Segment
 
 // The lanes of a warp share neighbouring cells so that a quarter of them writes four cells of one
 // parity, two vectors of 16 bytes each: whole sectors of global memory, all banks of shared memory.
+// Of cells of 128 bytes or more it writes eight vectors of one.
 template <typename Traits>
 struct LaneCell {
   static constexpr int kCells = 32 / Traits::kVectors;  // of a warp
@@ -85,6 +86,11 @@ struct LaneCell {
 
   __device__ __forceinline__ LaneCell() {
     const int32_t in_quarter = ptx::lane() % 8, quarter = ptx::lane() / 8;
+    if (Traits::kVectors >= 8) {
+      cell = ptx::lane() / Traits::kVectors;
+      vector = ptx::lane() % Traits::kVectors;
+      return;
+    }
     cell = in_quarter / 2 * 2 + quarter % 2;
     vector = in_quarter % 2;
     if (Traits::kVectors == 4) vector += quarter / 2 * 2;

@@ -1,0 +1,161 @@
+// The pixels of a tile of the weight gradient: where they lie in the stack of all images, and how
+// both operands come into shared memory. Images lie one below the other; where the taps of a tile
+// reach over several rows, rows of zeros lie between them in the halo of x, which both neighbours
+// share.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "halo.cuh"
+#include "weight_grad_params.h"
+
+namespace octconv {
+
+// The place of pixel tile `tile` of a job.
+__device__ __forceinline__ TilePlace place_of(const WeightGradJob& job, int32_t tile) {
+  const int32_t down = tile / job.tiles_across;
+  TilePlace place;
+  place.row = down * job.tile_height;
+  place.x = (tile - down * job.tiles_across) * job.tile_width;
+  place.image = job.by_height.quotient(place.row);
+  place.y = place.row - place.image * job.height;
+  return place;
+}
+
+// Which rows and cells of a map a tile has in shared memory. Row i lies at row first + i of a stack
+// that begins with the tile's first image and has one image each `period` rows; taps of another row
+// shift it within the image.
+struct MapWindow {
+  int32_t first, shift, x;
+  int32_t rows, cells, row_stride;
+  Divisor period;
+};
+
+constexpr int kWindows = 2;  // that a thread pools together: their loads are under way together
+
+template <typename CellTraits>
+struct CellVectors {
+  static constexpr int kVectors = CellTraits::kBytes / 16;
+};
+
+// Fills the window with the channels from `channel` on, with zeros where no pixel is: by
+// asynchronous copies, or, where the map is pooled, at once. Cell: T, kBytes, kPitch, kWarps.
+template <typename Cell>
+__device__ __forceinline__ void load_map(const WeightGradParams& p, const WeightGradJob& job,
+                                         const PixelMap& map, const TilePlace& place,
+                                         const MapWindow& window, int32_t channel, uint32_t to) {
+  using T = typename Cell::T;
+  const LaneCell<CellVectors<Cell>> lane;
+  const int64_t pixel_bytes = int64_t{map.channels} * sizeof(T);
+  const int64_t row_bytes = map.width * pixel_bytes;
+  const int32_t first_channel = channel + lane.vector * (16 / sizeof(T));
+  const bool has_channels = first_channel < map.channels;
+  const char* source = static_cast<const char*>(map.source) + int64_t{first_channel} * sizeof(T);
+  const int32_t side = 1 << map.pools;
+  constexpr int kStep = LaneCell<CellVectors<Cell>>::kCells;
+#pragma unroll 1
+  for (int32_t row = ptx::thread_x() / 32; row < window.rows; row += Cell::kWarps) {
+    const int32_t below = window.first + row;  // above the first image lie zeros
+    const int32_t image = below < 0 ? 0 : window.period.quotient(below);
+    const int32_t y = below - image * window.period.value + window.shift;
+    const bool has_row = has_channels && y >= 0 && y < job.height && place.image + image < p.batch;
+    const int32_t source_y = y << map.pools;
+    const char* source_row =
+        source + (int64_t{place.image + image} * map.height + source_y) * row_bytes;
+    const uint32_t to_row = to + row * window.row_stride + lane.vector * 16;
+    const int32_t left_rows = map.height - source_y, rows = left_rows < side ? left_rows : side;
+    const auto pixel_at = [&](int32_t cell) {
+      return source_row + int64_t{(window.x + cell) << map.pools} * pixel_bytes;
+    };
+    // Columns of the source that a cell is made of; 0: zeros.
+    const auto columns_of = [&](int32_t cell) {
+      const int32_t x = window.x + cell, left = map.width - (x << map.pools);
+      const bool inside = has_row && x >= 0 && x < job.width && cell < window.cells;
+      return !inside ? 0 : left < side ? left : side;
+    };
+    if (map.pools == 0) {
+#pragma unroll 1
+      for (int32_t cell = lane.cell; cell < window.cells; cell += kStep) {
+        const bool inside = columns_of(cell) > 0;
+        ptx::copy_async(to_row + cell * Cell::kPitch, inside ? pixel_at(cell) : map.source,
+                        inside ? 16 : 0);
+      }
+    } else if (map.pools == 1) {
+#pragma unroll 1
+      for (int32_t cell = lane.cell; cell < window.cells; cell += kWindows * kStep) {
+        Window<T> windows[kWindows];
+        for (int i = 0; i < kWindows; ++i) {
+          const int32_t columns = columns_of(cell + i * kStep);
+          if (columns > 0) {
+            windows[i].load(pixel_at(cell + i * kStep), row_bytes, pixel_bytes, rows, columns,
+                            map.quarter_sums);
+          }
+        }
+        for (int i = 0; i < kWindows && cell + i * kStep < window.cells; ++i) {
+          ptx::store_shared(to_row + (cell + i * kStep) * Cell::kPitch, windows[i].pooled());
+        }
+      }
+    } else {
+#pragma unroll 1
+      for (int32_t cell = lane.cell; cell < window.cells; cell += kStep) {
+        const int32_t columns = columns_of(cell);
+        ptx::Word128 word{};
+        if (columns > 0) {
+          word = pool_twice<T>(pixel_at(cell), row_bytes, pixel_bytes, rows, columns);
+        }
+        ptx::store_shared(to_row + cell * Cell::kPitch, word);
+      }
+    }
+  }
+}
+
+template <typename Traits, int kChannels, int kCellPitch>
+struct CellOf {
+  using T = typename Traits::T;
+  static constexpr int kBytes = kChannels * sizeof(T), kPitch = kCellPitch;
+  static constexpr int kWarps = Traits::kWarps;
+};
+
+template <typename Traits>
+__device__ __forceinline__ void load_dy(const WeightGradParams& p, const WeightGradJob& job,
+                                        const TilePlace& place, int32_t channel, uint32_t to) {
+  const MapWindow window{
+      place.y,      0, place.x, job.tile_height, job.tile_width, job.tile_width * Traits::kDyPitch,
+      job.by_height};
+  load_map<CellOf<Traits, Traits::kRows, Traits::kDyPitch>>(p, job, job.dy, place, window, channel,
+                                                            to);
+}
+
+// For the taps of tap row `tap_row`, or of all.
+template <typename Traits>
+__device__ __forceinline__ void load_x(const WeightGradParams& p, const WeightGradJob& job,
+                                       const TilePlace& place, int32_t tap_row, int32_t channel,
+                                       uint32_t to) {
+  const MapWindow window{place.y - Traits::kReach,
+                         Traits::kReach > 0 ? 0 : tap_row - Traits::kPadding,
+                         place.x - Traits::kPadding,
+                         job.x_rows,
+                         job.tile_width + 2 * Traits::kPadding,
+                         job.x_row_stride,
+                         job.by_period};
+  load_map<CellOf<Traits, Traits::kColumns, Traits::kXPitch>>(p, job, job.x, place, window, channel,
+                                                              to);
+}
+
+// Bytes from the begin of x in shared memory to the cell that pixel `pixel` of a tile meets at the
+// first tap. Pixels that are not there, of which dy is zero, meet what the first one does.
+template <typename Traits>
+__device__ __forceinline__ uint32_t x_cell(const WeightGradParams& p, const WeightGradJob& job,
+                                           const TilePlace& place, int32_t pixel) {
+  const int32_t row = job.by_tile_width.quotient(pixel);
+  const int32_t column = pixel - row * job.tile_width;
+  const bool inside = row < job.tile_height && place.x + column < job.width &&
+                      row < p.batch * job.height - place.row;
+  const int32_t images = Traits::kReach > 0 ? job.by_height.quotient(place.y + row) : 0;
+  const int32_t offset =
+      (row + images * Traits::kReach) * job.x_row_stride + column * Traits::kXPitch;
+  return inside ? offset : 0;
+}
+
+}  // namespace octconv

@@ -1,0 +1,98 @@
+// Adds up what the blocks of split tiles of the weight gradient have left, in a fixed order. A
+// launch of its own: the last block of a tile to come, alone, would take longer than all the
+// multiprocessors for the products.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "launch_shape.h"
+#include "sm80/grad_sums.cuh"
+#include "weight_grad_params.h"
+
+namespace octconv {
+
+constexpr int kSplitPositions = 32;  // of a block: one for each lane
+constexpr int kSplitWarps = 8;       // they share the splits of each position
+constexpr int kSplitThreads = 32 * kSplitWarps;
+constexpr int kSplitSharedBytes = kSplitThreads * 16;
+
+inline LaunchShape splits_shape(const WeightGradParams& p) {
+  const int64_t blocks = (p.positions + kSplitPositions - 1) / kSplitPositions;
+  return {static_cast<uint32_t>(blocks), kSplitThreads, 1, kSplitSharedBytes};
+}
+
+// Four neighbouring columns of one row and tap of the weight, or four rows of the bias.
+struct SplitPosition {
+  bool bias;
+  int32_t row, tap, column;  // of the job's block
+  int64_t first_sum;         // of split 0
+
+  __device__ __forceinline__ SplitPosition(const WeightGradParams& p, const WeightGradJob& job,
+                                           int32_t position) {
+    const int32_t fours = job.columns() / 4, taps = p.taps * p.taps;
+    const int32_t of_row = fours * taps;
+    bias = position >= job.rows() * of_row;
+    if (bias) position -= job.rows() * of_row;
+    row = bias ? 4 * position : position / of_row;
+    const int32_t in_row = bias ? 0 : position - row * of_row;
+    tap = in_row / (fours > 0 ? fours : 1);
+    column = 4 * (in_row - tap * fours);
+    const int32_t rectangle = row / p.tile_rows * job.column_tiles + column / p.tile_columns;
+    const int64_t item = int64_t{rectangle * job.tap_tiles + tap / p.tile_taps} * job.splits;
+    const int32_t tile_row = row % p.tile_rows, tile_tap = tap % p.tile_taps;
+    const int32_t in_item =
+        bias ? p.tile_rows * p.tile_taps * p.tile_columns + tile_row
+             : (tile_row * p.tile_taps + tile_tap) * p.tile_columns + column % p.tile_columns;
+    first_sum = job.first_sum + item * p.item_sums() + in_item;
+  }
+};
+
+template <typename Out>
+__device__ __forceinline__ void store_position(const WeightGradParams& p, const WeightGradJob& job,
+                                               const SplitPosition& at, const float (&four)[4]) {
+  const int64_t row = job.first_row + at.row;
+  Out* to = static_cast<Out*>(p.dbias) + row;
+  if (!at.bias) {
+    to = static_cast<Out*>(p.dweight) + row * p.strides.row + at.tap * p.strides.tap +
+         (job.first_column + at.column) * p.strides.column;
+  }
+  const int64_t stride = at.bias ? 1 : p.strides.column;
+  store_columns(to, stride, four[0], four[1]);
+  store_columns(to + 2 * stride, stride, four[2], four[3]);
+}
+
+template <typename T>
+__global__ void __launch_bounds__(kSplitThreads)
+    add_weight_grad_splits(const __grid_constant__ WeightGradParams p) {
+  ptx::SharedMemory shared;
+  const uint32_t sums = shared.take(kSplitSharedBytes);
+  const int64_t position = int64_t{ptx::block_x()} * kSplitPositions + ptx::lane();
+  const int32_t warp = ptx::thread_x() / 32;
+  const bool inside = position < p.positions;
+  int index = 0;
+  while (index + 1 < kJobs && position >= p.job[index + 1].first_position) ++index;
+  const WeightGradJob& job = p.job[index];
+  const SplitPosition at(p, job, inside ? static_cast<int32_t>(position - job.first_position) : 0);
+  float four[4] = {};
+  const int32_t end = inside ? job.splits * (warp + 1) / kSplitWarps : 0;
+#pragma unroll 4
+  for (int32_t split = job.splits * warp / kSplitWarps; split < end; ++split) {
+    ptx::Word128 word;
+    ptx::load_global(word, p.partial_sums + at.first_sum + split * p.item_sums());
+    for (int i = 0; i < 4; ++i) four[i] += ptx::as_float(word.word[i]);
+  }
+  ptx::Word128 of_warp;
+  for (int i = 0; i < 4; ++i) of_warp.word[i] = ptx::as_bits(four[i]);
+  ptx::store_shared(sums + ptx::thread_x() * 16, of_warp);
+  ptx::sync_block();
+  if (warp > 0 || !inside) return;
+  for (int other = 1; other < kSplitWarps; ++other) {
+    ptx::Word128 word;
+    ptx::load_shared(word, sums + (other * 32 + ptx::lane()) * 16);
+    for (int i = 0; i < 4; ++i) four[i] += ptx::as_float(word.word[i]);
+  }
+  p.wide_output ? store_position<float>(p, job, at, four) : store_position<T>(p, job, at, four);
+}
+
+}  // namespace octconv

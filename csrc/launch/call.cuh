@@ -1,0 +1,94 @@
+// What the operators on CUDA need for a call: operands as kernels read them, facts of the device,
+// workspace, and the operators that serve the rest.
+#pragma once
+
+#include <cuda_runtime.h>
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+
+#include <array>
+#include <cstdlib>
+#include <string>
+#include <tuple>
+
+#include "check.h"
+#include "device_facts.h"
+#include "plan_cache.h"
+#include "tensor.h"
+
+namespace octconv {
+
+using Part = std::optional<Tensor>;
+using TensorPair = std::tuple<Tensor, Tensor>;
+
+// The channels_last elements of a map or weight, at an address of 16 bytes.
+inline Tensor dense(const Tensor& tensor) {
+  using torch::headeronly::MemoryFormat;
+  const Tensor result = torch::stable::contiguous(tensor, MemoryFormat::ChannelsLast);
+  if (reinterpret_cast<uintptr_t>(result.const_data_ptr()) % 16 == 0) return result;
+  const Tensor copy =
+      empty_channels_last(result, {result.size(0), result.size(1), result.size(2), result.size(3)});
+  TORCH_ERROR_CODE_CHECK(aoti_torch_copy_(copy.get(), result.get(), 0));
+  return copy;
+}
+
+inline DeviceFacts facts_of(int device) {
+  const auto attribute = [&](cudaDeviceAttr name) {
+    int value = 0;
+    cudaDeviceGetAttribute(&value, name, device);
+    return value;
+  };
+  return device_facts(attribute(cudaDevAttrComputeCapabilityMajor),
+                      attribute(cudaDevAttrComputeCapabilityMinor),
+                      attribute(cudaDevAttrMultiProcessorCount),
+                      attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
+}
+
+inline std::optional<ElementType> element_type(ScalarType dtype, bool allow_tf32) {
+  if (dtype == ScalarType::BFloat16) return ElementType::kBFloat16;
+  if (dtype == ScalarType::Half) return ElementType::kFloat16;
+  if (dtype == ScalarType::Float && allow_tf32) return ElementType::kTFloat32;
+  return std::nullopt;
+}
+
+// The family of kernels that must serve a call: the argument's, else the environment's; empty: any.
+inline std::string family_of(const char* op, const std::string& argument) {
+  const char* variable = std::getenv("OCTCONV_CUDA_FAMILY");
+  const std::string family = !argument.empty() || !variable ? argument : variable;
+  if (!family.empty() && family != "none" && family != "sm80") {
+    fail(op, "the family (the argument, or OCTCONV_CUDA_FAMILY) must be none or sm80, got ",
+         family);
+  }
+  return family;
+}
+
+// Raises where the argument names a family that does not cover the call.
+inline void check_covered(const char* op, const std::string& argument, bool covered,
+                          const std::string& reason) {
+  if (argument == "sm80" && !covered) {
+    fail(op, "family sm80 must serve this call, and does not cover it: ", reason);
+  }
+}
+
+// Memory of `count` words of 4 bytes, which nobody has written.
+inline Tensor empty_words(const Tensor& like, int64_t count) {
+  const int64_t stride = 1;
+  int32_t dtype, device_type;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
+  dtype = aoti_torch_dtype_float32();
+  AtenTensorHandle handle;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(1, &count, &stride, dtype, device_type,
+                                                  like.get_device_index(), &handle));
+  return Tensor(handle);
+}
+
+template <size_t kArguments>
+TensorPair dispatch(const char* op, std::array<StableIValue, kArguments> stack) {
+  using torch::stable::detail::to;
+  TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(op, "", stack.data(), TORCH_ABI_VERSION));
+  return {to<Tensor>(stack[0]), to<Tensor>(stack[1])};
+}
+
+inline int32_t number(int64_t value) { return static_cast<int32_t>(value); }
+
+}  // namespace octconv

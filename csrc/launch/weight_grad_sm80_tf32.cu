@@ -1,0 +1,7 @@
+#include "launch/weight_grad_sm80.cuh"
+
+namespace octconv {
+
+template void launch_weight_grad_sm80<TFloat32>(const WeightGradLaunch&);
+
+}  // namespace octconv

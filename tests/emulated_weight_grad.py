@@ -1,0 +1,89 @@
+"""The fused weight gradient in the emulation: calls it for a case, and what it must give."""
+
+from typing import Any, NamedTuple
+
+import torch
+from cases import Case, Parts, half, multiples_of
+from emulated_forward import memory_of
+from emulation.emulator import Emulator, Run
+from torch import Tensor
+
+Shape = tuple[int, int, int]
+SHARED = 166912  # bytes, of sm_80
+
+
+class GradTiles(NamedTuple):
+    """How a launch is cut up: by name, (width, height, splits) for W_HH, W_LH, W_HL and W_LL."""
+
+    name: str
+    shapes: tuple[Shape, Shape, Shape, Shape]
+
+
+class Gradients(NamedTuple):
+    dweight: Tensor
+    dbias: Tensor
+    counters: dict[str, int]
+
+
+def run_weight_grad(
+    emulator: Emulator,
+    case: Case,
+    tiles: GradTiles,
+    x: Parts,
+    dy: tuple[Tensor, Tensor],
+    *,
+    channels_last: bool = False,
+    wide_output: bool = False,
+    shared_limit: int = SHARED,
+    run: Run | None = None,
+) -> Gradients:
+    """dW and dbias of the inputs and the gradients of the outputs."""
+    dtype = dy[0].dtype
+    numbers = (
+        case.batch, *case.size, *case.in_channels, *case.out_channels, case.kernel_size[0],
+        case.stride,
+    )  # fmt: skip
+    arrays: dict[str, Any] = {
+        name: memory_of(torch.empty(0, dtype=dtype) if part is None else part)
+        for name, part in zip(("x_high", "x_low", "dy_high", "dy_low"), (*x, *dy), strict=True)
+    }
+    arguments = (str(dtype).removeprefix("torch."), tiles.name, numbers, tiles.shapes, arrays)
+    flags = (channels_last, wide_output, shared_limit)
+    dweight, dbias, counters = emulator("weight_grad_sm80", *arguments, *flags, run=run)
+    rows, columns, k = sum(case.out_channels), sum(case.in_channels), case.kernel_size[0]
+    shape = (rows, k, k, columns) if channels_last else (rows, columns, k, k)
+    out = torch.float32 if wide_output else dtype
+    weight = torch.from_numpy(dweight).view(out).view(shape)
+    return Gradients(
+        weight.permute(0, 3, 1, 2) if channels_last else weight,
+        torch.from_numpy(dbias).view(out),
+        counters,
+    )
+
+
+def integer_operands(case: Case) -> tuple[Parts, tuple[Tensor, Tensor]]:
+    """x and dy of which all sums are exact, also in bfloat16: few pixels of dy are not 0."""
+    x_high, x_low, _, _ = case.integers()
+    pixels = case.batch * case.out_size[0] * case.out_size[1]
+    draw = multiples_of(1, share=min(1, 500 / pixels))
+    high, low = case.out_channels
+    dy = (draw(case.batch, high, *case.out_size), draw(case.batch, low, *half(case.out_size)))
+    return (x_high, x_low), dy
+
+
+def reference_gradients(
+    case: Case, x: Parts, dy: tuple[Tensor, Tensor], dtype: torch.dtype = torch.float64
+) -> tuple[Tensor, Tensor]:
+    """dW and dbias of PyTorch's own operators and differentiation, in a dtype."""
+    weight = torch.zeros(
+        sum(case.out_channels), sum(case.in_channels), *case.kernel_size, dtype=dtype
+    )
+    bias = torch.zeros(len(weight), dtype=dtype)
+    leaves = [weight.requires_grad_(), bias.requires_grad_()]
+    zeros = case.operands(torch.zeros, torch.zeros, torch.zeros)
+    x_high, x_low = (None if part is None else part.to(dtype) for part in x)
+    y = case.reference(zeros._replace(x_high=x_high, x_low=x_low, weight=weight, bias=bias))
+    pairs = [(a, g.to(dtype)) for a, g in zip(y, dy, strict=True) if a is not None]
+    outputs, gradients = zip(*pairs, strict=True)
+    dweight, dbias = torch.autograd.grad(outputs, leaves, gradients)
+    return dweight, dbias

@@ -1,0 +1,86 @@
+#include "bindings.h"
+#include "weight_grad.h"
+#include "weight_grad_cost.h"
+#include "weight_grad_plan.h"
+
+namespace emulation {
+namespace {
+
+Problem problem_of(const py::tuple& numbers) {
+  const auto number = [&](int i) { return numbers[i].cast<int32_t>(); };
+  return {number(0), number(1), number(2), number(3), number(4),
+          number(5), number(6), number(7), number(8), false};
+}
+
+PixelTiles pixel_tiles_of(const py::tuple& shapes) {
+  PixelTiles tiles;
+  for (int i = 0; i < octconv::kJobs; ++i) {
+    const auto shape = shapes[i].cast<py::tuple>();
+    tiles[i] = {shape[0].cast<int32_t>(), shape[1].cast<int32_t>(), shape[2].cast<int32_t>()};
+  }
+  return tiles;
+}
+
+// numbers: the fields of Problem in their order but for the last. shapes: (width, height, splits)
+// of the pixel tiles of W_HH, W_LH, W_HL and W_LL. arrays: x_high, x_low, dy_high, dy_low, channels
+// last each. The counters are those of the products' launch; launches counts both.
+py::tuple weight_grad_sm80(const std::string& dtype, const std::string& tiles,
+                           const py::tuple& numbers, const py::tuple& shapes,
+                           const py::dict& arrays, bool channels_last, bool wide_output,
+                           int32_t shared_limit, const py::dict& options) {
+  const Problem problem = problem_of(numbers);
+  const PixelTiles pixel_tiles = pixel_tiles_of(shapes);
+  const RunWeightGrad& run = dtype == "bfloat16"  ? weight_grad_bfloat16
+                             : dtype == "float16" ? weight_grad_float16
+                                                  : weight_grad_tfloat32;
+  return run(tiles,
+             {problem, pixel_tiles, arrays, channels_last, wide_output, shared_limit, options});
+}
+
+// What csrc/weight_grad_cost.h counts of a launch, beside the limits that its tiles must keep.
+py::dict weight_grad_launch(const std::string& dtype, const std::string& tiles,
+                            const py::tuple& numbers, const py::tuple& shapes, const py::dict&) {
+  const Problem problem = problem_of(numbers);
+  const octconv::ElementType type = dtype == "bfloat16"  ? octconv::ElementType::kBFloat16
+                                    : dtype == "float16" ? octconv::ElementType::kFloat16
+                                                         : octconv::ElementType::kTFloat32;
+  for (const octconv::WeightGradLimits& limits : weight_grads_for(problem, type)) {
+    if (tiles != limits.name) continue;
+    octconv::WeightGradPointers nowhere{};
+    nowhere.x_high = nowhere.dy_high = &problem;
+    const WeightGradParams p = weight_grad_params(problem, limits, pixel_tiles_of(shapes), nowhere);
+    int64_t mma = 0, ldmatrix = 0, word_loads = 0, copies = 0;
+    double bytes = 0;
+    py::list pixel_tiles;
+    for (const octconv::WeightGradJob& job : p.job) {
+      const auto cost = pixel_tile_cost(limits, *octconv::known_device("H200"), p, job);
+      const int64_t turns = job.tiles() * job.pixel_tiles;
+      mma += turns * cost.hmma;
+      ldmatrix += turns * cost.ldmatrix;
+      word_loads += turns * cost.word_loads;
+      copies += turns * cost.copies;
+      bytes += turns * cost.read_bytes;
+      pixel_tiles.append(py::make_tuple(job.items(), job.pixel_tiles, job.splits));
+    }
+    py::dict result;
+    result["mma"] = mma;
+    result["ldmatrix"] = ldmatrix;
+    result["word_loads"] = word_loads;
+    result["copies"] = copies;
+    result["read_bytes"] = bytes;
+    result["jobs"] = pixel_tiles;
+    result["shared_bytes"] = p.shared_bytes;
+    result["partial_sums"] = partial_sums_of(p);
+    return result;
+  }
+  throw std::invalid_argument("no tiles are named " + tiles);
+}
+
+}  // namespace
+
+void bind_weight_grad(py::module_& module) {
+  module.def("weight_grad_sm80", &weight_grad_sm80);
+  module.def("weight_grad_launch", &weight_grad_launch);
+}
+
+}  // namespace emulation

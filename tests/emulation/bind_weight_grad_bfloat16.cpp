@@ -1,0 +1,9 @@
+#include "weight_grad.h"
+
+namespace emulation {
+
+py::tuple weight_grad_bfloat16(const std::string& tiles, const WeightGradCall& call) {
+  return with_weight_grad<octconv::BFloat16>(tiles, call);
+}
+
+}  // namespace emulation

@@ -1,0 +1,9 @@
+#include "weight_grad.h"
+
+namespace emulation {
+
+py::tuple weight_grad_tfloat32(const std::string& tiles, const WeightGradCall& call) {
+  return with_weight_grad<octconv::TFloat32>(tiles, call);
+}
+
+}  // namespace emulation

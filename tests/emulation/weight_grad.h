@@ -1,0 +1,101 @@
+// Runs weight_grad_sm80 for one element type; the types are compiled in files of their own, side by
+// side.
+#pragma once
+
+#include <string>
+#include <type_traits>
+
+#include "bindings.h"
+#include "kernels/weight_grad_sm80.cuh"
+#include "kernels/weight_grad_splits.cuh"
+#include "weight_grad_setup.h"
+
+namespace emulation {
+
+using octconv::PixelTile;
+using octconv::PixelTiles;
+using octconv::Problem;
+using octconv::WeightGradParams;
+
+struct WeightGradCall {
+  const Problem& problem;
+  const PixelTiles& tiles;
+  const py::dict& arrays;
+  bool channels_last, wide_output;
+  int32_t shared_limit;
+  const py::dict& options;
+};
+
+template <typename Traits>
+py::tuple run(const WeightGradCall& call, const char* name) {
+  using T = typename Traits::T;
+  using Number = std::conditional_t<sizeof(T) == 2, uint16_t, float>;
+  const Problem& problem = call.problem;
+  Device device(options_from(call.options));
+  const auto map = [&](const char* array) { return input(device, array, call.arrays[array]); };
+  octconv::WeightGradPointers pointers{};
+  pointers.x_high = map("x_high"), pointers.x_low = map("x_low");
+  pointers.dy_high = map("dy_high"), pointers.dy_low = map("dy_low");
+  const int64_t rows = problem.high_out + problem.low_out;
+  const int64_t columns = problem.high_in + problem.low_in;
+  const int64_t taps = problem.kernel * problem.kernel;
+  pointers.strides = call.channels_last ? octconv::WeightStrides{taps * columns, columns, 1}
+                                        : octconv::WeightStrides{taps * columns, 1, taps};
+  pointers.wide_output = call.wide_output;
+  const size_t element = call.wide_output ? sizeof(float) : sizeof(T);
+  const size_t count = rows * columns * taps;
+  pointers.dweight = device.output("dweight", count * element);
+  pointers.dbias = device.output("dbias", rows * element);
+
+  const octconv::WeightGradLimits limits = octconv::limits_of_grad<Traits>(name);
+  WeightGradParams p = weight_grad_params(problem, limits, call.tiles, pointers);
+  if (p.shared_bytes > call.shared_limit) {
+    throw std::invalid_argument("the tiles take " + std::to_string(p.shared_bytes) +
+                                " bytes of shared memory of " + std::to_string(call.shared_limit));
+  }
+  const int64_t sums = partial_sums_of(p);
+  if (sums > 0) {
+    p.partial_sums = static_cast<float*>(device.workspace("partial_sums", sums * sizeof(float)));
+  }
+  device.launch(octconv::weight_grad_sm80<Traits>,
+                {static_cast<uint32_t>(p.items()), Traits::kThreads, 1,
+                 static_cast<uint32_t>(p.shared_bytes)},
+                p);
+  py::dict counters = to_dict(device.counters());
+  if (sums > 0) {
+    device.launch(octconv::add_weight_grad_splits<T>, splits_shape(p), p);
+  }
+  device.check_outputs();
+  counters["launches"] = device.counters().launches;
+  counters["items"] = p.items();
+  counters["workspace"] = sums * sizeof(float);
+  const auto copy = [&](const void* data, size_t elements) {
+    return call.wide_output ? copy_out<float>(data, elements) : copy_out<Number>(data, elements);
+  };
+  return py::make_tuple(copy(pointers.dweight, count), copy(pointers.dbias, rows), counters);
+}
+
+template <typename T>
+py::tuple with_weight_grad(const std::string& tiles, const WeightGradCall& call) {
+  py::object result = py::none();
+  const auto with = [&](auto kernel) {
+    octconv::for_each_weight_grad<T, decltype(kernel)::value>([&](auto traits, const char* name) {
+      if (tiles == name) result = run<decltype(traits)>(call, name);
+    });
+  };
+  const int32_t kernel = call.problem.kernel;
+  if (kernel == 1) with(std::integral_constant<int, 1>());
+  if (kernel == 3) with(std::integral_constant<int, 3>());
+#if !defined(EMULATION_SANITIZED)  // the same code, slow to compile
+  if (kernel == 5) with(std::integral_constant<int, 5>());
+  if (kernel == 7) with(std::integral_constant<int, 7>());
+#endif
+  if (result.is_none()) throw std::invalid_argument("no tiles are named " + tiles);
+  return result;
+}
+
+// Each in its file.
+using RunWeightGrad = py::tuple(const std::string& tiles, const WeightGradCall& call);
+RunWeightGrad weight_grad_bfloat16, weight_grad_float16, weight_grad_tfloat32;
+
+}  // namespace emulation
