@@ -106,3 +106,32 @@ def test_computes_nothing() -> None:
 def test_same_arguments_as_the_function() -> None:
     explained, called = (inspect.signature(f).parameters for f in (explain, oct_conv2d))
     assert list(explained.values()) == list(called.values())
+
+
+def test_a_family_that_does_not_cover_a_call_is_an_error() -> None:
+    for name, call in (("oct_conv2d", oct_conv2d), ("explain", explain)):
+        with pytest.raises(
+            ValueError, match=f"{name}: family='sm80' must serve the call.*groups=2"
+        ):
+            call(**{**GOOD, "groups": 2, "weight": WEIGHT[:, :4]}, family="sm80")
+        with pytest.raises(ValueError, match="no kernel for the device cpu"):
+            call(**GOOD, family="sm80")
+        with pytest.raises(ValueError, match="None, 'none' or 'sm80', got 'sm90'"):
+            call(**GOOD, family="sm90")
+    with pytest.raises(ValueError, match="OctConv2d: family must be"):
+        OctConv2d(8, 8, 3, family="any")
+
+
+def test_the_family_none_is_served_by_torch_also_backwards() -> None:
+    layer = OctConv2d((4, 4), (4, 4), 3, family="none")
+    assert layer.explain(MAPS).path == "operator"
+    layer(MAPS).high.sum().backward()
+    grads = [layer.weight.grad.clone(), layer.bias.grad.clone()]
+    layer.family = None
+    layer.zero_grad()
+    layer(MAPS).high.sum().backward()
+    assert torch.equal(grads[0], layer.weight.grad)
+    assert torch.equal(grads[1], layer.bias.grad)
+    layer.family = "sm80"
+    with pytest.raises(ValueError, match="oct_conv2d: family='sm80'"):
+        layer(MAPS)
