@@ -1,6 +1,7 @@
 #include "weight_grad_cost.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 
 namespace octconv {
@@ -36,7 +37,16 @@ MapCount map_count(const WeightGradLimits& f, const WeightGradParams& p, const W
   const int64_t at_images = (stack - 1) / std::lcm(job.tile_height, int64_t{job.height});
   const double halo_rows = x ? double(tiles_down - 1 - at_images) * 2 * f.reach() : 0;
   const double halo_columns = x ? (job.tiles_across - 1.0) * 2 * f.padding() : 0;
-  const double pixels = (stack + halo_rows) * (job.width + halo_columns) / job.pixel_tiles *
+  // Taps of one row, away from the middle, leave out rows at the border of each image.
+  double image_rows = job.height;
+  if (x && f.tap_rows < f.taps) {
+    image_rows = 0;
+    for (int32_t shift = -f.padding(); shift <= f.padding(); ++shift) {
+      image_rows += double(std::max(job.height - std::abs(shift), 0)) / f.taps;
+    }
+  }
+  const double pixels = (p.batch * image_rows + halo_rows) * (job.width + halo_columns) /
+                        job.pixel_tiles *
                         (double(map.height) * map.width / (double(job.height) * job.width));
   const double mean_channels = double(map.channels) / (x ? job.column_tiles : job.row_tiles);
   return {int64_t{rows} * passes, int64_t{rows} * divide_up(cells * cell_bytes, 128),

@@ -53,6 +53,8 @@ py::dict weight_grad_launch(const std::string& dtype, const std::string& tiles,
     double bytes = 0;
     py::list pixel_tiles;
     for (const octconv::WeightGradJob& job : p.job) {
+      pixel_tiles.append(py::make_tuple(job.items(), job.pixel_tiles, job.splits));
+      if (job.items() == 0) continue;
       const auto cost = pixel_tile_cost(limits, *octconv::known_device("H200"), p, job);
       const int64_t turns = job.tiles() * job.pixel_tiles;
       mma += turns * cost.hmma;
@@ -60,7 +62,6 @@ py::dict weight_grad_launch(const std::string& dtype, const std::string& tiles,
       word_loads += turns * cost.word_loads;
       copies += turns * cost.copies;
       bytes += turns * cost.read_bytes;
-      pixel_tiles.append(py::make_tuple(job.items(), job.pixel_tiles, job.splits));
     }
     py::dict result;
     result["mma"] = mma;
