@@ -61,7 +61,7 @@ struct Setup {
       program.chunks[i] = divide_up(program.segment[i].channels, chunk);
     }
     // The kernel's stream wants a chunk of every item.
-    program.splits = std::min(shape.splits, program.chunks[0] + program.chunks[1]);
+    program.splits = std::max(1, std::min(shape.splits, program.chunks[0] + program.chunks[1]));
   }
 };
 
