@@ -190,12 +190,12 @@ __device__ __forceinline__ void load_part(const ForwardParams& p, const ItemSlot
 }
 
 template <typename Traits>
-__device__ __forceinline__ void load_row(const ForwardParams& p, const Item& item, int32_t index,
-                                         int32_t tap_row, uint32_t to) {
-  with_tile<Traits>(item.kind, [&](auto tile) {
-    const Program& program = program_of(p, item.kind);
+__device__ __forceinline__ void load_row(const ForwardParams& p, ItemKind kind, int32_t column,
+                                         int32_t index, int32_t tap_row, uint32_t to) {
+  with_tile<Traits>(kind, [&](auto tile) {
+    const Program& program = program_of(p, kind);
     const Chunk chunk = Chunk::of(program, index, Traits::kChunk);
-    load_weight<decltype(tile)>(p, program.segment[chunk.segment], program.columns, item.column,
+    load_weight<decltype(tile)>(p, program.segment[chunk.segment], program.columns, column,
                                 chunk.channel, tap_row, to);
   });
 }
@@ -227,7 +227,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
   const int32_t ahead = p.weight_stages - 1;
 #pragma unroll 1
   for (int32_t row = 0; row < ahead; ++row) {
-    load_row<Traits>(p, item, item.begin, row, filled);
+    load_row<Traits>(p, item.kind, item.column, item.begin, row, filled);
     filled = rows.behind(filled);
     ptx::commit_copies();
   }
@@ -257,7 +257,8 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
         const bool has_next = next.kind != ItemKind::kNone;
         const bool in_chunk = tap_row + ahead < kTaps;
         if (in_chunk || has_next) {
-          load_row<Traits>(p, in_chunk ? item : next, in_chunk ? index : next_index,
+          load_row<Traits>(p, in_chunk ? item.kind : next.kind,
+                           in_chunk ? item.column : next.column, in_chunk ? index : next_index,
                            tap_row + ahead - (in_chunk ? 0 : kTaps), filled);
         }
         filled = rows.behind(filled);
