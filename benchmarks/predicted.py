@@ -151,22 +151,18 @@ def _table(predictions: Sequence[Prediction], args: argparse.Namespace) -> Table
         "speed-up\nat floor",
     ):
         table.add_column(name, justify="left" if name == "tiles" else "right")
-    layer = None
-    for p in predictions:
+    for p, name in _named(predictions, table):
         us = p.plan["us"]
-        if layer is not None and layer != p.layer:
-            table.add_section()
         numbers = (us["mma"], us["shared"], us["l2"], p.octave.memory, p.octave.compute)
         times = (us["total"], p.vanilla_us, p.vanilla_floor_us)
         table.add_row(
-            p.layer.name if layer != p.layer else "",
+            name,
             str(p.batch),
             _tiles(p.plan),
             *(f"{number:.1f}" for number in (*numbers, *times)),
             f"{p.vanilla_us / us['total']:.2f}x",
             f"{p.vanilla_floor_us / us['total']:.2f}x",
         )
-        layer = p.layer
     return table
 
 
@@ -192,13 +188,10 @@ def _training_table(predictions: Sequence[Prediction], args: argparse.Namespace)
         "speed-up\nat floor",
     ):
         table.add_column(name, justify="left" if name.endswith("tiles") else "right")
-    layer = None
-    for p in predictions:
-        if layer is not None and layer != p.layer:
-            table.add_section()
+    for p, name in _named(predictions, table):
         ours, vanilla, floor = sum(p.passes_us), 3 * p.vanilla_us, 3 * p.vanilla_floor_us
         table.add_row(
-            p.layer.name if layer != p.layer else "",
+            name,
             str(p.batch),
             *(f"{us:.1f}" for us in p.passes_us),
             p.weight_grad["tiles"],
@@ -207,8 +200,17 @@ def _training_table(predictions: Sequence[Prediction], args: argparse.Namespace)
             f"{vanilla / ours:.2f}x",
             f"{floor / ours:.2f}x",
         )
-        layer = p.layer
     return table
+
+
+def _named(predictions: Sequence[Prediction], table: Table) -> Iterator[tuple[Prediction, str]]:
+    """Each with its layer's name where that is new; there a section of the table begins."""
+    layer = None
+    for p in predictions:
+        if layer is not None and layer != p.layer:
+            table.add_section()
+        yield p, p.layer.name if layer != p.layer else ""
+        layer = p.layer
 
 
 def _tiles(plan: dict[str, Any]) -> str:

@@ -4,19 +4,16 @@
 
 #include <cstdint>
 
+#include "pixel_map.h"
+
 namespace octconv {
 
 enum class Activation : int32_t { kNone, kRelu, kSilu };
 
 // One of the products that a tile sums up: a convolution of a map, by taps along both axes.
-struct Segment {
-  const void* source;  // (batch, height, width, channels), dense
-  const void* weight;  // the element of (first row, tap 0, first column) of this path
-  int32_t height, width;
-  int32_t channels;   // what the products run over; 0: no such segment
-  int32_t pools;      // how often the source is pooled 2x2 before: 0, 1 or 2
-  bool quarter_sums;  // pooled as a quarter of the sum, also where pixels are missing
-  bool phases;        // at the grid's resolution, a product for each phase; else at quads
+struct Segment : PixelMap {  // what the products run over are its channels
+  const void* weight;        // the element of (first row, tap 0, first column) of this path
+  bool phases;               // at the grid's resolution, a product for each phase; else at quads
 };
 
 // Where results go. Columns first to last - 1 of the product are channels 0.. of this map.

@@ -3,12 +3,11 @@
 #include <algorithm>
 
 #include "device/phase.cuh"
+#include "problem.h"
 #include "row_stride.h"
 
 namespace octconv {
 namespace {
-
-int32_t divide_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
 
 // The weight of a path begins at its first row and column.
 const void* weight_at(const ForwardPointers& pointers, const ForwardParams& p, int32_t row,

@@ -6,6 +6,7 @@
 
 #include "plan_1x1.h"
 #include "plan_schedule.h"
+#include "problem.h"
 
 namespace octconv {
 namespace {
@@ -16,8 +17,6 @@ constexpr int32_t kEighths[] = {8, 7, 6, 4, 2};  // of a tile's quads, for whole
 constexpr int64_t kManyWaves = 4;                // of which the last one may be a part
 constexpr int32_t kRegisters = 256;              // of a thread, as the kernels are given out
 constexpr int32_t kReserved = 1024;  // bytes of shared memory that each block costs besides
-
-int32_t divide_up(int64_t a, int64_t b) { return static_cast<int32_t>((a + b - 1) / b); }
 
 enum class Rotation { kAny, kBest };
 
@@ -198,10 +197,12 @@ struct Planner {
     Plan best = plan(*best_high, *best_low, Rotation::kAny);
     for (const Work& high : highs) {
       for (const Work& low : lows) {
-        if (least_us(high, low) >= best.launch_us + best.tiles_us) continue;
+        if (best.tiles && least_us(high, low) >= best.launch_us + best.tiles_us) continue;
         const Plan other = plan(high, low, Rotation::kAny);
         if (other.partial_sums * int64_t{sizeof(float)} > kMostWorkspace) continue;
-        if (other.cheaper_than(best)) best = other, best_high = &high, best_low = &low;
+        if (!other.tiles) continue;
+        if (!best.tiles || other.cheaper_than(best))
+          best = other, best_high = &high, best_low = &low;
       }
     }
     return plan(*best_high, *best_low, Rotation::kBest);

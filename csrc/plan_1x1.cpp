@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "plan_schedule.h"
+#include "problem.h"
 
 namespace octconv {
 namespace {
@@ -12,8 +13,6 @@ constexpr double kItem = 400;  // to find an item's pixels and bias, and for its
 constexpr double kStore = 15;  // of a multiprocessor for a warp's 512 bytes: 60 instructions
 
 constexpr int32_t kSchedulers = 4;  // of a multiprocessor
-
-int32_t divide_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
 
 // The inner loops of forward_1x1_sm80.cuh: what all warps do in the steps of one input. m16: the
 // products' m16 tiles, `cells` those that are loaded.

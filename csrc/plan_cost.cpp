@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "problem.h"
+
 namespace octconv {
 namespace {
 
@@ -13,8 +15,6 @@ constexpr double kSplitRound =
     700;                        // add_splits' loop: loads of a row of tiles, then sums; likewise
 constexpr double kTile = 500;   // tables, bias, and where results lie
 constexpr int kSchedulers = 4;  // of a multiprocessor
-
-int32_t divide_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
 
 // The inner loops of products.cuh: what all warps do in one step of a row of taps.
 struct StepCount {

@@ -50,6 +50,15 @@ Problem problem_of(const std::vector<int64_t>& numbers) {
   return problem;
 }
 
+std::string device_text(const DeviceFacts& facts) {
+  std::ostringstream json;
+  json << ", \"device\": {\"multiprocessors\": " << facts.multiprocessors
+       << ", \"shared_per_block\": " << facts.shared_per_block
+       << ", \"shared_per_multiprocessor\": " << facts.shared_per_multiprocessor
+       << ", \"launch_us\": " << facts.launch_us << "}";
+  return json.str();
+}
+
 std::string plan(std::vector<int64_t> numbers, std::string dtype, std::string device) {
   const DeviceFacts* facts = known_device(device);
   if (!facts) fail("plan", "device must be one of ", known_devices(), ", got ", device);
@@ -70,11 +79,7 @@ std::string plan(std::vector<int64_t> numbers, std::string dtype, std::string de
        << ", \"blocks_per_multiprocessor\": " << plan.blocks_per_multiprocessor
        << ", \"rotation\": " << plan.rotation << ", \"weight_stages\": " << plan.weight_stages
        << ", \"shared_bytes\": " << plan.shared_bytes << ", \"partial_sums\": " << plan.partial_sums
-       << ", \"arrivals\": " << plan.arrivals
-       << ", \"device\": {\"multiprocessors\": " << facts->multiprocessors
-       << ", \"shared_per_block\": " << facts->shared_per_block
-       << ", \"shared_per_multiprocessor\": " << facts->shared_per_multiprocessor
-       << ", \"launch_us\": " << facts->launch_us << "}"
+       << ", \"arrivals\": " << plan.arrivals << device_text(*facts)
        << ", \"us\": {\"total\": " << plan.microseconds << ", \"launch\": " << plan.launch_us
        << ", \"tiles\": " << plan.tiles_us << ", \"memory\": " << plan.memory_us
        << ", \"mma\": " << plan.mma_us << ", \"shared\": " << plan.shared_us
@@ -99,10 +104,7 @@ std::string plan_weight_grad_text(std::vector<int64_t> numbers, std::string dtyp
   json << "], \"items\": [";
   for (int i = 0; i < kJobs; ++i) json << (i ? ", " : "") << plan.items[i];
   json << "], \"partial_sums\": " << plan.partial_sums
-       << ", \"shared_bytes\": " << plan.shared_bytes
-       << ", \"device\": {\"multiprocessors\": " << facts->multiprocessors
-       << ", \"shared_per_block\": " << facts->shared_per_block
-       << ", \"launch_us\": " << facts->launch_us << "}"
+       << ", \"shared_bytes\": " << plan.shared_bytes << device_text(*facts)
        << ", \"us\": {\"total\": " << plan.microseconds << ", \"launch\": " << plan.launch_us
        << ", \"tiles\": " << plan.tiles_us << ", \"splits\": " << plan.splits_us
        << ", \"memory\": " << plan.memory_us << ", \"mma\": " << plan.mma_us

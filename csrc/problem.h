@@ -6,6 +6,7 @@
 
 namespace octconv {
 
+constexpr int32_t divide_up(int64_t a, int64_t b) { return static_cast<int32_t>((a + b - 1) / b); }
 constexpr int32_t half_up(int32_t size) { return size / 2 + size % 2; }
 
 struct Problem {

@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <numeric>
 
+#include "problem.h"
+
 namespace octconv {
 namespace {
 
@@ -13,8 +15,6 @@ constexpr double kPoolRound = 700;  // of up to two windows
 constexpr double kTurn = 150;       // to wait, to meet, and to find the pixels of both tiles
 constexpr double kItem = 1000;      // zeros, the first wait and the end
 constexpr int kSchedulers = 4;      // of a multiprocessor
-
-int32_t divide_up(int32_t a, int32_t b) { return (a + b - 1) / b; }
 
 // load_map: one pixel tile of an operand.
 struct MapCount {

@@ -5,21 +5,13 @@
 #include <cstdint>
 
 #include "divisor.h"
+#include "pixel_map.h"
 
 namespace octconv {
 
-// One operand of a block of the weight: a map, brought to the block's resolution.
-struct PixelMap {
-  const void* source;  // (batch, height, width, channels), dense
-  int32_t height, width;
-  int32_t channels;
-  int32_t pools;      // how often it is pooled 2x2: 0, 1 or 2
-  bool quarter_sums;  // pooled as a quarter of the sum, also where pixels are missing
-};
-
 // One of the four blocks of the weight: the ordinary weight gradient of x and dy, which have the
-// same height and width. Its tiles are rectangles of the block at `tap_rows` rows of taps; what a
-// tile sums over are pixel tiles, rectangles of the stack of all images.
+// same height and width once they are pooled. Its tiles are rectangles of the block at `tap_rows`
+// rows of taps; what a tile sums over are pixel tiles, rectangles of the stack of all images.
 struct WeightGradJob {
   PixelMap x, dy;
   int32_t height, width;

@@ -6,6 +6,7 @@
 #include <queue>
 #include <type_traits>
 
+#include "problem.h"
 #include "weight_grad_cost.h"
 
 namespace octconv {
@@ -14,8 +15,6 @@ namespace {
 constexpr int32_t kEighths[] = {8, 4, 2};      // of the pixels that fit, for more splits
 constexpr int64_t kWaves[] = {1, 2, 3, 4, 8};  // of items, that splits may come to
 constexpr int64_t kMostSimulated = 4096;       // items
-
-int32_t divide_up(int64_t a, int64_t b) { return static_cast<int32_t>((a + b - 1) / b); }
 
 // All items of one job, but for how the pixel tiles are split.
 struct JobWork {

@@ -2,12 +2,11 @@
 
 #include <algorithm>
 
+#include "problem.h"
 #include "row_stride.h"
 
 namespace octconv {
 namespace {
-
-int32_t divide_up(int64_t a, int64_t b) { return static_cast<int32_t>((a + b - 1) / b); }
 
 // What the blocks of the weight are made of, rows high or low, columns high or low.
 WeightGradJob operands(const Problem& q, const WeightGradPointers& pointers, bool low_rows,

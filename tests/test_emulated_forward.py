@@ -14,7 +14,7 @@ from emulated_forward import (
     run_forward,
 )
 from emulation.emulator import RUNS, Emulator, Run
-from emulators import ASAN, PLAIN, TSAN
+from emulators import ASAN, NO_COMPILER, PLAIN, TSAN
 
 Get = Callable[[str], Emulator]
 BF16, F16, TF32 = torch.bfloat16, torch.float16, torch.float32
@@ -128,3 +128,21 @@ def test_where_tiles_and_blocks_lie_changes_nothing(
     for result in results[1:]:
         assert torch.equal(result.high, results[0].high)
         assert torch.equal(result.low, results[0].low)
+
+
+@NO_COMPILER
+def test_blocks_without_an_item_touch_nothing(emulator_in: Get):
+    case = Case((32, 32), (32, 32), size=(11, 13), batch=3, bias=False)
+    operands = case.normal().to(BF16)
+    counted = [
+        run_forward(
+            emulator_in("plain"),
+            case,
+            Tiles("small", (7, 9, 1), (3, 12, 1), blocks),
+            operands[:2],
+            operands.weight,
+        ).counters
+        for blocks in (8, 20)  # there are eight items
+    ]
+    for counter in ("sectors_read", "copies", "mma"):
+        assert counted[0][counter] == counted[1][counter] > 0

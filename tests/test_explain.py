@@ -122,7 +122,7 @@ def test_a_family_that_does_not_cover_a_call_is_an_error() -> None:
         OctConv2d(8, 8, 3, family="any")
 
 
-def test_the_family_none_is_served_by_torch_also_backwards() -> None:
+def test_the_family_goes_with_a_layer_and_into_its_backward() -> None:
     layer = OctConv2d((4, 4), (4, 4), 3, family="none")
     assert layer.explain(MAPS).path == "operator"
     layer(MAPS).high.sum().backward()

@@ -222,6 +222,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
   prepare_item(p, 1, slot_of(1));
   ptx::sync_block();
   Item item = slot_of(0).item();
+  if (item.kind == ItemKind::kNone) return;  // more blocks than items
   load_part(p, slot_of(0), item, item.begin, 0, 1, halo_of(0));
   uint32_t filled = rows.begin, used = rows.begin;  // next
   const int32_t ahead = p.weight_stages - 1;

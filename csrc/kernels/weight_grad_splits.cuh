@@ -1,6 +1,6 @@
 // Adds up what the blocks of split tiles of the weight gradient have left, in a fixed order. A
-// launch of its own: the last block of a tile to come, alone, would take longer than all the
-// multiprocessors for the products.
+// launch of its own: the sums of a tile's splits can be more bytes than the last block to come,
+// alone, is expected to read in good time.
 #pragma once
 
 #include <cstdint>

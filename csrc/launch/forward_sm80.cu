@@ -43,7 +43,7 @@ Choice choose(const char* op, const Tensor& weight, const Problem& problem, bool
               const std::string& family) {
   if (family_of(op, family) == "none") return {{}, "the family none is asked for"};
   const Choice choice = find_plan(weight, problem, allow_tf32);
-  check_covered(op, family, choice.plan.has_value(), choice.reason);
+  check_covered(op, family, choice.plan.has_value() || problem.batch == 0, choice.reason);
   return choice;
 }
 
@@ -155,6 +155,8 @@ TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight
                  (x_high ? x_high : x_low)->size(0), size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
   const bool has_kernels = weight.scalar_type() != ScalarType::Float && problem.kernel <= 3;
+  check_covered("inference", family, has_kernels || problem.batch == 0,
+                "kernels with an epilogue are for 16-bit types and kernel sizes 1 and 3");
   const auto plan =
       has_kernels ? choose("inference", weight, problem, allow_tf32, family).plan : std::nullopt;
   if (plan) {

@@ -164,6 +164,54 @@ __device__ __forceinline__ ptx::Word128 pool_twice(const char* source, int64_t r
   return pooled.rounded(share(rows > 2 ? 2 : 1, columns > 2 ? 2 : 1));
 }
 
+// Where the window of a cell begins, and how many of its columns are there; 0: a cell of zeros.
+struct CellSource {
+  const char* pixel;
+  int32_t columns;
+};
+
+// Fills one row of cells, this lane's 16 bytes of every kStep-th one from `first` on: by
+// asynchronous copies, or, where the map is pooled, at once, from windows of `rows` rows, 0 for
+// zeros. kWindows of them are under way together. source_of(cell) is asked for cells behind the
+// last one, too.
+template <typename T, int kPitch, int kStep, int kWindows, bool kPoolsTwice, typename SourceOf>
+__device__ __forceinline__ void fill_cells(const PixelMap& map, int32_t rows, int32_t first,
+                                           int32_t cells, uint32_t to, const SourceOf& source_of) {
+  const int64_t pixel_bytes = int64_t{map.channels} * sizeof(T);
+  const int64_t row_bytes = map.width * pixel_bytes;
+  if (map.pools == 0) {
+    for (int32_t cell = first; cell < cells; cell += kStep) {
+      const CellSource from = source_of(cell);
+      const bool inside = rows > 0 && from.columns > 0;
+      ptx::copy_async(to + cell * kPitch, inside ? from.pixel : map.source, inside ? 16 : 0);
+    }
+  } else if (map.pools == 1) {
+#pragma unroll 1
+    for (int32_t cell = first; cell < cells; cell += kWindows * kStep) {
+      Window<T> windows[kWindows];
+      for (int i = 0; i < kWindows; ++i) {
+        const CellSource from = source_of(cell + i * kStep);
+        if (rows > 0 && from.columns > 0) {
+          windows[i].load(from.pixel, row_bytes, pixel_bytes, rows, from.columns, map.quarter_sums);
+        }
+      }
+      for (int i = 0; i < kWindows && cell + i * kStep < cells; ++i) {
+        ptx::store_shared(to + (cell + i * kStep) * kPitch, windows[i].pooled());
+      }
+    }
+  } else if constexpr (kPoolsTwice) {
+#pragma unroll 1
+    for (int32_t cell = first; cell < cells; cell += kStep) {
+      const CellSource from = source_of(cell);
+      ptx::Word128 word{};
+      if (rows > 0 && from.columns > 0) {
+        word = pool_twice<T>(from.pixel, row_bytes, pixel_bytes, rows, from.columns);
+      }
+      ptx::store_shared(to + cell * kPitch, word);
+    }
+  }
+}
+
 // Fills the part `part` of `parts` of a halo with the channels from `channel` on: by asynchronous
 // copies, or, where the source is pooled, at once.
 template <typename Traits>
@@ -172,6 +220,8 @@ __device__ __forceinline__ void load_halo(const ForwardParams& p, const Segment&
                                           uint32_t to, uint32_t table, int32_t part,
                                           int32_t parts) {
   using T = typename Traits::T;
+  constexpr int kWindows = sizeof(T) == 2 ? 2 : 1;    // more would spill
+  constexpr bool kPoolsTwice = !Traits::kTransposed;  // the input gradient pools once at most
   const LaneCell<Traits> lane;
   const int32_t rows = shape.planes * shape.rows, row_cells = shape.planes * shape.cells;
   const int64_t pixel_bytes = int64_t{segment.channels} * sizeof(T);
@@ -180,64 +230,27 @@ __device__ __forceinline__ void load_halo(const ForwardParams& p, const Segment&
   const int32_t first = channel + lane.vector * (16 / sizeof(T));
   const bool has_channels = first < segment.channels;
   const char* source = static_cast<const char*>(segment.source) + int64_t{first} * sizeof(T);
-
-  // Where the source begins that a cell is made of, and how many columns of it are there.
-  struct Place {
-    const char* pixel;
-    int32_t columns;  // 0: a cell of zeros
-  };
   const int32_t window = 1 << segment.pools;
-  const auto place_of = [&](const char* source_row, int32_t cell) {
-    const int32_t plane = cell >= shape.cells ? 1 : 0;
-    const int32_t quad_x = x + shape.first_shift<Traits>(plane) + cell - plane * shape.cells;
-    const int32_t grid_x = shape.planes * quad_x + plane;
-    const bool inside = has_channels && quad_x >= 0 && grid_x < grid_width && cell < row_cells;
-    const int32_t source_x = grid_x << segment.pools, left = segment.width - source_x;
-    return Place{source_row + source_x * pixel_bytes, !inside ? 0 : left < window ? left : window};
-  };
 
-  constexpr int kStep = LaneCell<Traits>::kCells;
-  constexpr int kWindows = sizeof(T) == 2 ? 2 : 1;  // under way together; more would spill
   const int32_t end = rows * (part + 1) / parts;
   for (int32_t row = rows * part / parts + ptx::thread_x() / 32; row < end; row += Traits::kWarps) {
     uint64_t entry;
     ptx::load_shared(entry, table + 8 * row);
     const auto source_rows = static_cast<int32_t>(entry >> 32);
     const char* source_row = source + static_cast<uint32_t>(entry) * row_bytes;
-    const uint32_t to_row = to + row * shape.row_stride + lane.vector * 16;
-    if (segment.pools == 0) {
-      for (int32_t cell = lane.cell; cell < row_cells; cell += kStep) {
-        const Place at = place_of(source_row, cell);
-        const bool inside = source_rows > 0 && at.columns > 0;
-        ptx::copy_async(to_row + cell * Traits::kCellPitch, inside ? at.pixel : segment.source,
-                        inside ? 16 : 0);
-      }
-    } else if (segment.pools == 1) {
-#pragma unroll 1
-      for (int32_t cell = lane.cell; cell < row_cells; cell += kWindows * kStep) {
-        Window<T> windows[kWindows];
-        for (int i = 0; i < kWindows; ++i) {
-          const Place at = place_of(source_row, cell + i * kStep);
-          if (source_rows > 0 && at.columns > 0) {
-            windows[i].load(at.pixel, row_bytes, pixel_bytes, source_rows, at.columns,
-                            segment.quarter_sums);
-          }
-        }
-        for (int i = 0; i < kWindows && cell + i * kStep < row_cells; ++i) {
-          ptx::store_shared(to_row + (cell + i * kStep) * Traits::kCellPitch, windows[i].pooled());
-        }
-      }
-    } else if constexpr (!Traits::kTransposed) {  // the input gradient pools once at most
-#pragma unroll 1
-      for (int32_t cell = lane.cell; cell < row_cells; cell += kStep) {
-        const Place at = place_of(source_row, cell);
-        ptx::Word128 word{};
-        if (source_rows > 0 && at.columns > 0) {
-          word = pool_twice<T>(at.pixel, row_bytes, pixel_bytes, source_rows, at.columns);
-        }
-        ptx::store_shared(to_row + cell * Traits::kCellPitch, word);
-      }
-    }
+    const auto source_of = [&](int32_t cell) {
+      const int32_t plane = cell >= shape.cells ? 1 : 0;
+      const int32_t quad_x = x + shape.first_shift<Traits>(plane) + cell - plane * shape.cells;
+      const int32_t grid_x = shape.planes * quad_x + plane;
+      const bool inside = has_channels && quad_x >= 0 && grid_x < grid_width && cell < row_cells;
+      const int32_t source_x = grid_x << segment.pools, left = segment.width - source_x;
+      return CellSource{source_row + source_x * pixel_bytes, !inside         ? 0
+                                                             : left < window ? left
+                                                                             : window};
+    };
+    fill_cells<T, Traits::kCellPitch, LaneCell<Traits>::kCells, kWindows, kPoolsTwice>(
+        segment, source_rows, lane.cell, row_cells, to + row * shape.row_stride + lane.vector * 16,
+        source_of);
   }
 }
 

@@ -53,7 +53,6 @@ __device__ __forceinline__ void load_map(const WeightGradParams& p, const Weight
   const bool has_channels = first_channel < map.channels;
   const char* source = static_cast<const char*>(map.source) + int64_t{first_channel} * sizeof(T);
   const int32_t side = 1 << map.pools;
-  constexpr int kStep = LaneCell<CellVectors<Cell>>::kCells;
 #pragma unroll 1
   for (int32_t row = ptx::thread_x() / 32; row < window.rows; row += Cell::kWarps) {
     const int32_t below = window.first + row;  // above the first image lie zeros
@@ -63,50 +62,17 @@ __device__ __forceinline__ void load_map(const WeightGradParams& p, const Weight
     const int32_t source_y = y << map.pools;
     const char* source_row =
         source + (int64_t{place.image + image} * map.height + source_y) * row_bytes;
-    const uint32_t to_row = to + row * window.row_stride + lane.vector * 16;
     const int32_t left_rows = map.height - source_y, rows = left_rows < side ? left_rows : side;
-    const auto pixel_at = [&](int32_t cell) {
-      return source_row + int64_t{(window.x + cell) << map.pools} * pixel_bytes;
-    };
-    // Columns of the source that a cell is made of; 0: zeros.
-    const auto columns_of = [&](int32_t cell) {
+    const auto source_of = [&](int32_t cell) {
       const int32_t x = window.x + cell, left = map.width - (x << map.pools);
       const bool inside = has_row && x >= 0 && x < job.width && cell < window.cells;
-      return !inside ? 0 : left < side ? left : side;
+      return CellSource{source_row + int64_t{x << map.pools} * pixel_bytes, !inside       ? 0
+                                                                            : left < side ? left
+                                                                                          : side};
     };
-    if (map.pools == 0) {
-#pragma unroll 1
-      for (int32_t cell = lane.cell; cell < window.cells; cell += kStep) {
-        const bool inside = columns_of(cell) > 0;
-        ptx::copy_async(to_row + cell * Cell::kPitch, inside ? pixel_at(cell) : map.source,
-                        inside ? 16 : 0);
-      }
-    } else if (map.pools == 1) {
-#pragma unroll 1
-      for (int32_t cell = lane.cell; cell < window.cells; cell += kWindows * kStep) {
-        Window<T> windows[kWindows];
-        for (int i = 0; i < kWindows; ++i) {
-          const int32_t columns = columns_of(cell + i * kStep);
-          if (columns > 0) {
-            windows[i].load(pixel_at(cell + i * kStep), row_bytes, pixel_bytes, rows, columns,
-                            map.quarter_sums);
-          }
-        }
-        for (int i = 0; i < kWindows && cell + i * kStep < window.cells; ++i) {
-          ptx::store_shared(to_row + (cell + i * kStep) * Cell::kPitch, windows[i].pooled());
-        }
-      }
-    } else {
-#pragma unroll 1
-      for (int32_t cell = lane.cell; cell < window.cells; cell += kStep) {
-        const int32_t columns = columns_of(cell);
-        ptx::Word128 word{};
-        if (columns > 0) {
-          word = pool_twice<T>(pixel_at(cell), row_bytes, pixel_bytes, rows, columns);
-        }
-        ptx::store_shared(to_row + cell * Cell::kPitch, word);
-      }
-    }
+    fill_cells<T, Cell::kPitch, LaneCell<CellVectors<Cell>>::kCells, kWindows, true>(
+        map, rows, lane.cell, window.cells, to + row * window.row_stride + lane.vector * 16,
+        source_of);
   }
 }
 
