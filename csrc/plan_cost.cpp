@@ -140,6 +140,9 @@ TileCost tile_cost(const Instance& f, const DeviceFacts& d, const ForwardParams&
     const int64_t steps = divide_up(bytes_of(index), 32);
     const FillCount& fill = halo[next].fill;
     const double halo_bytes = pixels[next] * bytes_of(next_index);
+    const int32_t ahead = p.weight_stages - 1;
+    const bool pooled = program.segment[next].pools > 0;
+    const int32_t parts = pooled ? taps : taps + 1 - ahead;  // of the halo, in so many turns
     cost.hmma += taps * steps * count.hmma;
     cost.ldmatrix += taps * steps * count.ldmatrix;
     cost.word_loads += taps * steps * count.word_loads;
@@ -150,11 +153,14 @@ TileCost tile_cost(const Instance& f, const DeviceFacts& d, const ForwardParams&
     for (int32_t tap_row = 0; tap_row < taps; ++tap_row) {
       const double row_bytes = weight_bytes * bytes_of(tap_row + 1 < taps ? index : next_index);
       cost.read_bytes += row_bytes;
-      const Turn turn{steps * count.hmma,
-                      steps * (4 * count.ldmatrix + count.word_loads) + fill.wavefronts / taps +
-                          weight.wavefronts,
-                      halo_bytes / taps + row_bytes, halo[next].pool_rounds};
-      cost.clocks += clocks_of(turn, d, f.warps(), p.weight_stages - 1) + kTurn;
+      Turn turn{steps * count.hmma,
+                steps * (4 * count.ldmatrix + count.word_loads) + weight.wavefronts, row_bytes, 0};
+      if (tap_row < parts) {
+        turn.wavefronts += fill.wavefronts / parts;
+        turn.bytes += halo_bytes / parts;
+        turn.pool_rounds = halo[next].pool_rounds;
+      }
+      cost.clocks += clocks_of(turn, d, f.warps(), ahead) + kTurn;
     }
   }
   const int first = segment_of(begin);
