@@ -72,8 +72,9 @@ def test_forward_is_made_of_tensor_core_instructions(compiled, arch):
             assert kernel.count(r"LDSM\.16\.MT88\.4") == weights
         copies = {"LDGSTS.E.BYPASS.128", "LDGSTS.E.BYPASS.128.ZFILL"}
         assert set(kernel.forms("LDGSTS")) <= copies, kernel.name
-        # What goes on between the products, per instruction of the tensor cores.
-        most = 3.0 if tf32 and transposed else 2.0  # there weights come word by word
+        # What goes on between the products, per instruction of the tensor cores. Transposed tf32
+        # loads and rounds word by word: 4 LDSM, 8 LDS and 24 roundings to 16 HMMA, 3.25 in all.
+        most = 3.3 if tf32 and transposed else 2.0
         assert inner_loop_density(kernel.code) <= most, kernel.name
 
 
