@@ -104,7 +104,7 @@ def test_hardly_a_row_of_the_products_goes_to_waste(emulator, layer):
         return
     for part in itemgetter("high", "low")(launch_of(emulator, problem, "bfloat16", tiles)):
         computed = part["across"] * part["down"] * part["most_quads"]
-        assert computed < 1.2 * problem.batch * math.prod(problem.quads)
+        assert computed < 1.25 * problem.batch * math.prod(problem.quads)
 
 
 CHANNELS = st.integers(0, 12).map(lambda n: 8 * n)
