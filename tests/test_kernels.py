@@ -1,0 +1,139 @@
+"""The native operators on geometries that the fused kernels cover, in full size: what a GPU runs.
+
+On a GPU the kernels must serve, and the plan chooses their tiles. On a CPU its own kernels do.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import pytest
+import torch
+from cases import Case, half, multiples_of
+from emulated_weight_grad import integer_operands
+from geometries import split
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import assert_accurate
+from torch import Tensor
+
+OPS = torch.ops.octconv_cuda
+DTYPES = (torch.bfloat16, torch.float16, torch.float32)  # float32 as tf32
+EACH_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+
+# The layers of networks at a small batch, and what is odd about others.
+CASES = (
+    Case(*split(64, 0.5, 64, 0.5), size=(56, 56)),
+    Case(*split(128, 0.5, 128, 0.5), size=(28, 28), batch=5),
+    Case(*split(256, 0.5, 256, 0.5), size=(14, 14), batch=7),
+    Case(*split(64, 0.5, 256, 0.5), (1, 1), size=(56, 56)),
+    Case(*split(1024, 0.5, 256, 0.5), (1, 1), size=(14, 14), batch=9),
+    Case(*split(320, 0.5, 320, 0.5), size=(64, 64), batch=1),
+    Case(*split(640, 0.5, 640, 0.5), size=(32, 32), batch=1),
+    Case(*split(64, 0.0, 128, 0.25), size=(57, 39), stride=2),
+    Case(*split(128, 0.25, 64, 0.0), size=(40, 56)),
+    Case(*split(128, 1.0, 64, 0.5), size=(33, 56)),
+    Case(*split(64, 0.5, 128, 1.0), size=(56, 31), bias=False),
+    Case(*split(64, 0.75, 128, 0.125), size=(33, 47), stride=2, batch=5),
+    Case(*split(96, 0.5, 64, 0.5), (1, 1), size=(29, 31), stride=2, batch=5),
+    Case(*split(48, 0.5, 80, 0.5), (5, 5), size=(31, 30)),
+    Case(*split(48, 0.5, 80, 0.5), (5, 5), size=(31, 30), stride=2),
+    Case(*split(32, 0.25, 48, 0.5), (7, 7), size=(28, 29)),
+    Case(*split(32, 0.25, 48, 0.5), (7, 7), size=(57, 56), stride=2),
+    Case((8, 8), (8, 8), size=(1, 1), batch=300),
+    Case((8, 8), (8, 8), size=(1, 700), batch=1),
+    Case((8, 8), (8, 8), (1, 1), size=(900, 1), batch=3),
+)
+
+
+@st.composite
+def covered_cases(draw: st.DrawFn) -> Case:
+    pairs = st.tuples(*2 * [st.integers(0, 17).map(lambda n: 8 * n)]).filter(any)
+    extents = st.tuples(st.integers(1, 37), st.integers(1, 37))
+    k = draw(st.sampled_from([1, 3, 3, 5, 7]))
+    return Case(
+        draw(pairs), draw(pairs), (k, k), draw(st.integers(1, 2)), draw(extents),
+        draw(st.integers(1, 6)), draw(st.booleans()),
+    )  # fmt: skip
+
+
+def family(device: torch.device) -> str:
+    return "sm80" if device.type == "cuda" else ""
+
+
+def moved(parts: Sequence[Tensor | None], *to: object) -> list[Tensor | None]:
+    """channels_last copies elsewhere, or in another dtype."""
+    like = torch.channels_last
+    return [
+        None
+        if t is None
+        else t.to(*to, memory_format=like if t.dim() == 4 else None)
+        if t.dim() == 4
+        else t.to(*to)
+        for t in parts
+    ]
+
+
+def poison(results: Sequence[Tensor]) -> None:
+    """NaN in memory that is free for the next results of these sizes."""
+    for result in results:
+        torch.full_like(result, torch.nan)
+
+
+def check_exact(results: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    for result, exact in zip(results, expected, strict=True):
+        torch.testing.assert_close(result.double(), exact, rtol=0, atol=1e-6)
+
+
+def check_forward(case: Case, device: torch.device, dtype: torch.dtype) -> None:
+    operands = case.integers()
+    arguments = (case.out_channels[0], case.size, case.stride, True)
+    expected = OPS.composed_forward(*moved(operands, device, torch.float64), *arguments)
+    poison([part.to(dtype) for part in expected])
+    check_exact(OPS.forward(*moved(operands, device, dtype), *arguments, family(device)), expected)
+
+
+def input_grad_operands(case: Case) -> list[Tensor]:
+    taps = sum(case.out_channels) * case.kernel_size[0] ** 2
+    weight = multiples_of(1, share=min(1, 24 / taps))(
+        sum(case.out_channels), sum(case.in_channels), *case.kernel_size
+    )
+    return [*(4**case.stride * g for g in case.integer_gradients()), weight]
+
+
+def check_input_grad(case: Case, device: torch.device, dtype: torch.dtype) -> None:
+    operands = input_grad_operands(case)
+    arguments = (case.in_channels[0], case.size, case.stride, True)
+    expected = OPS.composed_input_grad(*moved(operands, device, torch.float64), *arguments)
+    poison([part.to(dtype) for part in expected])
+    results = OPS.input_grad(*moved(operands, device, dtype), *arguments, family(device))
+    check_exact(results, expected)
+
+
+def check_weight_grad(case: Case, device: torch.device, dtype: torch.dtype) -> None:
+    x, dy = integer_operands(case)
+    arguments = (case.size, case.kernel_size, case.stride, True, case.batch % 2 == 0)
+    operands = [*x, *dy]
+    expected = OPS.composed_weight_grad(*moved(operands, device, torch.float64), *arguments)
+    poison([part.to(dtype) for part in expected])
+    results = OPS.weight_grad(*moved(operands, device, dtype), *arguments, family(device))
+    check_exact(results, expected)
+
+
+CHECKS = pytest.mark.parametrize(
+    "check", [check_forward, check_input_grad, check_weight_grad], ids=lambda f: f.__name__[6:]
+)
+
+
+@EACH_DTYPE
+@CHECKS
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_integers_are_exact(case: Case, check, dtype: torch.dtype, device: torch.device) -> None:
+    check(case, device, dtype)
+
+
+@EACH_DTYPE
+@CHECKS
+@given(case=covered_cases())
+@settings(max_examples=40)
+def test_any_covered_geometry(case: Case, check, dtype: torch.dtype, device: torch.device) -> None:
+    check(case, device, dtype)
