@@ -70,17 +70,19 @@ int32_t shared_bytes(const ForwardLimits& limits, int32_t halo_bytes, int32_t we
   return 2 * halo_bytes + weight_stages * limits.row_bytes + limits.items_bytes;
 }
 
-HaloExtent halo_extent(const Program& program, const Segment& segment) {
+HaloExtent halo_extent(const Program& program, const Segment& segment, int32_t padding) {
   const int32_t rows = segment.phases ? 2 * program.phase_rows : program.quad_rows;
+  const int32_t cells =
+      segment.phases ? 2 * (program.tile_width + padding) : program.tile_width + 2 * padding;
   return {int64_t{rows} * (segment.phases ? program.phase_row_stride : program.quad_row_stride),
-          rows};
+          rows, cells};
 }
 
-int32_t halo_bytes(const Program& program) {
+int32_t halo_bytes(const Program& program, int32_t padding) {
   int64_t bytes = 0;
   for (const Segment& segment : program.segment) {
     if (program.columns == 0 || segment.channels == 0) continue;
-    bytes = std::max(bytes, halo_extent(program, segment).bytes);
+    bytes = std::max(bytes, halo_extent(program, segment, padding).bytes);
   }
   return static_cast<int32_t>((bytes + 127) / 128 * 128);
 }
@@ -155,7 +157,7 @@ ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits
   setup.complete(high, high_shape, limits.high.columns);
   setup.complete(low, low_shape, limits.low.columns);
   p.weight_stages = std::min(weight_stages, most_weight_stages(limits));
-  p.halo_bytes = std::max(halo_bytes(high), halo_bytes(low));
+  p.halo_bytes = std::max(halo_bytes(high, limits.padding), halo_bytes(low, limits.padding));
   return p;
 }
 

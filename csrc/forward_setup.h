@@ -36,13 +36,13 @@ struct ForwardPointers {
   Epilogue epilogue = {};
 };
 
-// The bytes of a halo of either kind in shared memory, and its rows of all planes.
+// The bytes of a halo of either kind in shared memory, its rows of all planes, and the cells of one.
 struct HaloExtent {
   int64_t bytes;
-  int32_t rows;
+  int32_t rows, cells;
 };
-HaloExtent halo_extent(const Program& program, const Segment& segment);
-int32_t halo_bytes(const Program& program);  // that hold each of its halos
+HaloExtent halo_extent(const Program& program, const Segment& segment, int32_t padding);
+int32_t halo_bytes(const Program& program, int32_t padding);  // that hold each of its halos
 
 // All but the workspace, the arrivals and the rotation of the blocks, which are not set.
 ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits,

@@ -60,9 +60,12 @@ struct ForwardTraits {
   static constexpr int kMostTilesM =
       4 * (Tiles::kHighGroups > Tiles::kLowGroups ? Tiles::kHighGroups : Tiles::kLowGroups);
 
-  static constexpr int kTableRows = 96;  // of all planes of a halo, at most
+  // Of a halo, all planes together, at most. Cells are looked up several at a time, also behind
+  // the last one.
+  static constexpr int kTableRows = 96, kTableCells = 96, kTablePadding = 48;
+  static constexpr int kTableBytes = kTableRows * 8 + (kTableCells + kTablePadding) * 4;
   static constexpr int kItemBytes = 48;
-  static constexpr int kSlotBytes = kItemBytes + 2 * kTableRows * 8;  // an item, and two tables
+  static constexpr int kSlotBytes = kItemBytes + 2 * kTableBytes;  // an item, two segments' tables
 };
 
 // The same for high or for low tiles.
@@ -106,7 +109,7 @@ struct ForwardLimits {
   int32_t threads;                 // of a block
   int32_t row_bytes, items_bytes;  // of shared memory: a row of taps, and all but rows and halos
   int32_t padding, element_bytes, chunk_bytes, cell_pitch;
-  int32_t table_rows;  // of all planes of a halo
+  int32_t table_rows, table_cells;  // of all planes of a halo, and of a row of them
   int32_t sums;        // of an item, in floats
   TileLimits high, low;
 };
@@ -124,6 +127,7 @@ constexpr ForwardLimits limits_of() {
           Traits::kChunkBytes,
           Traits::kCellPitch,
           Traits::kTableRows,
+          Traits::kTableCells,
           Traits::kMostTilesM * Traits::kTilesN * 4 * Traits::kThreads,
           {High::kQuads, High::kColumns},
           {Low::kQuads, Low::kColumns}};

@@ -64,9 +64,11 @@ struct Planner {
     if (program.columns == 0) return true;
     for (const Segment& segment : program.segment) {
       if (segment.channels == 0) continue;
-      if (halo_extent(program, segment).rows > instance.limits.table_rows) return false;
+      const HaloExtent halo = halo_extent(program, segment, instance.limits.padding);
+      if (halo.rows > instance.limits.table_rows) return false;
+      if (halo.cells > instance.limits.table_cells) return false;
     }
-    return halo_bytes(program) <= halo_limit();
+    return halo_bytes(program, instance.limits.padding) <= halo_limit();
   }
 
   // The rectangle of at most so many quads that leaves the least to do in all tiles.

@@ -185,8 +185,8 @@ __device__ __forceinline__ void load_part(const ForwardParams& p, const ItemSlot
   const Program& program = program_of(p, item.kind);
   const Chunk chunk = Chunk::of(program, index, Traits::kChunk);
   const Segment& segment = program.segment[chunk.segment];
-  load_halo<Traits>(p, segment, HaloShape::of<Traits>(program, segment.phases), item.place.x,
-                    chunk.channel, to, slot.table(chunk.segment), part, parts);
+  load_halo<Traits>(segment, HaloShape::of<Traits>(program, segment.phases), chunk.channel, to,
+                    slot.row_table(chunk.segment), slot.column_table(chunk.segment), part, parts);
 }
 
 template <typename Traits>
@@ -257,21 +257,22 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
         const int32_t next_index = last ? next.begin : index + 1;
         const bool has_next = next.kind != ItemKind::kNone;
         const bool in_chunk = tap_row + ahead < kTaps;
-        if (in_chunk || has_next) {
-          load_row<Traits>(p, in_chunk ? item.kind : next.kind,
-                           in_chunk ? item.column : next.column, in_chunk ? index : next_index,
-                           tap_row + ahead - (in_chunk ? 0 : kTaps), filled);
-        }
-        filled = rows.behind(filled);
-        // Where the next halo is pooled, it is so at once, half of the warps before they multiply
-        // and half behind: then each scheduler always has one that multiplies. Asynchronous copies
-        // all go first, as early as the row that is loaded last before they are needed.
+        // Half of the warps load before they multiply and half behind: so each scheduler always has
+        // one that multiplies. A halo that is pooled has all turns to be made, since it is there at
+        // once; asynchronous copies are as early as the row that is loaded last before they are
+        // needed.
         const bool pooled = pools(p, next, next_index, Traits::kChunk);
-        const bool load_first = !pooled || ptx::thread_x() / 32 < Traits::kWarps / 2;
+        const bool load_first = ptx::thread_x() / 32 < Traits::kWarps / 2;
         const int32_t parts = pooled ? kTaps : kTaps + 1 - ahead;
 #pragma unroll 1
         for (int half = 0; half < 2; ++half) {
           if ((half == 0) == load_first) {
+            if (in_chunk || has_next) {
+              load_row<Traits>(p, in_chunk ? item.kind : next.kind,
+                               in_chunk ? item.column : next.column,
+                               in_chunk ? index : next_index,
+                               tap_row + ahead - (in_chunk ? 0 : kTaps), filled);
+            }
             if (has_next && tap_row < parts) {
               load_part(p, next_slot, next, next_index, tap_row, parts, halo_of(chunk + 1));
             }
@@ -281,6 +282,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
             });
           }
         }
+        filled = rows.behind(filled);
         ptx::commit_copies();
         used = rows.behind(used);
       }

@@ -76,7 +76,7 @@ py::dict forward_launch(const std::string& dtype, const std::string& tiles,
     py::list halos;
     for (const auto& segment : program.segment) {
       if (segment.channels == 0 || program.columns == 0) continue;
-      const auto extent = octconv::halo_extent(program, segment);
+      const auto extent = octconv::halo_extent(program, segment, instance.limits.padding);
       halos.append(extent.rows);
     }
     py::dict kind;

@@ -52,27 +52,61 @@ struct HaloShape {
   }
 };
 
-// Row `i` of the table: the first row of the source that a halo row is made of, counted over all
-// images, and how many rows that are there; 0 for a row of zeros.
+// What a table says of a row or a column: the bytes to the first one of the source that it is made
+// of, a multiple of 16, plus 16, plus how many more of a window are there; 0: it is one of zeros.
+template <typename Offset>
+struct TableEntry {
+  static constexpr int kBytes = sizeof(Offset);
+  Offset bits;
+
+  static __device__ __forceinline__ TableEntry of(bool inside, Offset offset, int32_t count) {
+    return {inside ? offset + 16 + (count - 1) : 0};
+  }
+  __device__ __forceinline__ bool inside() const { return bits != 0; }
+  // Of maps that are not pooled. Also a multiple of 16 if there is none.
+  __device__ __forceinline__ int64_t only() const { return static_cast<int64_t>(bits) - 16; }
+  __device__ __forceinline__ int64_t first() const {
+    return static_cast<int64_t>(bits & ~Offset{15}) - 16;
+  }
+  __device__ __forceinline__ int32_t count() const {
+    return bits == 0 ? 0 : static_cast<int32_t>(bits & 15) + 1;
+  }
+};
+using RowEntry = TableEntry<uint64_t>;
+using ColumnEntry = TableEntry<uint32_t>;
+
+// Entries of all rows of the halo's planes, counted over all images, and of the cells of a row.
 template <typename Traits>
-__device__ __forceinline__ void make_table(const ForwardParams& p, const Segment& segment,
-                                           const HaloShape& shape, const TilePlace& place,
-                                           uint32_t table) {
-  const int32_t period = p.quad_height + shape.separators;
+__device__ __forceinline__ void make_tables(const ForwardParams& p, const Segment& segment,
+                                            const HaloShape& shape, const TilePlace& place,
+                                            uint32_t row_table, uint32_t column_table) {
+  const int32_t period = p.quad_height + shape.separators, window = 1 << segment.pools;
+  const bool phases = shape.planes == 2;
+  const int32_t pixel_bytes = segment.channels * static_cast<int32_t>(sizeof(typename Traits::T));
   for (int32_t i = ptx::thread_x(); i < shape.planes * shape.rows; i += Traits::kThreads) {
-    const int32_t plane = i / shape.rows;
-    const int32_t below = place.y + shape.first_shift<Traits>(plane) + i % shape.rows;
+    const int32_t plane = i >= shape.rows ? 1 : 0;
+    const int32_t below = place.y + shape.first_shift<Traits>(plane) + i - plane * shape.rows;
     // Within the stack that starts with the tile's first image; above it lie separators.
     const int32_t image = below < 0 ? 0 : below / period, y = below - image * period;
     const int32_t grid_y = shape.planes * y + plane;
-    const int32_t grid_height = shape.planes == 2 ? p.grid_height : p.quad_height;
+    const int32_t grid_height = phases ? p.grid_height : p.quad_height;
     const bool inside =
         y >= 0 && y < p.quad_height && grid_y < grid_height && place.image + image < p.batch;
-    const int32_t source_y = grid_y << segment.pools, window = 1 << segment.pools;
-    const int32_t left = segment.height - source_y;
-    const uint32_t rows = !inside ? 0 : left < window ? left : window;
-    const uint32_t first = inside ? (place.image + image) * segment.height + source_y : 0;
-    ptx::store_shared(table + 8 * i, uint64_t{first} | uint64_t{rows} << 32);
+    const int32_t source_y = grid_y << segment.pools, left = segment.height - source_y;
+    const int64_t row = int64_t{place.image + image} * segment.height + source_y;
+    const RowEntry entry =
+        RowEntry::of(inside, row * segment.width * pixel_bytes, left < window ? left : window);
+    ptx::store_shared(row_table + RowEntry::kBytes * i, entry.bits);
+  }
+  for (int32_t i = ptx::thread_x(); i < shape.planes * shape.cells; i += Traits::kThreads) {
+    const int32_t plane = i >= shape.cells ? 1 : 0;
+    const int32_t x = place.x + shape.first_shift<Traits>(plane) + i - plane * shape.cells;
+    const int32_t grid_x = shape.planes * x + plane;
+    const bool inside = x >= 0 && grid_x < (phases ? p.grid_width : p.quad_width);
+    const int32_t source_x = grid_x << segment.pools, left = segment.width - source_x;
+    const ColumnEntry entry =
+        ColumnEntry::of(inside, source_x * pixel_bytes, left < window ? left : window);
+    ptx::store_shared(column_table + ColumnEntry::kBytes * i, entry.bits);
   }
 }
 
@@ -102,8 +136,13 @@ struct LaneCell {
 template <typename T>
 struct Pooled {
   static constexpr int kElements = 16 / sizeof(T);
-  float sum[kElements] = {};
+  float sum[kElements];
 
+  __device__ __forceinline__ explicit Pooled(const ptx::Word128& word) {
+    T element[kElements];
+    memcpy(element, &word, 16);
+    for (int i = 0; i < kElements; ++i) sum[i] = ptx::widen(element[i]);
+  }
   __device__ __forceinline__ void add(const ptx::Word128& word) {
     T element[kElements];
     memcpy(element, &word, 16);
@@ -139,8 +178,8 @@ struct Window {
     if (rows > 1 && columns > 1) ptx::load_constant(word[3], source + row_bytes + pixel_bytes);
   }
   __device__ __forceinline__ ptx::Word128 pooled() const {
-    Pooled<T> sum;
-    for (int i = 0; i < 4; ++i) sum.add(word[i]);
+    Pooled<T> sum(word[0]);
+    for (int i = 1; i < 4; ++i) sum.add(word[i]);
     return sum.rounded(factor);
   }
 };
@@ -150,7 +189,7 @@ template <typename T>
 __device__ __forceinline__ ptx::Word128 pool_twice(const char* source, int64_t row_bytes,
                                                    int64_t pixel_bytes, int32_t rows,
                                                    int32_t columns) {
-  Pooled<T> pooled;
+  Pooled<T> pooled(ptx::Word128{});
 #pragma unroll 1
   for (int32_t y = 0; y < rows; y += 2) {
 #pragma unroll 1
@@ -212,45 +251,88 @@ __device__ __forceinline__ void fill_cells(const PixelMap& map, int32_t rows, in
   }
 }
 
-// Fills the part `part` of `parts` of a halo with the channels from `channel` on: by asynchronous
-// copies, or, where the source is pooled, at once.
+// A row of cells of a pooled map, this lane's 16 bytes of every kStep-th one of the `cells` that
+// begin with the lane's first.
 template <typename Traits>
-__device__ __forceinline__ void load_halo(const ForwardParams& p, const Segment& segment,
-                                          const HaloShape& shape, int32_t x, int32_t channel,
-                                          uint32_t to, uint32_t table, int32_t part,
-                                          int32_t parts) {
+__device__ __forceinline__ void pool_row(const Segment& segment, const char* source_row,
+                                         int32_t rows, int32_t cells, uint32_t column_table,
+                                         uint32_t to) {
   using T = typename Traits::T;
-  constexpr int kWindows = sizeof(T) == 2 ? 2 : 1;    // more would spill
-  constexpr bool kPoolsTwice = !Traits::kTransposed;  // the input gradient pools once at most
-  const LaneCell<Traits> lane;
-  const int32_t rows = shape.planes * shape.rows, row_cells = shape.planes * shape.cells;
+  constexpr int kStep = LaneCell<Traits>::kCells, kPitch = Traits::kCellPitch;
+  constexpr int kWindows = sizeof(T) == 2 ? 2 : 1;  // under way together; more would spill
   const int64_t pixel_bytes = int64_t{segment.channels} * sizeof(T);
   const int64_t row_bytes = segment.width * pixel_bytes;
-  const int32_t grid_width = shape.planes == 2 ? p.grid_width : p.quad_width;
-  const int32_t first = channel + lane.vector * (16 / sizeof(T));
+  if (segment.pools == 1) {
+#pragma unroll 1
+    for (int32_t cell = 0; cell < cells; cell += kWindows * kStep) {
+      Window<T> windows[kWindows];
+      for (int i = 0; i < kWindows; ++i) {
+        ColumnEntry entry;
+        ptx::load_shared(entry.bits, column_table + ColumnEntry::kBytes * (cell + i * kStep));
+        if (rows > 0 && entry.inside() && cell + i * kStep < cells) {
+          windows[i].load(source_row + entry.first(), row_bytes, pixel_bytes, rows, entry.count(),
+                          segment.quarter_sums);
+        }
+      }
+      for (int i = 0; i < kWindows && cell + i * kStep < cells; ++i) {
+        ptx::store_shared(to + (cell + i * kStep) * kPitch, windows[i].pooled());
+      }
+    }
+  } else if constexpr (!Traits::kTransposed) {  // the input gradient pools once at most
+#pragma unroll 1
+    for (int32_t cell = 0; cell < cells; cell += kStep) {
+      ColumnEntry entry;
+      ptx::load_shared(entry.bits, column_table + ColumnEntry::kBytes * cell);
+      ptx::Word128 word{};
+      if (rows > 0 && entry.inside()) {
+        word = pool_twice<T>(source_row + entry.first(), row_bytes, pixel_bytes, rows,
+                             entry.count());
+      }
+      ptx::store_shared(to + cell * kPitch, word);
+    }
+  }
+}
+
+// Fills the part `part` of `parts` of a halo with the channels from `channel` on: by asynchronous
+// copies, or, where the source is pooled, at once. Each warp fills rows of its own.
+template <typename Traits>
+__device__ __forceinline__ void load_halo(const Segment& segment, const HaloShape& shape,
+                                          int32_t channel, uint32_t to, uint32_t row_table,
+                                          uint32_t column_table, int32_t part, int32_t parts) {
+  using T = typename Traits::T;
+  constexpr int kStep = LaneCell<Traits>::kCells, kPitch = Traits::kCellPitch;
+  const LaneCell<Traits> lane;
+  const int32_t rows = shape.planes * shape.rows, cells = shape.planes * shape.cells;
+  const int32_t first = channel + lane.vector * (16 / static_cast<int32_t>(sizeof(T)));
   const bool has_channels = first < segment.channels;
   const char* source = static_cast<const char*>(segment.source) + int64_t{first} * sizeof(T);
-  const int32_t window = 1 << segment.pools;
-
-  const int32_t end = rows * (part + 1) / parts;
-  for (int32_t row = rows * part / parts + ptx::thread_x() / 32; row < end; row += Traits::kWarps) {
-    uint64_t entry;
-    ptx::load_shared(entry, table + 8 * row);
-    const auto source_rows = static_cast<int32_t>(entry >> 32);
-    const char* source_row = source + static_cast<uint32_t>(entry) * row_bytes;
-    const auto source_of = [&](int32_t cell) {
-      const int32_t plane = cell >= shape.cells ? 1 : 0;
-      const int32_t quad_x = x + shape.first_shift<Traits>(plane) + cell - plane * shape.cells;
-      const int32_t grid_x = shape.planes * quad_x + plane;
-      const bool inside = has_channels && quad_x >= 0 && grid_x < grid_width && cell < row_cells;
-      const int32_t source_x = grid_x << segment.pools, left = segment.width - source_x;
-      return CellSource{source_row + source_x * pixel_bytes, !inside         ? 0
-                                                             : left < window ? left
-                                                                             : window};
-    };
-    fill_cells<T, Traits::kCellPitch, LaneCell<Traits>::kCells, kWindows, kPoolsTwice>(
-        segment, source_rows, lane.cell, row_cells, to + row * shape.row_stride + lane.vector * 16,
-        source_of);
+  column_table += ColumnEntry::kBytes * lane.cell;
+  to += lane.cell * kPitch + lane.vector * 16;
+  for (int32_t row = part * Traits::kWarps + ptx::thread_x() / 32; row < rows;
+       row += parts * Traits::kWarps) {
+    RowEntry row_entry;
+    ptx::load_shared(row_entry.bits, row_table + RowEntry::kBytes * row);
+    const int32_t source_rows = has_channels ? row_entry.count() : 0;
+    const char* source_row = source + row_entry.first();
+    const uint32_t to_row = to + row * shape.row_stride;
+    if (segment.pools == 0) {
+      constexpr int kTogether = 4;
+      static_assert((kTogether - 1) * kStep <= Traits::kTablePadding);
+#pragma unroll 1
+      for (int32_t cell = 0; cell < cells - lane.cell; cell += kTogether * kStep) {
+        ColumnEntry entry[kTogether];
+        for (int i = 0; i < kTogether; ++i) {
+          ptx::load_shared(entry[i].bits, column_table + ColumnEntry::kBytes * (cell + i * kStep));
+        }
+        for (int i = 0; i < kTogether; ++i) {
+          ptx::copy_async_if(cell + i * kStep < cells - lane.cell,
+                             to_row + (cell + i * kStep) * kPitch, source_row + entry[i].only(),
+                             source_rows > 0 && entry[i].inside() ? 16 : 0);
+        }
+      }
+    } else {
+      pool_row<Traits>(segment, source_row, source_rows, cells - lane.cell, column_table, to_row);
+    }
   }
 }
 

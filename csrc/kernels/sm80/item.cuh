@@ -33,8 +33,11 @@ struct ItemSlot {
   static_assert(kItemBytes == sizeof(Item));
   uint32_t address;
 
-  __device__ __forceinline__ uint32_t table(int32_t segment) const {
-    return address + kItemBytes + segment * Traits::kTableRows * 8;
+  __device__ __forceinline__ uint32_t row_table(int32_t segment) const {
+    return address + kItemBytes + segment * Traits::kTableBytes;
+  }
+  __device__ __forceinline__ uint32_t column_table(int32_t segment) const {
+    return row_table(segment) + Traits::kTableRows * 8;
   }
   __device__ __forceinline__ Item item() const {
     ptx::Word128 word[kWords];
@@ -91,8 +94,8 @@ __device__ __forceinline__ void prepare_item(const ForwardParams& p, int64_t cou
   for (int i = 0; i < 2; ++i) {
     const Segment& segment = program.segment[i];
     if (segment.channels == 0) continue;
-    make_table<Traits>(p, segment, HaloShape::of<Traits>(program, segment.phases), item.place,
-                       slot.table(i));
+    make_tables<Traits>(p, segment, HaloShape::of<Traits>(program, segment.phases), item.place,
+                        slot.row_table(i), slot.column_table(i));
   }
 }
 

@@ -15,41 +15,51 @@ __device__ __forceinline__ void round_operand(uint32_t& word) {
   if constexpr (std::is_same_v<T, TFloat32>) word = ptx::round_tf32(word);
 }
 
-// Copies tap row `tap_row` of the chunk from `channel` on, for the columns from `column` on.
+// Copies tap row `tap_row` of the chunk from `channel` on, for the columns from `column` on. What a
+// thread copies lies equally far apart, so that one address serves them all.
 template <typename Tile>
 __device__ __forceinline__ void load_weight(const ForwardParams& p, const Segment& segment,
                                             int32_t columns, int32_t column, int32_t channel,
                                             int32_t tap_row, uint32_t to) {
   using T = typename Tile::T;
-  constexpr int kElements = 16 / sizeof(T), kWarpRows = LaneCell<Tile>::kCells;
-  const T* weight = static_cast<const T*>(segment.weight);
-  const int32_t warp = ptx::thread_x() / 32;
-  if constexpr (!Tile::kTransposed) {
-    const LaneCell<Tile> lane;
-    const int32_t from_channel = channel + lane.vector * kElements;
-    static_assert(Tile::kColumns % kWarpRows == 0);
-    for (int32_t first = warp * kWarpRows; first < Tile::kTaps * Tile::kColumns;
-         first += Tile::kWarps * kWarpRows) {
-      const int32_t tap = first / Tile::kColumns;
-      const int32_t n = first % Tile::kColumns + lane.cell;
-      const bool inside = column + n < columns && from_channel < segment.channels;
-      const T* from = weight + (column + n) * p.weight_row +
-                      (tap_row * Tile::kTaps + tap) * p.weight_tap + from_channel;
-      ptx::copy_async(to + (first + lane.cell) * Tile::kWeightPitch + lane.vector * 16,
-                      inside ? from : weight, inside ? 16 : 0);
-    }
+  constexpr int kElements = 16 / sizeof(T);
+  // Rows of 16-byte vectors, of which all threads together copy kRows at a time.
+  constexpr int kRowVectors = Tile::kTransposed ? Tile::kColumns / kElements : Tile::kVectors;
+  constexpr int kTapRows = Tile::kTransposed ? Tile::kChunk : Tile::kColumns;
+  constexpr int kRows =
+      kTapRows < Tile::kThreads / kRowVectors ? kTapRows : Tile::kThreads / kRowVectors;
+  constexpr int kParts = kTapRows / kRows;  // of a tap
+  static_assert(Tile::kThreads % kRowVectors == 0 && kTapRows % kRows == 0);
+  int32_t row, vector;
+  if constexpr (Tile::kTransposed) {
+    row = ptx::thread_x() / kRowVectors, vector = ptx::thread_x() % kRowVectors;
   } else {
-    // The taps are turned around, and the weight's rows are what the product runs over.
-    constexpr int kRowVectors = Tile::kColumns / kElements;
-    for (int32_t i = ptx::thread_x(); i < Tile::kTaps * Tile::kChunk * kRowVectors;
-         i += Tile::kThreads) {
-      const int32_t row = i / kRowVectors, n = i % kRowVectors * kElements;
-      const int32_t tap = row / Tile::kChunk, from_channel = channel + row % Tile::kChunk;
-      const bool inside = column + n < columns && from_channel < segment.channels;
-      const int32_t turned = Tile::kTaps * Tile::kTaps - 1 - (tap_row * Tile::kTaps + tap);
-      const T* from = weight + from_channel * p.weight_row + turned * p.weight_tap + column + n;
-      ptx::copy_async(to + row * Tile::kWeightPitch + n * sizeof(T), inside ? from : weight,
-                      inside ? 16 : 0);
+    const LaneCell<Tile> lane;
+    row = ptx::thread_x() / 32 * LaneCell<Tile>::kCells + lane.cell, vector = lane.vector;
+  }
+  if (row >= kRows) return;  // short taps leave threads idle
+  // The taps of a transposed weight are turned around, and its rows are what the product runs over.
+  const int32_t first_tap = tap_row * Tile::kTaps;
+  const int32_t tap = Tile::kTransposed ? Tile::kTaps * Tile::kTaps - 1 - first_tap : first_tap;
+  const int32_t weight_row = (Tile::kTransposed ? channel : column) + row;
+  const int32_t weight_column = (Tile::kTransposed ? column : channel) + vector * kElements;
+  const int32_t rows = Tile::kTransposed ? segment.channels : columns;
+  const bool inside = weight_column < (Tile::kTransposed ? columns : segment.channels);
+  const char* from = static_cast<const char*>(segment.weight) +
+                     (weight_row * p.weight_row + tap * p.weight_tap + weight_column) *
+                         static_cast<int32_t>(sizeof(T));
+  const int64_t tap_bytes =
+      (Tile::kTransposed ? -1 : 1) * p.weight_tap * static_cast<int32_t>(sizeof(T));
+  const int64_t part_bytes = kRows * p.weight_row * static_cast<int32_t>(sizeof(T));
+  to += row * Tile::kWeightPitch + vector * 16;
+#pragma unroll
+  for (int part = 0; part < kParts; ++part) {
+    const uint32_t bytes = inside && weight_row + part * kRows < rows ? 16 : 0;
+    const char* source = from + part * part_bytes;
+#pragma unroll
+    for (int i = 0; i < Tile::kTaps; ++i) {
+      ptx::copy_async(to + (i * kTapRows + part * kRows) * Tile::kWeightPitch, source, bytes);
+      source += tap_bytes;
     }
   }
 }

@@ -27,6 +27,11 @@ inline void copy_async(uint32_t shared, const void* source, uint32_t source_byte
   std::memcpy(copy.target, nans, 16);  // which thread sanitizer sees, unlike a memset of this size
 }
 
+inline void copy_async_if(bool wanted, uint32_t shared, const void* source,
+                          uint32_t source_bytes = 16, Site at = Site::current()) {
+  if (wanted) copy_async(shared, source, source_bytes, at);
+}
+
 inline void commit_copies() { emulation::commit_copies(); }
 
 template <int kPending>

@@ -183,10 +183,11 @@ __global__ void copy_bytes(const ProbeParams p) {
   ptx::sync_block();
   const auto* source = static_cast<const ptx::Word128*>(p.in) + lane;
   if (lane == 0) source += ptx::kWarpThreads;  // behind the input: not to be read
-  if (lane <= 16) {
-    ptx::copy_async(target, source, lane);
+  if (lane % 2 == 0) {
+    ptx::copy_async(target, source, lane <= 16 ? lane : 16);
   } else {
-    ptx::copy_async(target, source);
+    ptx::copy_async_if(lane <= 16, target, source, lane);
+    ptx::copy_async_if(lane > 16, target, source);
   }
   ptx::commit_copies();
   ptx::wait_copies<0>();
