@@ -67,7 +67,7 @@ struct Setup {
 }  // namespace
 
 int32_t shared_bytes(const ForwardLimits& limits, int32_t halo_bytes, int32_t weight_stages) {
-  return 2 * halo_bytes + weight_stages * limits.row_bytes + limits.items_bytes;
+  return 2 * halo_bytes + weight_stages * limits.row_bytes + limits.item_bytes;
 }
 
 HaloExtent halo_extent(const Program& program, const Segment& segment, int32_t padding) {

@@ -1,6 +1,7 @@
 // From a problem and the shape of its tiles to the parameters of the kernel. Plain C++.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "forward_params.h"
@@ -49,9 +50,9 @@ ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits
                              const TileShape& high, const TileShape& low, int32_t weight_stages,
                              const ForwardPointers& pointers);
 
-// Rows of taps that a block can load ahead: their halo parts must be there as early.
+// Rows of taps in shared memory: at most one more than a chunk has, since there are two halos.
 constexpr int32_t most_weight_stages(const ForwardLimits& limits) {
-  return limits.padding == 0 ? 2 : 3;
+  return std::min(2 * limits.padding + 2, kMostWeightStages);
 }
 
 // Of a block, in bytes.

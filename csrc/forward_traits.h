@@ -13,24 +13,27 @@
 
 namespace octconv {
 
+constexpr int kMostWeightStages = 4;  // rows of taps in shared memory
+
 // The pairs of a high and a low tile, since one launch holds both. A warp sums up kTilesN n8 tiles
-// times four m16 tiles for each group; kWarpsN warps lie side by side along the columns.
+// times four m16 tiles for each group; kWarpsN warps lie side by side along the columns. Registers
+// must suffice for kBlocks blocks of a multiprocessor.
 template <int kKernel>
 struct WideTiles {  // high: 128 quads x 64 columns, low: 256 x 128
   static constexpr const char* kName = "wide";
-  static constexpr int kWarps = 8, kChunkBytes = 64, kTilesN = 8;
+  static constexpr int kWarps = 8, kBlocks = 1, kChunkBytes = 64, kTilesN = 8;
   static constexpr int kHighGroups = 1, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 2;
 };
 template <int kKernel>
 struct NarrowTiles {  // high: 256 quads x 32 columns, low: 512 x 32
   static constexpr const char* kName = "narrow";
-  static constexpr int kWarps = 8, kChunkBytes = 64, kTilesN = 4;
+  static constexpr int kWarps = 8, kBlocks = 1, kChunkBytes = 64, kTilesN = 4;
   static constexpr int kHighGroups = 2, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 1;
 };
 template <int kKernel>
 struct SmallTiles {  // high: 64 quads x 32 columns, low: 128 x 64
   static constexpr const char* kName = "small";
-  static constexpr int kWarps = 4, kChunkBytes = kKernel > 3 ? 32 : 64, kTilesN = 4;
+  static constexpr int kWarps = 4, kBlocks = 2, kChunkBytes = kKernel > 3 ? 32 : 64, kTilesN = 4;
   static constexpr int kHighGroups = 1, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 2;
 };
 
@@ -49,7 +52,11 @@ struct ForwardTraits {
   static constexpr bool kTransposed = kTransposedWeight;  // of the input gradient
   static constexpr bool kEpilogue = kWithEpilogue;        // of inference
 
-  static constexpr int kWarps = Tiles::kWarps, kThreads = 32 * kWarps;
+  // Warps that multiply, and behind them warps that load.
+  static constexpr int kWarps = Tiles::kWarps, kLoaderWarps = 4;
+  static constexpr int kMultiplierThreads = 32 * kWarps, kLoaderThreads = 32 * kLoaderWarps;
+  static constexpr int kThreads = kMultiplierThreads + kLoaderThreads;
+  static constexpr int kBlocks = Tiles::kBlocks;
   static constexpr int kChunkBytes = Tiles::kChunkBytes;
   static constexpr int kChunk = kChunkBytes / sizeof(T);
   static constexpr int kStepBytes = 32;                // of a cell, in a step of mma
@@ -64,8 +71,6 @@ struct ForwardTraits {
   // the last one.
   static constexpr int kTableRows = 96, kTableCells = 96, kTablePadding = 48;
   static constexpr int kTableBytes = kTableRows * 8 + (kTableCells + kTablePadding) * 4;
-  static constexpr int kItemBytes = 48;
-  static constexpr int kSlotBytes = kItemBytes + 2 * kTableBytes;  // an item, two segments' tables
 };
 
 // The same for high or for low tiles.
@@ -97,7 +102,7 @@ struct BlockMemory {
   static constexpr int kHighRow = TileTraits<Traits, true>::kWeightBytes;
   static constexpr int kLowRow = TileTraits<Traits, false>::kWeightBytes;
   static constexpr int kRowBytes = kHighRow > kLowRow ? kHighRow : kLowRow;
-  static constexpr int kItemsBytes = 2 * Traits::kSlotBytes + 16;  // and the ticket
+  static constexpr int kItemBytes = 2 * Traits::kTableBytes + 16;  // two segments, and the ticket
 };
 
 // The same as numbers, for plans and parameters.
@@ -106,8 +111,8 @@ struct TileLimits {
 };
 struct ForwardLimits {
   const char* name;
-  int32_t threads;                 // of a block
-  int32_t row_bytes, items_bytes;  // of shared memory: a row of taps, and all but rows and halos
+  int32_t threads, blocks;         // of a block, and blocks that registers suffice for
+  int32_t row_bytes, item_bytes;  // of shared memory: a row of taps, and all but rows and halos
   int32_t padding, element_bytes, chunk_bytes, cell_pitch;
   int32_t table_rows, table_cells;  // of all planes of a halo, and of a row of them
   int32_t sums;        // of an item, in floats
@@ -120,15 +125,16 @@ constexpr ForwardLimits limits_of() {
   using Low = TileTraits<Traits, false>;
   return {Traits::Tiles::kName,
           Traits::kThreads,
+          Traits::kBlocks,
           BlockMemory<Traits>::kRowBytes,
-          BlockMemory<Traits>::kItemsBytes,
+          BlockMemory<Traits>::kItemBytes,
           Traits::kPadding,
           sizeof(typename Traits::T),
           Traits::kChunkBytes,
           Traits::kCellPitch,
           Traits::kTableRows,
           Traits::kTableCells,
-          Traits::kMostTilesM * Traits::kTilesN * 4 * Traits::kThreads,
+          Traits::kMostTilesM * Traits::kTilesN * 4 * Traits::kMultiplierThreads,
           {High::kQuads, High::kColumns},
           {Low::kQuads, Low::kColumns}};
 }

@@ -15,7 +15,6 @@ constexpr int64_t kMostWorkspace = 64 << 20;  // bytes of partial sums
 constexpr int32_t kSplits[] = {1, 2, 3, 4, 6, 8, 12, 16};
 constexpr int32_t kEighths[] = {8, 7, 6, 4, 2};  // of a tile's quads, for whole waves of items
 constexpr int64_t kManyWaves = 4;                // of which the last one may be a part
-constexpr int32_t kRegisters = 256;              // of a thread, as the kernels are given out
 constexpr int32_t kReserved = 1024;  // bytes of shared memory that each block costs besides
 
 enum class Rotation { kAny, kBest };
@@ -40,12 +39,6 @@ struct Planner {
 
   const int32_t weight_stages;
   const int32_t resident_blocks;  // of a multiprocessor, which share its memory evenly
-
-  // As many as registers and threads allow.
-  static int32_t most_blocks(const Instance& instance, const DeviceFacts& device) {
-    const int32_t threads = instance.limits.threads;
-    return std::min(device.registers / (kRegisters * threads), device.threads / threads);
-  }
 
   // What a block may take of shared memory for its two halos, each.
   int32_t halo_limit() const {
@@ -257,7 +250,7 @@ Plan plan_forward(const Problem& problem, ElementType type, const DeviceFacts& d
   Plan best{};
   if (problem.batch < 1) return best;
   for (const Instance& instance : instances_for(problem, type)) {
-    for (int32_t blocks = Planner::most_blocks(instance, device); blocks > 0; --blocks) {
+    for (int32_t blocks = instance.limits.blocks; blocks > 0; --blocks) {
       for (int32_t stages = 2; stages <= most_weight_stages(instance.limits); ++stages) {
         const Planner planner{problem, instance, device, stages, blocks};
         const Plan plan = planner.best();

@@ -11,8 +11,10 @@
 #include "forward_traits.h"
 #include "sm80/halo.cuh"
 #include "sm80/item.cuh"
+#include "sm80/loads.cuh"
 #include "sm80/products.cuh"
 #include "sm80/sums.cuh"
+#include "sm80/turns.cuh"
 #include "sm80/weight.cuh"
 
 namespace octconv {
@@ -97,16 +99,6 @@ struct LaneCells {
   }
 };
 
-// The segment of a chunk, and its first channel there.
-struct Chunk {
-  int32_t segment, channel;
-
-  static __device__ __forceinline__ Chunk of(const Program& program, int32_t index, int32_t size) {
-    const bool second = index >= program.chunks[0];
-    return {second ? 1 : 0, (index - (second ? program.chunks[0] : 0)) * size};
-  }
-};
-
 // One row of taps of a chunk whose halo and weight have landed.
 template <typename Tile>
 __device__ __forceinline__ void multiply_row(Sums<Tile>& sum, const ForwardParams& p,
@@ -149,160 +141,74 @@ __device__ __forceinline__ void multiply_row(Sums<Tile>& sum, const ForwardParam
   multiply_quads<Tile, kStride>(sum, cells, lane_weight, step_bytes);
 }
 
-template <typename Traits, typename Visit>
-__device__ __forceinline__ void with_tile(ItemKind kind, const Visit& visit) {
-  if (kind == ItemKind::kHigh) {
-    visit(TileTraits<Traits, true>());
-  } else {
-    visit(TileTraits<Traits, false>());
-  }
-}
-
-// The rows of taps in shared memory, filled and used in turns.
+// What the multiplying warps do.
 template <typename Traits>
-struct RowRing {
-  static constexpr uint32_t kRowBytes = BlockMemory<Traits>::kRowBytes;
-  uint32_t begin, end;
-
-  __device__ __forceinline__ RowRing(uint32_t at, int32_t stages)
-      : begin(at), end(at + stages * kRowBytes) {}
-  __device__ __forceinline__ uint32_t behind(uint32_t row) const {
-    return row + kRowBytes == end ? begin : row + kRowBytes;
-  }
-};
-
-__device__ __forceinline__ bool pools(const ForwardParams& p, const Item& item, int32_t index,
-                                      int32_t size) {
-  const Program& program = program_of(p, item.kind);
-  return program.segment[Chunk::of(program, index, size).segment].pools > 0;
-}
-
-// Loads one of `parts` parts of the halo of chunk `index` of the item in `slot`.
-template <typename Traits>
-__device__ __forceinline__ void load_part(const ForwardParams& p, const ItemSlot<Traits>& slot,
-                                          const Item& item, int32_t index, int32_t part,
-                                          int32_t parts, uint32_t to) {
-  const Program& program = program_of(p, item.kind);
-  const Chunk chunk = Chunk::of(program, index, Traits::kChunk);
-  const Segment& segment = program.segment[chunk.segment];
-  load_halo<Traits>(segment, HaloShape::of<Traits>(program, segment.phases), chunk.channel, to,
-                    slot.row_table(chunk.segment), slot.column_table(chunk.segment), part, parts);
-}
-
-template <typename Traits>
-__device__ __forceinline__ void load_row(const ForwardParams& p, ItemKind kind, int32_t column,
-                                         int32_t index, int32_t tap_row, uint32_t to) {
-  with_tile<Traits>(kind, [&](auto tile) {
-    const Program& program = program_of(p, kind);
-    const Chunk chunk = Chunk::of(program, index, Traits::kChunk);
-    load_weight<decltype(tile)>(p, program.segment[chunk.segment], program.columns, column,
-                                chunk.channel, tap_row, to);
-  });
-}
-
-// All items of a block are one stream of chunks, and a chunk is a turn for each row of taps. While
-// a turn multiplies one row, a later row is loaded, and a part of the next chunk's halo, also where
-// they are of the next item: nothing is waited for where items meet, and results are stored while
-// loads are under way.
-template <typename Traits>
-__global__ void __launch_bounds__(Traits::kThreads, 1)
-    forward_sm80(const __grid_constant__ ForwardParams p) {
-  constexpr int kTaps = Traits::kTaps;
-  ptx::SharedMemory shared;
-  const uint32_t halos = shared.take(2 * p.halo_bytes);
-  const RowRing<Traits> rows(shared.take(p.weight_stages * RowRing<Traits>::kRowBytes),
-                             p.weight_stages);
-  const uint32_t slots = shared.take(2 * Traits::kSlotBytes), ticket = shared.take(16);
-  const auto slot_of = [&](int64_t item) {
-    return ItemSlot<Traits>{slots + static_cast<uint32_t>(item & 1) * Traits::kSlotBytes};
-  };
-  const auto halo_of = [&](uint32_t chunk) { return halos + (chunk & 1) * p.halo_bytes; };
-
-  prepare_item(p, 0, slot_of(0));
-  prepare_item(p, 1, slot_of(1));
-  ptx::sync_block();
-  Item item = slot_of(0).item();
-  if (item.kind == ItemKind::kNone) return;  // more blocks than items
-  load_part(p, slot_of(0), item, item.begin, 0, 1, halo_of(0));
-  uint32_t filled = rows.begin, used = rows.begin;  // next
-  const int32_t ahead = p.weight_stages - 1;
-#pragma unroll 1
-  for (int32_t row = 0; row < ahead; ++row) {
-    load_row<Traits>(p, item.kind, item.column, item.begin, row, filled);
-    filled = rows.behind(filled);
-    ptx::commit_copies();
-  }
-
+__device__ __forceinline__ void multiply_items(const ForwardParams& p, Turns<Traits> turns,
+                                               uint32_t halos, uint32_t ticket) {
   float sum[Traits::kMostTilesM][Traits::kTilesN][4];
-  uint32_t chunk = 0;  // of the stream
-  for (int64_t items = 0; item.kind != ItemKind::kNone; ++items) {
+  uint32_t halo = halos;
+  for (int64_t count = 0;; ++count) {
+    const Item item = find_item(p, count);
+    if (item.kind == ItemKind::kNone) break;
+    const Program& program = program_of(p, item.kind);
     LaneCells<Traits> lane;
     with_tile<Traits>(item.kind, [&](auto tile) {
       using Tile = decltype(tile);
-      lane.template set<Tile>(p, program_of(p, item.kind), item.place);
-      begin_sums<Tile>(sum, p, program_of(p, item.kind), item.column, item.split == 0);
+      lane.template set<Tile>(p, program, item.place);
+      begin_sums<Tile>(sum, p, program, item.column, item.split == 0);
     });
-    for (int32_t index = item.begin; index < item.end; ++index, ++chunk) {
-      const bool last = index + 1 == item.end;
-      const ItemSlot<Traits> next_slot = slot_of(items + last);
+    for (int32_t index = item.begin; index < item.end; ++index) {
 #pragma unroll 1
-      for (int32_t tap_row = 0; tap_row < kTaps; ++tap_row) {
-        if (p.weight_stages == 2) {
-          ptx::wait_copies<0>();
-        } else {
-          ptx::wait_copies<1>();
-        }
-        ptx::sync_block();  // all has landed, and all have left the buffers that are filled next
-        const Item next = next_slot.item();
-        const int32_t next_index = last ? next.begin : index + 1;
-        const bool has_next = next.kind != ItemKind::kNone;
-        const bool in_chunk = tap_row + ahead < kTaps;
-        // Half of the warps load before they multiply and half behind: so each scheduler always has
-        // one that multiplies. A halo that is pooled has all turns to be made, since it is there at
-        // once; asynchronous copies are as early as the row that is loaded last before they are
-        // needed.
-        const bool pooled = pools(p, next, next_index, Traits::kChunk);
-        const bool load_first = ptx::thread_x() / 32 < Traits::kWarps / 2;
-        const int32_t parts = pooled ? kTaps : kTaps + 1 - ahead;
-#pragma unroll 1
-        for (int half = 0; half < 2; ++half) {
-          if ((half == 0) == load_first) {
-            if (in_chunk || has_next) {
-              load_row<Traits>(p, in_chunk ? item.kind : next.kind,
-                               in_chunk ? item.column : next.column,
-                               in_chunk ? index : next_index,
-                               tap_row + ahead - (in_chunk ? 0 : kTaps), filled);
-            }
-            if (has_next && tap_row < parts) {
-              load_part(p, next_slot, next, next_index, tap_row, parts, halo_of(chunk + 1));
-            }
-          } else {
-            with_tile<Traits>(item.kind, [&](auto tile) {
-              multiply_row<decltype(tile)>(sum, p, lane, index, tap_row, halo_of(chunk), used);
-            });
-          }
-        }
-        filled = rows.behind(filled);
-        ptx::commit_copies();
-        used = rows.behind(used);
-      }
-      const int32_t first_chunks = program_of(p, item.kind).chunks[0];
-      if (index < first_chunks && (last || index + 1 == first_chunks)) {
+      for (int32_t tap_row = 0; tap_row < Traits::kTaps; ++tap_row) {
+        turns.wait_until_full();
         with_tile<Traits>(item.kind, [&](auto tile) {
-          finish_first_segment<decltype(tile)>(sum, p, program_of(p, item.kind), item.place);
+          multiply_row<decltype(tile)>(sum, p, lane, index, tap_row, halo, turns.row());
+        });
+        turns.say_free();
+        turns.advance();
+      }
+      halo = halo == halos ? halos + p.halo_bytes : halos;
+      const int32_t first_chunks = program.chunks[0];
+      if (index < first_chunks && (index + 1 == item.end || index + 1 == first_chunks)) {
+        with_tile<Traits>(item.kind, [&](auto tile) {
+          finish_first_segment<decltype(tile)>(sum, p, program, item.place);
         });
       }
     }
-    // Nobody reads this slot any more: the last turns loaded for the next item.
-    prepare_item(p, items + 2, slot_of(items));
     with_tile<Traits>(item.kind, [&](auto tile) {
       using Tile = decltype(tile);
-      const Program& program = program_of(p, item.kind);
       if (program.splits == 1 || add_splits<Tile>(sum, p, program, item.tile, item.split, ticket)) {
         store_results<Tile>(p, program, sum, item.place, item.column);
       }
     });
-    item = slot_of(items + 1).item();
+  }
+}
+
+// Some warps load, the others multiply: so the addresses, the pooling and what they wait for cost
+// the tensor cores nothing. The loaders run ahead, also where the next item begins: it is loaded
+// while the results of the last one are stored.
+template <typename Traits>
+__global__ void __launch_bounds__(Traits::kThreads, Traits::kBlocks)
+    forward_sm80(const __grid_constant__ ForwardParams p) {
+  ptx::SharedMemory shared;
+  const uint32_t halos = shared.take(2 * p.halo_bytes);
+  const Turns<Traits> turns{shared.take(p.weight_stages * Turns<Traits>::kRowBytes),
+                            p.weight_stages};
+  const Tables<Traits> tables{shared.take(2 * Traits::kTableBytes)};
+  const uint32_t ticket = shared.take(16);
+  // What multipliers take must have been given, or they wait for ever.
+  constexpr int kRegisters = 65536 / Traits::kBlocks / Traits::kThreads / 8 * 8;
+  constexpr int kOfMultiplier = 208, kOfLoader = 88;
+  constexpr bool kShares = Traits::kBlocks == 1;
+  static_assert(!kShares || kOfMultiplier * Traits::kMultiplierThreads +
+                                    kOfLoader * Traits::kLoaderThreads <=
+                                kRegisters * Traits::kThreads);
+  if (ptx::thread_x() < Traits::kMultiplierThreads) {
+    if constexpr (kShares) ptx::take_registers<kOfMultiplier>();
+    multiply_items(p, turns, halos, ticket);
+  } else {
+    if constexpr (kShares) ptx::give_registers<kOfLoader>();
+    load_items(p, turns, halos, tables);
   }
 }
 

@@ -52,6 +52,12 @@ struct HaloShape {
   }
 };
 
+// Of the threads of those warps that load.
+template <typename Traits>
+__device__ __forceinline__ int32_t loader_thread() {
+  return ptx::thread_x() - Traits::kMultiplierThreads;
+}
+
 // What a table says of a row or a column: the bytes to the first one of the source that it is made
 // of, a multiple of 16, plus 16, plus how many more of a window are there; 0: it is one of zeros.
 template <typename Offset>
@@ -83,7 +89,8 @@ __device__ __forceinline__ void make_tables(const ForwardParams& p, const Segmen
   const int32_t period = p.quad_height + shape.separators, window = 1 << segment.pools;
   const bool phases = shape.planes == 2;
   const int32_t pixel_bytes = segment.channels * static_cast<int32_t>(sizeof(typename Traits::T));
-  for (int32_t i = ptx::thread_x(); i < shape.planes * shape.rows; i += Traits::kThreads) {
+  for (int32_t i = loader_thread<Traits>(); i < shape.planes * shape.rows;
+       i += Traits::kLoaderThreads) {
     const int32_t plane = i >= shape.rows ? 1 : 0;
     const int32_t below = place.y + shape.first_shift<Traits>(plane) + i - plane * shape.rows;
     // Within the stack that starts with the tile's first image; above it lie separators.
@@ -98,7 +105,8 @@ __device__ __forceinline__ void make_tables(const ForwardParams& p, const Segmen
         RowEntry::of(inside, row * segment.width * pixel_bytes, left < window ? left : window);
     ptx::store_shared(row_table + RowEntry::kBytes * i, entry.bits);
   }
-  for (int32_t i = ptx::thread_x(); i < shape.planes * shape.cells; i += Traits::kThreads) {
+  for (int32_t i = loader_thread<Traits>(); i < shape.planes * shape.cells;
+       i += Traits::kLoaderThreads) {
     const int32_t plane = i >= shape.cells ? 1 : 0;
     const int32_t x = place.x + shape.first_shift<Traits>(plane) + i - plane * shape.cells;
     const int32_t grid_x = shape.planes * x + plane;
@@ -293,12 +301,12 @@ __device__ __forceinline__ void pool_row(const Segment& segment, const char* sou
   }
 }
 
-// Fills the part `part` of `parts` of a halo with the channels from `channel` on: by asynchronous
-// copies, or, where the source is pooled, at once. Each warp fills rows of its own.
+// Fills a halo with the channels from `channel` on: by asynchronous copies, or, where the source is
+// pooled, at once. Each warp that loads fills rows of its own.
 template <typename Traits>
 __device__ __forceinline__ void load_halo(const Segment& segment, const HaloShape& shape,
                                           int32_t channel, uint32_t to, uint32_t row_table,
-                                          uint32_t column_table, int32_t part, int32_t parts) {
+                                          uint32_t column_table) {
   using T = typename Traits::T;
   constexpr int kStep = LaneCell<Traits>::kCells, kPitch = Traits::kCellPitch;
   const LaneCell<Traits> lane;
@@ -308,8 +316,7 @@ __device__ __forceinline__ void load_halo(const Segment& segment, const HaloShap
   const char* source = static_cast<const char*>(segment.source) + int64_t{first} * sizeof(T);
   column_table += ColumnEntry::kBytes * lane.cell;
   to += lane.cell * kPitch + lane.vector * 16;
-  for (int32_t row = part * Traits::kWarps + ptx::thread_x() / 32; row < rows;
-       row += parts * Traits::kWarps) {
+  for (int32_t row = loader_thread<Traits>() / 32; row < rows; row += Traits::kLoaderWarps) {
     RowEntry row_entry;
     ptx::load_shared(row_entry.bits, row_table + RowEntry::kBytes * row);
     const int32_t source_rows = has_channels ? row_entry.count() : 0;

@@ -1,20 +1,19 @@
-// What a block works through: items, one after the other, each a split of a tile. What it has to
-// know of the one at hand and of the next one lies in shared memory, so that the copies of the next
-// one can start early.
+// What a block works through: items, one after the other, each a split of a tile, whose channels
+// come in chunks.
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <device/ptx.cuh>
 
 #include "forward_params.h"
+#include "forward_traits.h"
 #include "halo.cuh"
 
 namespace octconv {
 
 enum class ItemKind : int32_t { kLow, kHigh, kNone };
 
-struct alignas(16) Item {
+struct Item {
   ItemKind kind;
   int32_t tile, split;
   int32_t column;  // the first one
@@ -26,30 +25,23 @@ __device__ __forceinline__ const Program& program_of(const ForwardParams& p, Ite
   return kind == ItemKind::kHigh ? p.high : p.low;
 }
 
-// The memory of an item: itself, and the tables of its two segments.
-template <typename Traits>
-struct ItemSlot {
-  static constexpr uint32_t kItemBytes = Traits::kItemBytes, kWords = kItemBytes / 16;
-  static_assert(kItemBytes == sizeof(Item));
-  uint32_t address;
+// Calls visit(TileTraits) of the item's kind.
+template <typename Traits, typename Visit>
+__device__ __forceinline__ void with_tile(ItemKind kind, const Visit& visit) {
+  if (kind == ItemKind::kHigh) {
+    visit(TileTraits<Traits, true>());
+  } else {
+    visit(TileTraits<Traits, false>());
+  }
+}
 
-  __device__ __forceinline__ uint32_t row_table(int32_t segment) const {
-    return address + kItemBytes + segment * Traits::kTableBytes;
-  }
-  __device__ __forceinline__ uint32_t column_table(int32_t segment) const {
-    return row_table(segment) + Traits::kTableRows * 8;
-  }
-  __device__ __forceinline__ Item item() const {
-    ptx::Word128 word[kWords];
-    for (uint32_t i = 0; i < kWords; ++i) ptx::load_shared(word[i], address + 16 * i);
-    Item item;
-    memcpy(&item, word, kItemBytes);
-    return item;
-  }
-  __device__ __forceinline__ void store(const Item& item) const {
-    ptx::Word128 word[kWords];
-    memcpy(word, &item, kItemBytes);
-    for (uint32_t i = 0; i < kWords; ++i) ptx::store_shared(address + 16 * i, word[i]);
+// The segment of a chunk, and its first channel there.
+struct Chunk {
+  int32_t segment, channel;
+
+  static __device__ __forceinline__ Chunk of(const Program& program, int32_t index, int32_t size) {
+    const bool second = index >= program.chunks[0];
+    return {second ? 1 : 0, (index - (second ? program.chunks[0] : 0)) * size};
   }
 };
 
@@ -80,23 +72,6 @@ __device__ __forceinline__ Item find_item(const ForwardParams& p, int64_t count)
   item.begin = chunks * item.split / program.splits;
   item.end = chunks * (item.split + 1) / program.splits;
   return item;
-}
-
-// Writes what there is to know of the `count`-th item; a barrier must follow.
-template <typename Traits>
-__device__ __forceinline__ void prepare_item(const ForwardParams& p, int64_t count,
-                                             const ItemSlot<Traits>& slot) {
-  const Item item = find_item(p, count);
-  if (ptx::thread_x() == 0) slot.store(item);
-  if (item.kind == ItemKind::kNone) return;
-  const Program& program = program_of(p, item.kind);
-#pragma unroll 1
-  for (int i = 0; i < 2; ++i) {
-    const Segment& segment = program.segment[i];
-    if (segment.channels == 0) continue;
-    make_tables<Traits>(p, segment, HaloShape::of<Traits>(program, segment.phases), item.place,
-                        slot.row_table(i), slot.column_table(i));
-  }
 }
 
 }  // namespace octconv

@@ -9,6 +9,7 @@
 #include "forward_params.h"
 #include "halo.cuh"
 #include "products.cuh"
+#include "turns.cuh"
 
 namespace octconv {
 
@@ -49,7 +50,8 @@ __device__ __forceinline__ bool add_splits(Sums<Tile>& sum, const ForwardParams&
   const int64_t arrival = Tile::kHigh ? tile : int64_t{p.high.tiles()} + tile;
   const auto at = [&](int32_t of_split, int m, int n) {
     const int64_t item = before + int64_t{tile} * program.splits + of_split;
-    return p.partial_sums + (((item * Tile::kMostTilesM + m) * Tile::kTilesN + n) * Tile::kThreads +
+    return p.partial_sums + (((item * Tile::kMostTilesM + m) * Tile::kTilesN + n) *
+                                  Tile::kMultiplierThreads +
                              ptx::thread_x()) *
                                 4;
   };
@@ -62,9 +64,9 @@ __device__ __forceinline__ bool add_splits(Sums<Tile>& sum, const ForwardParams&
       ptx::store_global(at(split, m, n), word);
     }
   }
-  ptx::sync_block();  // the atomic releases what its thread has seen: the sums of all threads
+  sync_multipliers<Tile>();  // the atomic releases what its thread has seen: all threads' sums
   if (ptx::thread_x() == 0) ptx::store_shared(ticket, ptx::atomic_add(p.arrivals + arrival, 1));
-  ptx::sync_block();
+  sync_multipliers<Tile>();
   uint32_t arrived;
   ptx::load_shared(arrived, ticket);
   if (static_cast<int32_t>(arrived) + 1 != program.splits) return false;

@@ -15,6 +15,13 @@ __device__ __forceinline__ void round_operand(uint32_t& word) {
   if constexpr (std::is_same_v<T, TFloat32>) word = ptx::round_tf32(word);
 }
 
+// Of `number`, at most `most`.
+constexpr int greatest_divisor(int number, int most) {
+  if (most > number) most = number;
+  while (number % most != 0) --most;
+  return most;
+}
+
 // Copies tap row `tap_row` of the chunk from `channel` on, for the columns from `column` on. What a
 // thread copies lies equally far apart, so that one address serves them all.
 template <typename Tile>
@@ -26,16 +33,16 @@ __device__ __forceinline__ void load_weight(const ForwardParams& p, const Segmen
   // Rows of 16-byte vectors, of which all threads together copy kRows at a time.
   constexpr int kRowVectors = Tile::kTransposed ? Tile::kColumns / kElements : Tile::kVectors;
   constexpr int kTapRows = Tile::kTransposed ? Tile::kChunk : Tile::kColumns;
-  constexpr int kRows =
-      kTapRows < Tile::kThreads / kRowVectors ? kTapRows : Tile::kThreads / kRowVectors;
+  constexpr int kRows = greatest_divisor(kTapRows, Tile::kLoaderThreads / kRowVectors);
   constexpr int kParts = kTapRows / kRows;  // of a tap
-  static_assert(Tile::kThreads % kRowVectors == 0 && kTapRows % kRows == 0);
+  static_assert(Tile::kLoaderThreads % kRowVectors == 0 && kTapRows % kRows == 0);
   int32_t row, vector;
   if constexpr (Tile::kTransposed) {
-    row = ptx::thread_x() / kRowVectors, vector = ptx::thread_x() % kRowVectors;
+    row = loader_thread<Tile>() / kRowVectors, vector = loader_thread<Tile>() % kRowVectors;
   } else {
     const LaneCell<Tile> lane;
-    row = ptx::thread_x() / 32 * LaneCell<Tile>::kCells + lane.cell, vector = lane.vector;
+    row = loader_thread<Tile>() / 32 * LaneCell<Tile>::kCells + lane.cell;
+    vector = lane.vector;
   }
   if (row >= kRows) return;  // short taps leave threads idle
   // The taps of a transposed weight are turned around, and its rows are what the product runs over.

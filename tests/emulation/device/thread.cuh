@@ -42,6 +42,11 @@ inline void arrive_named(uint32_t barrier, uint32_t threads, Site at = Site::cur
   emulation::meet_at_barrier(barrier, threads, false, "arrive_named", at);
 }
 
+template <int kRegisters>
+void give_registers() {}
+template <int kRegisters>
+void take_registers() {}
+
 inline void sync_warp(Site at = Site::current()) { emulation::sync_warp(at); }
 
 inline uint32_t shuffle(uint32_t value, uint32_t source_lane, Site at = Site::current()) {
