@@ -20,7 +20,7 @@ Get = Callable[[str], Emulator]
 BF16, F16, TF32 = torch.bfloat16, torch.float16, torch.float32
 WIDE = Tiles("wide", (8, 9, 1), (5, 7, 1), weight_stages=3)
 SMALL = Tiles("small", (5, 6, 2), (4, 7, 3))
-SPLIT = Tiles("wide", (7, 9, 1), (9, 9, 2))
+SPLIT = Tiles("wide", (7, 9, 1), (9, 9, 2), weight_stages=4)
 NARROW = Tiles("narrow", (16, 16, 1), (20, 10, 1), blocks=2, weight_stages=3)
 
 # Every value of each factor, and of the tiles: as wide as the image or not, across images or not,

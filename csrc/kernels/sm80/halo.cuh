@@ -259,88 +259,126 @@ __device__ __forceinline__ void fill_cells(const PixelMap& map, int32_t rows, in
   }
 }
 
-// A row of cells of a pooled map, this lane's 16 bytes of every kStep-th one of the `cells` that
-// begin with the lane's first.
+// A halo as the warps that load fill it. Each fills rows of its own, and a lane 16 bytes of every
+// kStep-th cell: what it has to know of its columns it looks up once for all rows.
 template <typename Traits>
-__device__ __forceinline__ void pool_row(const Segment& segment, const char* source_row,
-                                         int32_t rows, int32_t cells, uint32_t column_table,
-                                         uint32_t to) {
+struct HaloLoader {
   using T = typename Traits::T;
-  constexpr int kStep = LaneCell<Traits>::kCells, kPitch = Traits::kCellPitch;
-  constexpr int kWindows = sizeof(T) == 2 ? 2 : 1;  // under way together; more would spill
-  const int64_t pixel_bytes = int64_t{segment.channels} * sizeof(T);
-  const int64_t row_bytes = segment.width * pixel_bytes;
-  if (segment.pools == 1) {
+  static constexpr int kStep = LaneCell<Traits>::kCells, kPitch = Traits::kCellPitch;
+
+  const Segment& segment;
+  const char* source;  // of the lane's channels
+  bool has_channels;
+  int32_t rows, cells;  // the latter count from the lane's first one
+  uint32_t row_stride, row_table, column_table, to;
+
+  __device__ __forceinline__ HaloLoader(const Segment& segment_, const HaloShape& shape,
+                                        int32_t channel, uint32_t to_, uint32_t row_table_,
+                                        uint32_t column_table_)
+      : segment(segment_), row_stride(shape.row_stride), row_table(row_table_) {
+    const LaneCell<Traits> lane;
+    const int32_t first = channel + lane.vector * (16 / static_cast<int32_t>(sizeof(T)));
+    has_channels = first < segment.channels;
+    source = static_cast<const char*>(segment.source) + int64_t{first} * sizeof(T);
+    rows = shape.planes * shape.rows, cells = shape.planes * shape.cells - lane.cell;
+    column_table = column_table_ + ColumnEntry::kBytes * lane.cell;
+    to = to_ + lane.cell * kPitch + lane.vector * 16;
+  }
+
+  // Calls visit(entry, its row in shared memory) for the rows of this warp.
+  template <typename Visit>
+  __device__ __forceinline__ void for_each_row(const Visit& visit) const {
+    const int32_t warp = loader_thread<Traits>() / 32;
+    uint32_t table = row_table + RowEntry::kBytes * warp, to_row = to + row_stride * warp;
+#pragma unroll 2
+    for (int32_t row = warp; row < rows; row += Traits::kLoaderWarps) {
+      RowEntry entry;
+      ptx::load_shared(entry.bits, table);
+      visit(entry, to_row);
+      table += RowEntry::kBytes * Traits::kLoaderWarps;
+      to_row += row_stride * Traits::kLoaderWarps;
+    }
+  }
+  __device__ __forceinline__ ColumnEntry column(int32_t cell) const {
+    ColumnEntry entry;
+    ptx::load_shared(entry.bits, column_table + ColumnEntry::kBytes * cell);
+    return entry;
+  }
+
+  // By asynchronous copies.
+  __device__ __forceinline__ void copy() const {
+    constexpr int kTogether = 4;
+    static_assert((kTogether - 1) * kStep <= Traits::kTablePadding);
+#pragma unroll 1
+    for (int32_t cell = 0; cell < cells; cell += kTogether * kStep) {
+      int64_t offset[kTogether];
+      bool wanted[kTogether], inside[kTogether];
+      for (int i = 0; i < kTogether; ++i) {
+        const ColumnEntry entry = column(cell + i * kStep);
+        offset[i] = entry.only();
+        wanted[i] = cell + i * kStep < cells;
+        inside[i] = entry.inside() && has_channels;
+      }
+      for_each_row([&](const RowEntry& row, uint32_t to_row) {
+        const char* source_row = source + row.only();
+        for (int i = 0; i < kTogether; ++i) {
+          ptx::copy_async_if(wanted[i], to_row + (cell + i * kStep) * kPitch,
+                             source_row + offset[i], inside[i] && row.inside() ? 16 : 0);
+        }
+      });
+    }
+  }
+
+  // Pooled once, at once.
+  __device__ __forceinline__ void pool() const {
+    constexpr int kWindows = sizeof(T) == 2 ? 2 : 1;  // under way together; more would spill
+    const int64_t pixel_bytes = int64_t{segment.channels} * sizeof(T);
+    const int64_t row_bytes = segment.width * pixel_bytes;
 #pragma unroll 1
     for (int32_t cell = 0; cell < cells; cell += kWindows * kStep) {
-      Window<T> windows[kWindows];
-      for (int i = 0; i < kWindows; ++i) {
-        ColumnEntry entry;
-        ptx::load_shared(entry.bits, column_table + ColumnEntry::kBytes * (cell + i * kStep));
-        if (rows > 0 && entry.inside() && cell + i * kStep < cells) {
-          windows[i].load(source_row + entry.first(), row_bytes, pixel_bytes, rows, entry.count(),
-                          segment.quarter_sums);
+      ColumnEntry entry[kWindows];
+      for (int i = 0; i < kWindows; ++i) entry[i] = column(cell + i * kStep);
+      for_each_row([&](const RowEntry& row, uint32_t to_row) {
+        Window<T> windows[kWindows];
+        for (int i = 0; i < kWindows; ++i) {
+          if (has_channels && row.inside() && entry[i].inside() && cell + i * kStep < cells) {
+            windows[i].load(source + row.first() + entry[i].first(), row_bytes, pixel_bytes,
+                            row.count(), entry[i].count(), segment.quarter_sums);
+          }
         }
-      }
-      for (int i = 0; i < kWindows && cell + i * kStep < cells; ++i) {
-        ptx::store_shared(to + (cell + i * kStep) * kPitch, windows[i].pooled());
-      }
+        for (int i = 0; i < kWindows && cell + i * kStep < cells; ++i) {
+          ptx::store_shared(to_row + (cell + i * kStep) * kPitch, windows[i].pooled());
+        }
+      });
     }
-  } else if constexpr (!Traits::kTransposed) {  // the input gradient pools once at most
+  }
+
+  __device__ __forceinline__ void pool_twice() const {
+    const int64_t pixel_bytes = int64_t{segment.channels} * sizeof(T);
+    const int64_t row_bytes = segment.width * pixel_bytes;
 #pragma unroll 1
     for (int32_t cell = 0; cell < cells; cell += kStep) {
-      ColumnEntry entry;
-      ptx::load_shared(entry.bits, column_table + ColumnEntry::kBytes * cell);
-      ptx::Word128 word{};
-      if (rows > 0 && entry.inside()) {
-        word = pool_twice<T>(source_row + entry.first(), row_bytes, pixel_bytes, rows,
-                             entry.count());
-      }
-      ptx::store_shared(to + cell * kPitch, word);
+      const ColumnEntry entry = column(cell);
+      for_each_row([&](const RowEntry& row, uint32_t to_row) {
+        ptx::Word128 word{};
+        if (has_channels && row.inside() && entry.inside()) {
+          word = octconv::pool_twice<T>(source + row.first() + entry.first(), row_bytes,
+                                        pixel_bytes, row.count(), entry.count());
+        }
+        ptx::store_shared(to_row + cell * kPitch, word);
+      });
     }
   }
-}
 
-// Fills a halo with the channels from `channel` on: by asynchronous copies, or, where the source is
-// pooled, at once. Each warp that loads fills rows of its own.
-template <typename Traits>
-__device__ __forceinline__ void load_halo(const Segment& segment, const HaloShape& shape,
-                                          int32_t channel, uint32_t to, uint32_t row_table,
-                                          uint32_t column_table) {
-  using T = typename Traits::T;
-  constexpr int kStep = LaneCell<Traits>::kCells, kPitch = Traits::kCellPitch;
-  const LaneCell<Traits> lane;
-  const int32_t rows = shape.planes * shape.rows, cells = shape.planes * shape.cells;
-  const int32_t first = channel + lane.vector * (16 / static_cast<int32_t>(sizeof(T)));
-  const bool has_channels = first < segment.channels;
-  const char* source = static_cast<const char*>(segment.source) + int64_t{first} * sizeof(T);
-  column_table += ColumnEntry::kBytes * lane.cell;
-  to += lane.cell * kPitch + lane.vector * 16;
-  for (int32_t row = loader_thread<Traits>() / 32; row < rows; row += Traits::kLoaderWarps) {
-    RowEntry row_entry;
-    ptx::load_shared(row_entry.bits, row_table + RowEntry::kBytes * row);
-    const int32_t source_rows = has_channels ? row_entry.count() : 0;
-    const char* source_row = source + row_entry.first();
-    const uint32_t to_row = to + row * shape.row_stride;
+  __device__ __forceinline__ void load() const {
     if (segment.pools == 0) {
-      constexpr int kTogether = 4;
-      static_assert((kTogether - 1) * kStep <= Traits::kTablePadding);
-#pragma unroll 1
-      for (int32_t cell = 0; cell < cells - lane.cell; cell += kTogether * kStep) {
-        ColumnEntry entry[kTogether];
-        for (int i = 0; i < kTogether; ++i) {
-          ptx::load_shared(entry[i].bits, column_table + ColumnEntry::kBytes * (cell + i * kStep));
-        }
-        for (int i = 0; i < kTogether; ++i) {
-          ptx::copy_async_if(cell + i * kStep < cells - lane.cell,
-                             to_row + (cell + i * kStep) * kPitch, source_row + entry[i].only(),
-                             source_rows > 0 && entry[i].inside() ? 16 : 0);
-        }
-      }
-    } else {
-      pool_row<Traits>(segment, source_row, source_rows, cells - lane.cell, column_table, to_row);
+      copy();
+    } else if (segment.pools == 1) {
+      pool();
+    } else if constexpr (!Traits::kTransposed) {  // the input gradient pools once at most
+      pool_twice();
     }
   }
-}
+};
 
 }  // namespace octconv

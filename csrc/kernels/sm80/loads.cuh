@@ -37,54 +37,78 @@ struct Tables {
   }
 };
 
+// Of some turns the copies are still under way while the next ones are begun.
 template <typename Traits>
-__device__ __forceinline__ void load_items(const ForwardParams& p, Turns<Traits> turns,
+struct Loads {
+  Turns<Traits> turns;
+  uint32_t halos, halo_bytes;
+  int32_t turn = 0, chunk = 0;  // of the stream
+
+  __device__ __forceinline__ int32_t most_under_way() const { return turns.stages - 2; }
+
+  // The turn `before` turns ago has landed, if there was one.
+  __device__ __forceinline__ void say_full(int32_t before) const {
+    if (turn < before) return;
+    turns.say_full(turns.stage - before + (turns.stage < before ? turns.stages : 0));
+  }
+
+  template <typename Tile>
+  __device__ __forceinline__ void load_chunk(const ForwardParams& p, const Item& item,
+                                             int32_t index, const Tables<Traits>& tables) {
+    const Program& program = program_of(p, item.kind);
+    const Chunk of = Chunk::of(program, index, Traits::kChunk);
+    const Segment& segment = program.segment[of.segment];
+    WeightLoader<Tile> weight(p, segment, program.columns, item.column, of.channel);
+#pragma unroll 1
+    for (int32_t tap_row = 0; tap_row < Traits::kTaps; ++tap_row) {
+      // Then all earlier turns are over, too: with at most kTaps + 1 stages those of the chunk
+      // before last, whose halo was where this one's is to be.
+      if (turn >= turns.stages) turns.wait_until_free();
+      weight.load(turns.row());
+      if (tap_row == 0) {
+        HaloLoader<Traits>(segment, HaloShape::of<Traits>(program, segment.phases), of.channel,
+                           halos + chunk % 2 * halo_bytes, tables.rows(of.segment),
+                           tables.columns(of.segment))
+            .load();
+      }
+      ptx::commit_copies();
+      const int32_t under_way = most_under_way();
+      under_way == 0 ? ptx::wait_copies<0>()
+                     : under_way == 1 ? ptx::wait_copies<1>() : ptx::wait_copies<2>();
+      say_full(under_way);
+      turns.advance();
+      ++turn;
+    }
+    ++chunk;
+  }
+
+  __device__ __forceinline__ void finish() {
+    ptx::wait_copies<0>();
+    for (int32_t before = most_under_way(); before > 0; --before) say_full(before);
+    // The multipliers say of every turn that its stage is free; somebody must hear it.
+    if (turn < turns.stages) turns.stage = 0;
+    for (int32_t left = turn < turns.stages ? turn : turns.stages; left > 0; --left) {
+      turns.wait_until_free();
+      turns.advance();
+    }
+  }
+};
+
+template <typename Traits>
+__device__ __forceinline__ void load_items(const ForwardParams& p, const Turns<Traits>& turns,
                                            uint32_t halos, const Tables<Traits>& tables) {
-  uint32_t turn = 0, halo = halos;
-  int32_t last_stage = 0;
+  Loads<Traits> loads{turns, halos, static_cast<uint32_t>(p.halo_bytes)};
   for (int64_t count = 0;; ++count) {
     const Item item = find_item(p, count);
     if (item.kind == ItemKind::kNone) break;
-    const Program& program = program_of(p, item.kind);
     tables.make(p, item);
-    for (int32_t index = item.begin; index < item.end; ++index) {
-      const Chunk chunk = Chunk::of(program, index, Traits::kChunk);
-      const Segment& segment = program.segment[chunk.segment];
-#pragma unroll 1
-      for (int32_t tap_row = 0; tap_row < Traits::kTaps; ++tap_row) {
-        // Then all earlier turns are over, too: with at most kTaps + 1 stages those of the chunk
-        // before last, whose halo was where this one's is to be.
-        if (turn >= static_cast<uint32_t>(turns.stages)) turns.wait_until_free();
-        with_tile<Traits>(item.kind, [&](auto tile) {
-          load_weight<decltype(tile)>(p, segment, program.columns, item.column, chunk.channel,
-                                      tap_row, turns.row());
-        });
-        if (tap_row == 0) {
-          load_halo<Traits>(segment, HaloShape::of<Traits>(program, segment.phases), chunk.channel,
-                            halo, tables.rows(chunk.segment), tables.columns(chunk.segment));
-        }
-        ptx::commit_copies();
-        if (turn > 0) {  // the turn before has landed
-          ptx::wait_copies<1>();
-          turns.say_full(last_stage);
-        }
-        last_stage = turns.stage;
-        turns.advance();
-        ++turn;
+    with_tile<Traits>(item.kind, [&](auto tile) {
+      for (int32_t index = item.begin; index < item.end; ++index) {
+        loads.template load_chunk<decltype(tile)>(p, item, index, tables);
       }
-      halo = halo == halos ? halos + p.halo_bytes : halos;
-    }
+    });
   }
-  if (turn == 0) return;
-  ptx::wait_copies<0>();
-  turns.say_full(last_stage);
-  // The multipliers say of every turn that its stage is free; somebody must hear it.
-  const bool all = turn >= static_cast<uint32_t>(turns.stages);
-  if (!all) turns.stage = 0;
-  for (int32_t i = all ? turns.stages : static_cast<int32_t>(turn); i > 0; --i) {
-    turns.wait_until_free();
-    turns.advance();
-  }
+  loads.finish();
 }
 
 }  // namespace octconv

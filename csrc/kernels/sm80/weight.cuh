@@ -22,54 +22,66 @@ constexpr int greatest_divisor(int number, int most) {
   return most;
 }
 
-// Copies tap row `tap_row` of the chunk from `channel` on, for the columns from `column` on. What a
-// thread copies lies equally far apart, so that one address serves them all.
+// The weight's rows of taps of a chunk as the warps that load fill them, one after the other. What a
+// thread copies lies equally far apart, so that one address serves it all.
 template <typename Tile>
-__device__ __forceinline__ void load_weight(const ForwardParams& p, const Segment& segment,
-                                            int32_t columns, int32_t column, int32_t channel,
-                                            int32_t tap_row, uint32_t to) {
+struct WeightLoader {
   using T = typename Tile::T;
-  constexpr int kElements = 16 / sizeof(T);
+  static constexpr int kElements = 16 / sizeof(T);
   // Rows of 16-byte vectors, of which all threads together copy kRows at a time.
-  constexpr int kRowVectors = Tile::kTransposed ? Tile::kColumns / kElements : Tile::kVectors;
-  constexpr int kTapRows = Tile::kTransposed ? Tile::kChunk : Tile::kColumns;
-  constexpr int kRows = greatest_divisor(kTapRows, Tile::kLoaderThreads / kRowVectors);
-  constexpr int kParts = kTapRows / kRows;  // of a tap
-  static_assert(Tile::kLoaderThreads % kRowVectors == 0 && kTapRows % kRows == 0);
-  int32_t row, vector;
-  if constexpr (Tile::kTransposed) {
-    row = loader_thread<Tile>() / kRowVectors, vector = loader_thread<Tile>() % kRowVectors;
-  } else {
-    const LaneCell<Tile> lane;
-    row = loader_thread<Tile>() / 32 * LaneCell<Tile>::kCells + lane.cell;
-    vector = lane.vector;
+  static constexpr int kRowVectors =
+      Tile::kTransposed ? Tile::kColumns / kElements : Tile::kVectors;
+  static constexpr int kTapRows = Tile::kTransposed ? Tile::kChunk : Tile::kColumns;
+  static constexpr int kRows = greatest_divisor(kTapRows, Tile::kLoaderThreads / kRowVectors);
+  static constexpr int kParts = kTapRows / kRows;  // of a tap
+  static_assert(Tile::kLoaderThreads % kRowVectors == 0);
+
+  const char* from;
+  int64_t tap_bytes, part_bytes;
+  int32_t rows;  // that are there, from this thread's first one on; 0: the thread copies zeros
+  uint32_t to;   // from the begin of a row of taps
+  bool idle;     // short taps leave threads without a row
+
+  __device__ __forceinline__ WeightLoader(const ForwardParams& p, const Segment& segment,
+                                          int32_t columns, int32_t column, int32_t channel) {
+    constexpr int32_t kBytes = sizeof(T);
+    int32_t row, vector;
+    if constexpr (Tile::kTransposed) {
+      row = loader_thread<Tile>() / kRowVectors, vector = loader_thread<Tile>() % kRowVectors;
+    } else {
+      const LaneCell<Tile> lane;
+      row = loader_thread<Tile>() / 32 * LaneCell<Tile>::kCells + lane.cell;
+      vector = lane.vector;
+    }
+    idle = row >= kRows;
+    // The taps of a transposed weight are turned around; its rows are what the product runs over.
+    const int32_t tap = Tile::kTransposed ? Tile::kTaps * Tile::kTaps - 1 : 0;
+    const int32_t weight_row = (Tile::kTransposed ? channel : column) + row;
+    const int32_t weight_column = (Tile::kTransposed ? column : channel) + vector * kElements;
+    const bool inside = weight_column < (Tile::kTransposed ? columns : segment.channels);
+    rows = inside ? (Tile::kTransposed ? segment.channels : columns) - weight_row : 0;
+    from = static_cast<const char*>(segment.weight) +
+           (weight_row * p.weight_row + tap * p.weight_tap + weight_column) * kBytes;
+    tap_bytes = (Tile::kTransposed ? -1 : 1) * p.weight_tap * kBytes;
+    part_bytes = kRows * p.weight_row * kBytes;
+    to = row * Tile::kWeightPitch + vector * 16;
   }
-  if (row >= kRows) return;  // short taps leave threads idle
-  // The taps of a transposed weight are turned around, and its rows are what the product runs over.
-  const int32_t first_tap = tap_row * Tile::kTaps;
-  const int32_t tap = Tile::kTransposed ? Tile::kTaps * Tile::kTaps - 1 - first_tap : first_tap;
-  const int32_t weight_row = (Tile::kTransposed ? channel : column) + row;
-  const int32_t weight_column = (Tile::kTransposed ? column : channel) + vector * kElements;
-  const int32_t rows = Tile::kTransposed ? segment.channels : columns;
-  const bool inside = weight_column < (Tile::kTransposed ? columns : segment.channels);
-  const char* from = static_cast<const char*>(segment.weight) +
-                     (weight_row * p.weight_row + tap * p.weight_tap + weight_column) *
-                         static_cast<int32_t>(sizeof(T));
-  const int64_t tap_bytes =
-      (Tile::kTransposed ? -1 : 1) * p.weight_tap * static_cast<int32_t>(sizeof(T));
-  const int64_t part_bytes = kRows * p.weight_row * static_cast<int32_t>(sizeof(T));
-  to += row * Tile::kWeightPitch + vector * 16;
-#pragma unroll
-  for (int part = 0; part < kParts; ++part) {
-    const uint32_t bytes = inside && weight_row + part * kRows < rows ? 16 : 0;
-    const char* source = from + part * part_bytes;
+
+  // The next row of taps.
+  __device__ __forceinline__ void load(uint32_t row) {
+    const char* source = from;
 #pragma unroll
     for (int i = 0; i < Tile::kTaps; ++i) {
-      ptx::copy_async(to + (i * kTapRows + part * kRows) * Tile::kWeightPitch, source, bytes);
+#pragma unroll
+      for (int part = 0; part < kParts; ++part) {
+        ptx::copy_async_if(!idle, row + to + (i * kTapRows + part * kRows) * Tile::kWeightPitch,
+                           source + part * part_bytes, part * kRows < rows ? 16 : 0);
+      }
       source += tap_bytes;
     }
+    from = source;
   }
-}
+};
 
 // Where a lane finds its part of the fragments of its warp's columns.
 template <typename Tile>
