@@ -3,6 +3,8 @@
 What the very call that will be timed returns, at its full shape, is compared with float64: the
 error may be at most twice that of the plain operators (``F.conv2d``, ``octconv_cuda.reference``) in
 the same dtype and layout, plus two roundings of the result. The two parts of a map count as one.
+Where float32 may be rounded to tf32, cuDNN does not always do so: then the plain operators on
+rounded operands count, if their error is larger.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +18,14 @@ from octconv_cuda import reference
 
 from .contenders import Contender, bind
 
-__all__ = ["Expectation", "WrongResultError", "allowed_error", "check", "expect"]
+__all__ = [
+    "Expectation",
+    "WrongResultError",
+    "allowed_error",
+    "check",
+    "expect",
+    "rounded_to_tf32",
+]
 
 
 class WrongResultError(Exception):
@@ -40,28 +49,36 @@ def expect(
 ) -> list[Expectation]:
     """What ``bind(...)`` must return in this mode, for one input (vanilla) or two (octave)."""
 
-    def results(dtype: torch.dtype) -> tuple[Tensor, ...]:
-        parameters = tuple(t.to(dtype) for t in (weight, bias) if t is not None)
-        gradients = [t.to(dtype) for t in output_gradients]
+    def results(operand: Callable[[Tensor], Tensor]) -> tuple[Tensor, ...]:
+        parameters = tuple(operand(t) for t in (weight, bias) if t is not None)
+        gradients = [operand(t) for t in output_gradients]
         run = _plain_run(gradients[0].shape[1], *parameters)
         contender = Contender(run, parameters, lambda *g: g, lambda *_: "plain")
-        call = bind(contender, [t.to(dtype) for t in inputs], gradients, mode)
+        call = bind(contender, [operand(t) for t in inputs], gradients, mode)
         return tuple(t.detach() for t in call())
 
     searching = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = False  # for float64 the search would outlast all else
     try:
-        exact, rounded = results(torch.float64), results(weight.dtype)
+        exact, *plain = results(Tensor.double), results(lambda t: t)
+        if weight.dtype == torch.float32 and torch.backends.cudnn.conv.fp32_precision == "tf32":
+            plain.append(results(rounded_to_tf32))
     finally:
         torch.backends.cudnn.benchmark = searching
     names = _names(len(inputs), mode, bias is not None)
     allowed: dict[str, float] = {}
-    for name, value, plain in zip(names, exact, rounded, strict=True):
-        allowed[_kind(name)] = max(allowed_error(value, plain), allowed.get(_kind(name), 0))
+    for name, value, *same_dtype in zip(names, exact, *plain, strict=True):
+        errors = (allowed_error(value, tensor) for tensor in same_dtype)
+        allowed[_kind(name)] = max(*errors, allowed.get(_kind(name), 0))
     return [
         Expectation(name, value, allowed[_kind(name)])
         for name, value in zip(names, exact, strict=True)
     ]
+
+
+def rounded_to_tf32(x: Tensor) -> Tensor:
+    """To the nearest of 10 mantissa bits, ties away from 0, as ``cvt.rna.tf32``."""
+    return ((x.view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
 
 
 def check(result: Sequence[Tensor], expected: Sequence[Expectation]) -> None:

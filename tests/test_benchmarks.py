@@ -6,7 +6,17 @@ import time
 import pytest
 import torch
 
-from benchmarks import contenders, harness, inputs, layers, machine, readme, report, timing
+from benchmarks import (
+    accuracy,
+    contenders,
+    harness,
+    inputs,
+    layers,
+    machine,
+    readme,
+    report,
+    timing,
+)
 from benchmarks.layer_list import ALPHAS, LAYERS, Layer
 from octconv_cuda import reference, split_channels
 
@@ -202,6 +212,20 @@ def test_min_time_repeats_short_calls():
     calls = []
     timing.interleaved([lambda: calls.append(time.sleep(0.0002))], None, samples=5, min_time=0.1)
     assert len(calls) > 100
+
+
+def test_tf32_may_round_operands_where_the_plain_operators_do_not():
+    """As PyTorch on a CPU never does, and cuDNN not always."""
+    maps, weight = [torch.randn(2, 8, 6, 6), torch.randn(2, 8, 3, 3)], torch.randn(16, 16, 3, 3)
+    gradients = [torch.randn(2, 8, 6, 6), torch.randn(2, 8, 3, 3)]
+    operands = map(accuracy.rounded_to_tf32, (*maps, weight))
+    rounded = reference.oct_conv2d(*operands, None, 8)
+    with machine.precision("tf32"):
+        accuracy.check(rounded, accuracy.expect(maps, weight, None, gradients, "forward"))
+    with machine.precision("float32"):
+        expected = accuracy.expect(maps, weight, None, gradients, "forward")
+    with pytest.raises(accuracy.WrongResultError, match="y_high may differ"):
+        accuracy.check(rounded, expected)
 
 
 def test_precision_is_restored():

@@ -3,17 +3,15 @@
 On a GPU the kernels must serve, and the plan chooses their tiles. On a CPU its own kernels do.
 """
 
-import dataclasses
 from collections.abc import Sequence
 
 import pytest
 import torch
-from cases import Case, half, multiples_of
+from cases import Case, multiples_of
 from emulated_weight_grad import integer_operands
 from geometries import split
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle import assert_accurate
 from torch import Tensor
 
 OPS = torch.ops.octconv_cuda
