@@ -42,6 +42,11 @@ struct Forward1x1Traits {
   static constexpr int kVectors = kChunkBytes / 16;    // of a cell
   static constexpr int kCellPitch = kChunkBytes + 16;  // 8 neighbouring cells touch all 32 banks
 
+  // Of n8 tiles side by side, each gives a lane two sums to a row: 16 bytes of results together.
+  static constexpr int kGroup = 16 / (2 * sizeof(T));
+  static constexpr int kGroupColumns = 8 * kGroup;
+  static constexpr bool kPermutes = !kTransposed;  // the columns of a group, as lane_column says
+
   static constexpr int kWeightPitch = weight_pitch(kTransposed, sizeof(T), kColumns, kCellPitch);
   static constexpr int kCellsBytes = 4 * kQuads * kCellPitch;
   static constexpr int kWeightBytes = (kTransposed ? kChunk : kColumns) * kWeightPitch;

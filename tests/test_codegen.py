@@ -101,16 +101,18 @@ def test_forward_1x1_pools_in_registers(compiled, arch):
         assert kernel.count("HMMA") == tiles_n * (low_input + high_input)
         weights = 0 if by_words else 2 * 2 * tiles_n // 2
         assert kernel.count("LDSM") == 1 + 4 + weights  # no pixel is loaded twice, none stored
-        assert kernel.count("STS") == 0
         copies = {"LDGSTS.E.BYPASS.128", "LDGSTS.E.BYPASS.128.ZFILL"}
         assert set(kernel.forms("LDGSTS")) <= copies, kernel.name
         # 16 bytes to a store: two rows of m16 tiles, four n8 tiles by four lanes.
         stores = 2 * (4 + 1) * tiles_n // 4 * (2 if by_words else 1)
         assert set(kernel.forms("STG")) == {"STG.E.128"}
         assert kernel.count("STG") == stores
+        # Only transposed are results exchanged among lanes: of each tile and row a pair of columns.
+        transposed = "ELb1ENS_" in kernel.name
+        assert kernel.count("STS") == (2 * (4 + 1) * tiles_n if transposed else 0)
         # Nothing is done again for lanes that have parted, as the compiler would have it.
-        assert kernel.count("SHFL") == 4 * stores + 1
-        assert step_density(kernel.code) <= (7.5 if by_words else 4.0), kernel.name
+        assert kernel.count("SHFL") == 1
+        assert step_density(kernel.code) <= (7.0 if by_words else 3.3), kernel.name
 
 
 def names_of(code: str) -> list[str]:
@@ -119,12 +121,15 @@ def names_of(code: str) -> list[str]:
 
 
 def step_density(code: str) -> float:
-    """Instructions to each HMMA from the phases' loads to the last product."""
+    """Instructions to each HMMA from the phases' loads to the last product of the high input."""
     names = names_of(code)
     products = [i for i, name in enumerate(names) if name == "HMMA"]
-    last = products[-len(products) * 5 // 7 :]
-    loads = [i for i in range(products[-len(last) - 1], last[-1]) if names[i] == "LDSM"]
-    return (last[-1] - loads[0] + 1) / len(last)
+    low, high = len(products) * 2 // 7, len(products) * 5 // 7
+    comes_first = products[high] - products[high - 1] > products[low] - products[low - 1]
+    of_high = products[:high] if comes_first else products[low:]
+    before = 0 if comes_first else products[low - 1]
+    loads = [i for i in range(before, of_high[-1]) if names[i] == "LDSM"]
+    return (of_high[-1] - loads[0] + 1) / len(of_high)
 
 
 @pytest.mark.parametrize("arch", ARCHS)

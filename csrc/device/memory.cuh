@@ -54,6 +54,16 @@ __device__ __forceinline__ void store_global(void* address, uint16_t value) {
   asm volatile("st.global.b16 [%0], %1;" ::"l"(address), "h"(value) : "memory");
 }
 
+// The same where `wanted`, else nothing. A predicate: branches would draw the addresses into them.
+__device__ __forceinline__ void store_global_if(bool wanted, void* address, Word128 value) {
+  asm volatile(
+      "{.reg .pred p; setp.ne.u32 p, %5, 0; @p st.global.v4.b32 [%0], {%1, %2, %3, %4};}" ::"l"(
+          address),
+      "r"(value.word[0]), "r"(value.word[1]), "r"(value.word[2]), "r"(value.word[3]),
+      "r"(static_cast<uint32_t>(wanted))
+      : "memory");
+}
+
 // Data Movement and Conversion Instructions: ld.shared
 __device__ __forceinline__ void load_shared(Word128& value, uint32_t address) {
   asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"

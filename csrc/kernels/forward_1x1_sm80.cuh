@@ -5,13 +5,14 @@
 
 #include <cstdint>
 #include <device/ptx.cuh>
+#include <type_traits>
 
 #include "forward_1x1_params.h"
 #include "forward_1x1_traits.h"
 #include "sm80/halo.cuh"
 #include "sm80/products.cuh"
+#include "sm80/store_1x1.cuh"
 #include "sm80/stream_1x1.cuh"
-#include "sm80/sums.cuh"
 #include "sm80/weight.cuh"
 
 namespace octconv {
@@ -27,22 +28,30 @@ struct ItemParts {
   bool high, low;
 };
 
+// The two elements of a word.
+template <typename T>
+__device__ __forceinline__ void widen_pair(float& low, float& high, uint32_t word) {
+  if constexpr (std::is_same_v<T, BFloat16>) {  // the upper half of a float each
+    low = ptx::as_float(word << 16), high = ptx::as_float(word & 0xffff0000);
+  } else {
+    low = ptx::widen(T{static_cast<uint16_t>(word)});
+    high = ptx::widen(T{static_cast<uint16_t>(word >> 16)});
+  }
+}
+
 // The mean of the four phases' pixels that are there, from a word of each, as an operand.
 template <typename T>
 __device__ __forceinline__ uint32_t pool_word(const uint32_t (&a)[4][4], int word, float factor) {
   if constexpr (sizeof(T) == 4) {
-    float sum = 0;
-    for (int phase = 0; phase < 4; ++phase) sum += ptx::as_float(a[phase][word]);
+    float sum = ptx::as_float(a[0][word]);
+    for (int phase = 1; phase < 4; ++phase) sum += ptx::as_float(a[phase][word]);
     return ptx::round_tf32(ptx::as_bits(sum * factor));
   } else {
-    float sum[2] = {};
+    float low[4], high[4];
 #pragma unroll
-    for (int phase = 0; phase < 4; ++phase) {
-      for (int i = 0; i < 2; ++i) {
-        sum[i] += ptx::widen(T{static_cast<uint16_t>(a[phase][word] >> 16 * i)});
-      }
-    }
-    return ptx::narrow_pair<T>(sum[0] * factor, sum[1] * factor);
+    for (int phase = 0; phase < 4; ++phase) widen_pair<T>(low[phase], high[phase], a[phase][word]);
+    return ptx::narrow_pair<T>((low[0] + low[1] + low[2] + low[3]) * factor,
+                               (high[0] + high[1] + high[2] + high[3]) * factor);
   }
 }
 
@@ -112,10 +121,13 @@ __device__ __forceinline__ void multiply_high_input(JointSums<Traits>& sum, Item
 }
 
 // The quad of row `lane / 4` of a fragment, or of the row 8 below it.
+__device__ __forceinline__ int32_t row_local_quad(int half) {
+  return ptx::thread_x() / 32 * 16 + half * 8 + ptx::lane() / 4;
+}
 template <typename Traits>
 __device__ __forceinline__ Pixel row_quad(const Forward1x1Params& p, const ItemPlace& place,
                                           int half) {
-  const int32_t local = ptx::thread_x() / 32 * 16 + half * 8 + ptx::lane() / 4;
+  const int32_t local = row_local_quad(half);
   Pixel quad = quad_pixel(p, place.quad + local);
   quad.inside &= local < p.tile_quads;
   return quad;
@@ -123,20 +135,54 @@ __device__ __forceinline__ Pixel row_quad(const Forward1x1Params& p, const ItemP
 
 template <typename Traits>
 __device__ __forceinline__ void store_item(const Forward1x1Params& p, JointSums<Traits>& sum,
-                                           ItemParts parts, const ItemPlace& place) {
+                                           ItemParts parts, const ItemPlace& place,
+                                           uint32_t scratch) {
+  constexpr int kSize = sizeof(typename Traits::T);
+  const int32_t column = place.column + ptx::lane() % 4 * 2 * Traits::kGroup;
+  const RowStore<Traits> high{p, p.high, column, scratch}, low{p, p.low, column, scratch};
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const Pixel quad = row_quad<Traits>(p, place, half);
     if (parts.high) {
+      const int64_t pixel_bytes = p.high.columns * kSize;
+      const int64_t row_bytes = p.grid_width * pixel_bytes;
+      char* corner = high.map() + first_pixel(p, quad) * pixel_bytes;
+      const uint32_t inside = quad.inside ? phases_inside(p, quad) : 0;
 #pragma unroll
       for (int phase = 0; phase < 4; ++phase) {
-        const int32_t y = 2 * quad.y + phase / 2, x = 2 * quad.x + phase % 2;
-        const bool inside = quad.inside && y < p.grid_height && x < p.grid_width;
-        store_row<Traits>(p, p.high, sum.high[phase], half, {quad.image, y, x, inside},
-                          place.column);
+        high.store(sum.high[phase], half,
+                   corner + (phase / 2 ? row_bytes : 0) + (phase % 2 ? pixel_bytes : 0),
+                   (inside >> phase & 1) != 0);
       }
     }
-    if (parts.low) store_row<Traits>(p, p.low, sum.low, half, quad, place.column);
+    if (parts.low) {
+      const int32_t number = place.quad + row_local_quad(half);
+      low.store(sum.low, half, low.map() + int64_t{number} * (p.low.columns * kSize), quad.inside);
+    }
+  }
+}
+
+// Behind the low input all phases of a quad begin with what its low pixel gave. In the input
+// gradient that is divided by the pixels that are there; and the low sums go on with a quarter of
+// what comes. factor: as multiply_high_input takes it.
+template <typename Traits>
+__device__ __forceinline__ void spread_low_input(const Forward1x1Params& p, const ItemPlace& place,
+                                                 JointSums<Traits>& sum, float (&factor)[2]) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float mean = 0.25f;
+    if (!quads_are_whole(p)) {
+      const Pixel quad = row_quad<Traits>(p, place, half);
+      mean = share(p.grid_height - 2 * quad.y, p.grid_width - 2 * quad.x);
+    }
+    factor[half] = Traits::kTransposed ? 0.25f : mean;
+#pragma unroll
+    for (int n = 0; n < Traits::kTilesN; ++n) {
+      for (int i = 2 * half; i < 2 * half + 2; ++i) {
+        if (Traits::kTransposed) sum.high[0][n][i] *= mean, sum.low[n][i] *= 0.25f;
+        for (int phase = 1; phase < 4; ++phase) sum.high[phase][n][i] = sum.high[0][n][i];
+      }
+    }
   }
 }
 
@@ -149,44 +195,28 @@ __device__ __forceinline__ void run_item(const Forward1x1Params& p, ChunkStream<
   const auto warp = static_cast<int32_t>(ptx::shuffle(ptx::thread_x() / 32, 0));
   const bool multiplies = warp * 16 < p.tile_quads;
   const LaneOperands<Traits> lane;
-  const auto bytes_of = [&](int segment, int32_t chunk) {
-    const int32_t left = (p.high.segment[segment].channels - chunk * Traits::kChunk) *
-                         static_cast<int32_t>(sizeof(typename Traits::T));
-    return left < Traits::kChunkBytes ? left : Traits::kChunkBytes;
-  };
 
   JointSums<Traits> sum;
-  begin_tile<Traits>(sum.high[0], p, p.high, place.column, true);
-  begin_tile<Traits>(sum.low, p, p.low, place.column, true);
-#pragma unroll 1
-  for (int32_t chunk = 0; chunk < p.high.chunks[0]; ++chunk) {
-    const uint32_t stage = stream.next();
-    if (!multiplies) continue;
-    multiply_low_input(sum, parts, stage + lane.cells, stage + lane.weight, bytes_of(0, chunk));
-  }
-
+  begin_sums<Traits>(sum.high[0], p, p.high, place.column);
+  begin_sums<Traits>(sum.low, p, p.low, place.column);
   float factor[2];
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const Pixel quad = row_quad<Traits>(p, place, half);
-    const float mean = share(p.grid_height - 2 * quad.y, p.grid_width - 2 * quad.x);
-    factor[half] = Traits::kTransposed ? 0.25f : mean;
-    // All phases of a quad begin with what its low pixel gave. In the input gradient that is
-    // divided by the pixels that are there; and the low sums go on with a quarter of what comes.
-#pragma unroll
-    for (int n = 0; n < Traits::kTilesN; ++n) {
-      for (int i = 2 * half; i < 2 * half + 2; ++i) {
-        if (Traits::kTransposed) sum.high[0][n][i] *= mean, sum.low[n][i] *= 0.25f;
-        for (int phase = 1; phase < 4; ++phase) sum.high[phase][n][i] = sum.high[0][n][i];
+  uint32_t stage = 0;
+#pragma unroll 1
+  for (int input = 0; input < 2; ++input) {  // low, high
+    if (input == 1) spread_low_input(p, place, sum, factor);
+    int32_t left =
+        p.high.segment[input].channels * static_cast<int32_t>(sizeof(typename Traits::T));
+#pragma unroll 1
+    for (; left > 0; left -= Traits::kChunkBytes) {
+      stage = stream.next();
+      if (!multiplies) continue;
+      const int32_t bytes = left < Traits::kChunkBytes ? left : Traits::kChunkBytes;
+      if (input == 0) {
+        multiply_low_input(sum, parts, stage + lane.cells, stage + lane.weight, bytes);
+      } else {
+        multiply_high_input(sum, parts, factor, stage + lane.cells, stage + lane.weight, bytes);
       }
     }
-  }
-#pragma unroll 1
-  for (int32_t chunk = 0; chunk < p.high.chunks[1]; ++chunk) {
-    const uint32_t stage = stream.next();
-    if (!multiplies) continue;
-    multiply_high_input(sum, parts, factor, stage + lane.cells, stage + lane.weight,
-                        bytes_of(1, chunk));
   }
   if (Traits::kTransposed) {
 #pragma unroll
@@ -194,7 +224,7 @@ __device__ __forceinline__ void run_item(const Forward1x1Params& p, ChunkStream<
       for (int i = 0; i < 4; ++i) sum.low[n][i] *= 4;
     }
   }
-  if (multiplies) store_item(p, sum, parts, place);
+  if (multiplies) store_item(p, sum, parts, place, stage + warp * 16 * Traits::kCellPitch);
 }
 
 template <typename Traits>

@@ -43,6 +43,10 @@ void store_global(void* address, Word value, Site at = Site::current()) {
   write_word(emulation::global(address, sizeof(Word), Access::kWrite, "store_global", at), value);
 }
 
+inline void store_global_if(bool wanted, void* address, Word128 value, Site at = Site::current()) {
+  if (wanted) store_global(address, value, at);
+}
+
 template <typename Word>
 void load_shared(Word& value, uint32_t address, Site at = Site::current()) {
   read_word(value, emulation::shared(address, sizeof(Word), "load_shared", at));

@@ -193,7 +193,11 @@ __global__ void copy_bytes(const ProbeParams p) {
   ptx::wait_copies<0>();
   ptx::Word128 value;
   ptx::load_shared(value, target);
-  output(p, lane, value);
+  // In two turns; out of turn a lane points at what its neighbour writes.
+  for (uint32_t turn = 0; turn < 2; ++turn) {
+    const uint32_t at = lane - lane % 2 + turn;
+    ptx::store_global_if(lane == at, static_cast<ptx::Word128*>(p.out) + at, value);
+  }
 }
 
 // Four groups, the second empty; each is read as soon as the count of those pending allows, the

@@ -1,0 +1,174 @@
+// Where an item of forward_1x1_sm80 lies, and how its results are stored: 16 bytes to a lane.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "forward_1x1_params.h"
+#include "sums.cuh"
+
+namespace octconv {
+
+// The first quad and, of each part, the first column of an item. The column tiles of the same quads
+// are neighbours: blocks that read the same pixels do so at the same time.
+struct ItemPlace {
+  int32_t quad, column;
+
+  template <typename Traits>
+  static __device__ __forceinline__ ItemPlace of(const Forward1x1Params& p, int32_t item) {
+    const int32_t spatial = p.by_tiles_columns.quotient(item);
+    return {spatial * p.tile_quads, (item - spatial * p.tiles_columns) * Traits::kPartColumns};
+  }
+};
+
+// The quad as a pixel of the low map.
+__device__ __forceinline__ Pixel quad_pixel(const Forward1x1Params& p, int32_t quad) {
+  const int32_t row = p.by_quad_width.quotient(quad), image = p.by_quad_height.quotient(row);
+  return {image, row - image * p.quad_height, quad - row * p.quad_width, quad < p.quads};
+}
+
+// Of a quad in the high map: the number of its first pixel, and a bit for each phase that is there.
+__device__ __forceinline__ int64_t first_pixel(const Forward1x1Params& p, const Pixel& quad) {
+  const int32_t row = quad.image * p.grid_height + 2 * quad.y;
+  return int64_t{row} * p.grid_width + 2 * quad.x;
+}
+__device__ __forceinline__ bool quads_are_whole(const Forward1x1Params& p) {
+  return (p.grid_height | p.grid_width) % 2 == 0;
+}
+__device__ __forceinline__ uint32_t phases_inside(const Forward1x1Params& p, const Pixel& quad) {
+  if (quads_are_whole(p)) return 15;
+  const bool below = 2 * quad.y + 1 < p.grid_height, beside = 2 * quad.x + 1 < p.grid_width;
+  return 1u | beside << 1 | below << 2 | (below && beside) << 3;
+}
+
+// A group of n8 tiles gives each lane two sums of every tile. Where the weight's columns lie in
+// shared memory as they are in rows of this order, they are of columns beside each other:
+template <typename Traits>
+__device__ __forceinline__ int32_t row_column(int32_t row) {
+  constexpr int kGroup = Traits::kGroup, kColumns = Traits::kGroupColumns;
+  if (!Traits::kPermutes) return row;
+  const int32_t tile = row % kColumns / 8, in_tile = row % 8;
+  return row / kColumns * kColumns + in_tile / 2 * 2 * kGroup + tile * 2 + in_tile % 2;
+}
+// The column of a lane's first sum in tile n.
+template <typename Traits>
+__device__ __forceinline__ int32_t sum_column(int n) {
+  const int32_t in_quarter = ptx::lane() % 4;
+  if (!Traits::kPermutes) return 8 * n + 2 * in_quarter;
+  return n / Traits::kGroup * Traits::kGroupColumns + in_quarter * 2 * Traits::kGroup +
+         n % Traits::kGroup * 2;
+}
+
+template <typename Traits>
+using TileSums = float[Traits::kTilesN][4];
+
+// The sums of one m16 tile begin with the bias of its columns, or with zeros.
+template <typename Traits>
+__device__ __forceinline__ void begin_sums(TileSums<Traits>& sum, const ForwardParams& p,
+                                           const Program& program, int32_t first_column) {
+#pragma unroll
+  for (int n = 0; n < Traits::kTilesN; ++n) {
+    for (int i = 0; i < 4; ++i) sum[n][i] = 0;
+  }
+  if (!p.bias) return;
+#pragma unroll
+  for (int n = 0; n < Traits::kTilesN; ++n) {
+    const int32_t column = first_column + sum_column<Traits>(n);
+    if (column >= program.columns) continue;
+    for (int i = 0; i < 2; ++i) {
+      sum[n][i] = sum[n][i + 2] =
+          load_element<typename Traits::T>(p.bias, program.first_column + column + i);
+    }
+  }
+}
+
+// Eight rows of a part's sums become 16 bytes of results to a lane and group of n8 tiles.
+template <typename Traits>
+struct RowStore {
+  using T = typename Traits::T;
+  static constexpr int kSize = sizeof(T), kGroups = Traits::kTilesN / Traits::kGroup;
+
+  const ForwardParams& p;
+  const Program& program;
+  int32_t column;    // the lane's first one
+  uint32_t scratch;  // the warp's cells of a stage that is not read any more
+
+  // The pixels' first results of this lane, if the lane's pixel was the map's first one.
+  __device__ __forceinline__ char* map() const {
+    return static_cast<char*>(program.output[0].map) + int64_t{column} * kSize;
+  }
+
+  // to: where those of the lane's pixel are.
+  __device__ __forceinline__ void store(const TileSums<Traits>& sum, int half, char* to,
+                                        bool inside) const {
+    ptx::Word128 word[kGroups];
+    gather(word, sum, half, to, inside);
+#pragma unroll
+    for (int group = 0; group < kGroups; ++group) {
+      ptx::store_global_if(inside && column + group * Traits::kGroupColumns < program.columns,
+                           to + group * Traits::kGroupColumns * kSize, word[group]);
+    }
+  }
+
+ private:
+  __device__ __forceinline__ void gather(ptx::Word128 (&word)[kGroups], const TileSums<Traits>& sum,
+                                         int half, const char* to, bool inside) const {
+    constexpr int kWords = kSize / 2;  // to two sums
+#pragma unroll
+    for (int n = 0; n < Traits::kTilesN; ++n) {
+      float pair[2] = {sum[n][2 * half], sum[n][2 * half + 1]};
+      const int group = n / Traits::kGroup, in_group = n % Traits::kGroup;
+      if constexpr (Traits::kEpilogue) {
+        const Output& output = program.output[0];
+        const T* residual = static_cast<const T*>(output.residual);
+        if (residual) residual += (to - static_cast<const char*>(output.map)) / kSize;
+        const int32_t first = program.first_column + column;
+        const LaneEpilogue<T> epilogue{p.scale + first, p.shift + first, residual, p.activation};
+        const int32_t of_group = group * Traits::kGroupColumns;
+        if (inside && column + of_group < program.columns) {
+          epilogue.apply(pair, of_group + 2 * in_group);
+        }
+      }
+      uint32_t* words = word[group].word + in_group * kWords;
+      if constexpr (kWords == 1) {
+        words[0] = ptx::narrow_pair<T>(pair[0], pair[1]);
+      } else {
+        words[0] = ptx::as_bits(pair[0]), words[1] = ptx::as_bits(pair[1]);
+      }
+    }
+    if constexpr (!Traits::kPermutes) exchange(word);
+  }
+
+  // Among the lanes of a row, by way of shared memory.
+  __device__ __forceinline__ void exchange(ptx::Word128 (&word)[kGroups]) const {
+    constexpr int kWords = kSize / 2;
+    const uint32_t row = scratch + ptx::lane() / 4 * 64, in_quarter = ptx::lane() % 4;
+    // Of the row's vectors: so that neither writing nor reading meets a bank conflict.
+    const uint32_t turned = ptx::lane() / 8 % 2 * 2 + ptx::lane() / 16;
+    ptx::sync_warp();
+#pragma unroll
+    for (int n = 0; n < Traits::kTilesN; ++n) {
+      const int group = n / Traits::kGroup, in_group = n % Traits::kGroup;
+      const uint32_t in_row = (in_group * 4 + in_quarter) * 2 * kSize;
+      const uint32_t to = scratch_rows(group) + row + (in_row ^ turned * 16);
+      const uint32_t* words = word[group].word + in_group * kWords;
+      if constexpr (kWords == 1) {
+        ptx::store_shared(to, words[0]);
+      } else {
+        ptx::store_shared(to, uint64_t{words[1]} << 32 | words[0]);
+      }
+    }
+    ptx::sync_warp();
+#pragma unroll
+    for (int group = 0; group < kGroups; ++group) {
+      ptx::load_shared(word[group], scratch_rows(group) + row + (in_quarter ^ turned) * 16);
+    }
+  }
+
+  // A warp has 16 cells of each phase.
+  static __device__ __forceinline__ uint32_t scratch_rows(int group) {
+    return group / 2 * Traits::kQuads * Traits::kCellPitch + group % 2 * 512;
+  }
+};
+
+}  // namespace octconv
