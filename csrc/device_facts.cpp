@@ -6,17 +6,17 @@
 namespace octconv {
 namespace {
 
-// hmma: peak rate, but on Hopper, where mma.sync was published to reach 65 % of the peak. l2_bytes:
-// published as measured on H100 (6.65 TB/s), guessed elsewhere. memory_bytes: nominal, but H200's
-// is measured with copies. launch_us: guessed.
+// An H100's were measured: clock under load, mma.sync alone, reads from L2 (7.7 TB/s), copies. H200
+// has the same but for its memory, measured with copies. Of others hmma, the peak rate, and
+// memory_bytes are nominal, l2_bytes guessed. launch_us is guessed everywhere.
 constexpr DeviceFacts kDevices[] = {
     // name, capability, SMs, shared of block and SM, registers, threads, clock, hmma, wavefronts,
     // l2_bytes, memory_bytes, launch_us
     {"A100", 8, 0, 108, 166912, 167936, 65536, 2048, 1.41e9, 0.5, 1, 30, 1.56e12, 2.5},
     {"RTX 3090", 8, 6, 82, 101376, 102400, 65536, 1536, 1.70e9, 0.125, 1, 15, 0.94e12, 2.5},
     {"RTX 4090", 8, 9, 128, 101376, 102400, 65536, 1536, 2.52e9, 0.125, 1, 15, 1.01e12, 2.5},
-    {"H100", 9, 0, 132, 232448, 233472, 65536, 2048, 1.755e9, 0.65, 1, 28.7, 3.35e12, 2.5},
-    {"H200", 9, 0, 132, 232448, 233472, 65536, 2048, 1.755e9, 0.65, 1, 28.7, 4.3e12, 2.5},
+    {"H100", 9, 0, 132, 232448, 233472, 65536, 2048, 1.84e9, 0.66, 1, 31.6, 3.0e12, 2.5},
+    {"H200", 9, 0, 132, 232448, 233472, 65536, 2048, 1.84e9, 0.66, 1, 31.6, 4.3e12, 2.5},
 };
 
 }  // namespace

@@ -14,6 +14,7 @@
 namespace octconv {
 
 constexpr int kMostWeightStages = 4;  // rows of taps in shared memory
+constexpr int kLoaderWarps = 4;       // of a block, beside those that multiply
 
 // The pairs of a high and a low tile, since one launch holds both. A warp sums up kTilesN n8 tiles
 // times four m16 tiles for each group; kWarpsN warps lie side by side along the columns. Registers
@@ -53,7 +54,7 @@ struct ForwardTraits {
   static constexpr bool kEpilogue = kWithEpilogue;        // of inference
 
   // Warps that multiply, and behind them warps that load.
-  static constexpr int kWarps = Tiles::kWarps, kLoaderWarps = 4;
+  static constexpr int kWarps = Tiles::kWarps;
   static constexpr int kMultiplierThreads = 32 * kWarps, kLoaderThreads = 32 * kLoaderWarps;
   static constexpr int kThreads = kMultiplierThreads + kLoaderThreads;
   static constexpr int kBlocks = Tiles::kBlocks;
@@ -151,7 +152,7 @@ void for_each_forward(const Visit& visit) {
   visit(ForwardTraits<T, kKernel, kTransposed, SmallTiles, kEpilogue>());
   // forward_1x1_sm80 serves kernels of one tap, but for stride 2 and where splits are called for.
   if constexpr (kKernel == 3) visit(ForwardTraits<T, kKernel, kTransposed, WideTiles, kEpilogue>());
-  if constexpr (kKernel == 3 && sizeof(T) == 2 && !kTransposed) {  // transposed, it would spill
+  if constexpr (kKernel == 3 && sizeof(T) == 2) {
     visit(ForwardTraits<T, kKernel, kTransposed, NarrowTiles, kEpilogue>());
   }
 }

@@ -8,13 +8,14 @@
 namespace octconv {
 namespace {
 
-// Clocks, all of them assumed.
-constexpr double kPoolRound = 700;  // load_halo's loop where it pools: loads of a window or two,
-                                    // then their sums; none is under way before the last ended
+// Fitted to times on an H100 (tests/test_plan.py has them), in clocks. A warp that loads takes
+// kInstruction for each of its own.
+constexpr double kInstruction = 7;
+constexpr double kPoolWait = 800;  // for the loads of a window or two
 constexpr double kSplitRound =
-    700;                        // add_splits' loop: loads of a row of tiles, then sums; likewise
-constexpr double kTile = 500;   // tables, bias, and where results lie
-constexpr int kSchedulers = 4;  // of a multiprocessor
+    700;                        // add_splits' loop: loads of a row of tiles, then sums
+constexpr double kTile = 2500;  // tables, bias, and where results lie
+constexpr double kStore = 30;   // of a multiprocessor for 512 bytes of results
 
 // The inner loops of products.cuh: what all warps do in one step of a row of taps.
 struct StepCount {
@@ -41,10 +42,10 @@ FillCount weight_count(const Instance& f, int32_t columns) {
   return {count, count * (conflict ? 8 : 4)};
 }
 
-// load_halo: one chunk of a segment.
+// HaloLoader: one chunk of a segment.
 struct HaloCount {
   FillCount fill;
-  int32_t pool_rounds;  // of a warp, in one of the parts that go with the rows of taps
+  double clocks;  // of each warp that loads
 };
 HaloCount halo_count(const Instance& f, const Program& program, const Segment& segment) {
   const int32_t p = f.limits.padding, planes = segment.phases ? 2 : 1;
@@ -52,13 +53,15 @@ HaloCount halo_count(const Instance& f, const Program& program, const Segment& s
   const int32_t cells = planes * (program.tile_width + (segment.phases ? p : 2 * p));
   const int32_t of_warp = 32 / (f.limits.chunk_bytes / 16), steps = divide_up(cells, of_warp);
   const int64_t lanes = int64_t{cells} * f.limits.chunk_bytes / 16;
-  const int32_t rows_of_warp = divide_up(divide_up(rows, f.taps()), f.warps());
-  // Rounds to a step: pools of pools take four, others of 16-bit elements go two by two.
-  const int32_t at_once = f.limits.element_bytes == 2 ? 2 : 1;
-  const int32_t rounds = segment.pools == 0   ? 0
-                         : segment.pools == 1 ? divide_up(steps, at_once)
-                                              : 4 * steps;
-  return {{int64_t{rows} * steps, rows * ((lanes + 7) / 8)}, rows_of_warp * rounds};
+  const int32_t rows_of_warp = divide_up(rows, kLoaderWarps);
+  // Copies go four by four; pools of pools take four rounds, others of 16-bit elements go in pairs.
+  const int32_t at_once = segment.pools == 0 ? 4 : f.limits.element_bytes == 2 ? 2 : 1;
+  const double round = segment.pools == 0   ? 34 * kInstruction
+                       : segment.pools == 1 ? 90 * at_once * kInstruction + kPoolWait
+                                            : 4 * (90 * kInstruction + kPoolWait);
+  const int32_t rounds = segment.pools == 2 ? steps : divide_up(steps, at_once);
+  return {{int64_t{rows} * steps, rows * ((lanes + 7) / 8)},
+          100 * kInstruction + rounds * (20 * kInstruction + rows_of_warp * round)};
 }
 
 // The pixels of a segment's source that a tile reads, on the average of all tiles. Each border
@@ -81,21 +84,6 @@ double output_bytes(const ForwardParams& p, const Program& program, int32_t elem
     bytes += double(p.batch) * output.height * output.width * (output.last - output.first);
   }
   return bytes * (element_bytes == 4 ? 8 : 2) / program.tiles();
-}
-
-// What goes on between two barriers.
-struct Turn {
-  int64_t hmma, wavefronts;
-  double bytes;
-  int32_t pool_rounds;
-};
-double clocks_of(const Turn& turn, const DeviceFacts& d, int32_t warps, int32_t ahead) {
-  const double mma = turn.hmma / d.hmma;
-  const double l2 = turn.bytes / d.l2_bytes;
-  const double copies = std::max(l2, (kLatency + l2) / ahead);  // that many turns to land
-  // A warp that pools does not multiply meanwhile: it does that before or afterwards.
-  const double pool = turn.pool_rounds * kPoolRound + mma * kSchedulers / warps;
-  return std::max({mma, turn.wavefronts / d.wavefronts, copies, turn.pool_rounds ? pool : 0});
 }
 
 }  // namespace
@@ -131,42 +119,34 @@ TileCost tile_cost(const Instance& f, const DeviceFacts& d, const ForwardParams&
 
   TileCost cost{};
   cost.clocks = kTile;
-  // A turn multiplies one row of taps and loads the next, with a part of the next chunk's halo; the
-  // last turns load for the next item, which is taken to be like this one.
+  // Warps that load and warps that multiply work side by side, a few turns apart.
   for (int32_t index = begin; index < end; ++index) {
-    const int32_t next_index = index + 1 < end ? index + 1 : begin;
-    const int s = segment_of(index), next = segment_of(next_index);
+    const int s = segment_of(index);
     const StepCount& count = step[s];
     const int64_t steps = divide_up(bytes_of(index), 32);
-    const FillCount& fill = halo[next].fill;
-    const double halo_bytes = pixels[next] * bytes_of(next_index);
-    const int32_t ahead = p.weight_stages - 1;
-    const bool pooled = program.segment[next].pools > 0;
-    const int32_t parts = pooled ? taps : taps + 1 - ahead;  // of the halo, in so many turns
+    const FillCount& fill = halo[s].fill;
+    const double read = (pixels[s] + taps * weight_bytes) * bytes_of(index);
+    const int64_t wavefronts = fill.wavefronts + taps * weight.wavefronts;
     cost.hmma += taps * steps * count.hmma;
     cost.ldmatrix += taps * steps * count.ldmatrix;
     cost.word_loads += taps * steps * count.word_loads;
-    cost.read_bytes += halo_bytes;
-    cost.fill_wavefronts += fill.wavefronts + taps * weight.wavefronts;
+    cost.read_bytes += read;
+    cost.fill_wavefronts += wavefronts;
     cost.copies += taps * weight.instructions;
-    if (program.segment[next].pools == 0) cost.copies += fill.instructions;
-    for (int32_t tap_row = 0; tap_row < taps; ++tap_row) {
-      const double row_bytes = weight_bytes * bytes_of(tap_row + 1 < taps ? index : next_index);
-      cost.read_bytes += row_bytes;
-      Turn turn{steps * count.hmma,
-                steps * (4 * count.ldmatrix + count.word_loads) + weight.wavefronts, row_bytes, 0};
-      if (tap_row < parts) {
-        turn.wavefronts += fill.wavefronts / parts;
-        turn.bytes += halo_bytes / parts;
-        turn.pool_rounds = halo[next].pool_rounds;
-      }
-      cost.clocks += clocks_of(turn, d, f.warps(), ahead) + kTurn;
-    }
+    if (program.segment[s].pools == 0) cost.copies += fill.instructions;
+    const double copies = 5.0 * weight.instructions / kLoaderWarps;
+    const double load = halo[s].clocks + taps * (45 + copies) * kInstruction;
+    const double land = taps * kLatency / (p.weight_stages - 1) + read / d.l2_bytes;
+    const double mma = taps * steps * count.hmma / d.hmma;
+    const double shared =
+        (taps * steps * (4 * count.ldmatrix + count.word_loads) + wavefronts) / d.wavefronts;
+    const double multiply = std::max(mma, shared) + taps * kTurn;
+    cost.clocks += std::max({load, land, multiply});
   }
   const int first = segment_of(begin);
   cost.start_clocks =
-      std::max(taps * halo[first].pool_rounds * kPoolRound,
-               kLatency + (pixels[first] + weight_bytes) * bytes_of(begin) / d.l2_bytes);
+      halo[first].clocks + kLatency +
+      (pixels[first] + weight_bytes) * bytes_of(begin) / d.l2_bytes;
   const bool last_split = split + 1 == program.splits;
   double end_clocks = 0;
   if (program.splits > 1) {
@@ -185,7 +165,7 @@ TileCost tile_cost(const Instance& f, const DeviceFacts& d, const ForwardParams&
   cost.shared_clocks =
       (cost.ldmatrix_wavefronts + cost.word_loads + cost.fill_wavefronts) / d.wavefronts;
   cost.l2_clocks = (cost.read_bytes + cost.written_bytes) / d.l2_bytes;
-  cost.clocks += end_clocks + cost.written_bytes / d.l2_bytes;
+  cost.clocks += end_clocks + cost.written_bytes / 512 * kStore;
   return cost;
 }
 

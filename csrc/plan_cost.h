@@ -11,8 +11,8 @@
 namespace octconv {
 
 // Clocks, assumed.
-constexpr double kLatency = 600;  // from a copy's issue to the data in shared memory
-constexpr double kTurn = 60;      // to wait, to meet, and to find the operands of the products
+constexpr double kLatency = 1000;  // from a copy's issue to the data in shared memory
+constexpr double kTurn = 200;      // to wait, to meet, and to find the operands of the products
 
 // An instantiation of the kernel, as numbers.
 struct Instance {
@@ -21,7 +21,7 @@ struct Instance {
   int32_t tiles_n;                  // n8 tiles of a warp
   int32_t high_groups, low_groups;  // of 16 and of 64 quads of a warp
   constexpr int32_t taps() const { return 2 * limits.padding + 1; }
-  constexpr int32_t warps() const { return limits.threads / 32; }
+  constexpr int32_t warps() const { return limits.threads / 32 - kLoaderWarps; }  // that multiply
 };
 
 template <typename Traits>

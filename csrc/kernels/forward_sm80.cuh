@@ -198,7 +198,7 @@ __global__ void __launch_bounds__(Traits::kThreads, Traits::kBlocks)
   const uint32_t ticket = shared.take(16);
   // What multipliers take must have been given, or they wait for ever.
   constexpr int kRegisters = 65536 / Traits::kBlocks / Traits::kThreads / 8 * 8;
-  constexpr int kOfMultiplier = 208, kOfLoader = 88;
+  constexpr int kOfMultiplier = 192, kOfLoader = 120;
   constexpr bool kShares = Traits::kBlocks == 1;
   static_assert(!kShares || kOfMultiplier * Traits::kMultiplierThreads +
                                     kOfLoader * Traits::kLoaderThreads <=

@@ -291,12 +291,12 @@ struct HaloLoader {
     const int32_t warp = loader_thread<Traits>() / 32;
     uint32_t table = row_table + RowEntry::kBytes * warp, to_row = to + row_stride * warp;
 #pragma unroll 2
-    for (int32_t row = warp; row < rows; row += Traits::kLoaderWarps) {
+    for (int32_t row = warp; row < rows; row += kLoaderWarps) {
       RowEntry entry;
       ptx::load_shared(entry.bits, table);
       visit(entry, to_row);
-      table += RowEntry::kBytes * Traits::kLoaderWarps;
-      to_row += row_stride * Traits::kLoaderWarps;
+      table += RowEntry::kBytes * kLoaderWarps;
+      to_row += row_stride * kLoaderWarps;
     }
   }
   __device__ __forceinline__ ColumnEntry column(int32_t cell) const {
