@@ -9,6 +9,8 @@ namespace octconv {
 namespace {
 
 // Clocks, all of them assumed.
+constexpr double kLatency = 600;  // from a copy's issue to the data in shared memory
+constexpr double kTurn = 60;      // to wait, to meet, and to find the operands of the products
 constexpr double kItem = 400;  // to find an item's pixels and bias, and for its first wait
 constexpr double kStore = 15;  // of a multiprocessor for a warp's 512 bytes: 60 instructions
 

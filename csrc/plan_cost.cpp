@@ -10,12 +10,14 @@ namespace {
 
 // Fitted to times on an H100 (tests/test_plan.py has them), in clocks. A warp that loads takes
 // kInstruction for each of its own.
-constexpr double kInstruction = 7;
-constexpr double kPoolWait = 800;  // for the loads of a window or two
-constexpr double kSplitRound =
-    700;                        // add_splits' loop: loads of a row of tiles, then sums
-constexpr double kTile = 2500;  // tables, bias, and where results lie
-constexpr double kStore = 30;   // of a multiprocessor for 512 bytes of results
+constexpr double kInstruction = 4;
+constexpr double kLatency = 1160;  // from a copy's issue to the data in shared memory
+constexpr double kTurn = 950;      // to wait, to meet, and to find the operands of the products
+constexpr double kBusy = 1.64;    // more than that, where two blocks' warps load
+constexpr double kPoolWait = 80;   // for the loads of a window or two
+constexpr double kSplitRound = 3500;  // add_splits' loop: loads of a row of tiles, then sums
+constexpr double kTile = 12400;  // tables, bias, and where results lie
+constexpr double kStore = 8;   // of a multiprocessor for 512 bytes of results
 
 // The inner loops of products.cuh: what all warps do in one step of a row of taps.
 struct StepCount {
@@ -88,7 +90,9 @@ double output_bytes(const ForwardParams& p, const Program& program, int32_t elem
 
 }  // namespace
 
-double TileCost::busy() const { return std::max({mma_clocks, shared_clocks, l2_clocks}); }
+double TileCost::busy() const {
+  return std::max({mma_clocks, shared_clocks, l2_clocks, kBusy * load_clocks});
+}
 
 TileCost tile_cost(const Instance& f, const DeviceFacts& d, const ForwardParams& p, bool high,
                    int32_t split) {
@@ -141,6 +145,7 @@ TileCost tile_cost(const Instance& f, const DeviceFacts& d, const ForwardParams&
     const double shared =
         (taps * steps * (4 * count.ldmatrix + count.word_loads) + wavefronts) / d.wavefronts;
     const double multiply = std::max(mma, shared) + taps * kTurn;
+    cost.load_clocks += load;
     cost.clocks += std::max({load, land, multiply});
   }
   const int first = segment_of(begin);

@@ -1,5 +1,5 @@
 // What the tiles of the portable forward kernels do, counted from the loops in kernels/sm80, and
-// how long that takes by a model of the GPU that no measurement has met yet. Plain C++.
+// how long that takes by a model of the GPU. Plain C++.
 #pragma once
 
 #include <cstdint>
@@ -9,10 +9,6 @@
 #include "forward_traits.h"
 
 namespace octconv {
-
-// Clocks, assumed.
-constexpr double kLatency = 1000;  // from a copy's issue to the data in shared memory
-constexpr double kTurn = 200;      // to wait, to meet, and to find the operands of the products
 
 // An instantiation of the kernel, as numbers.
 struct Instance {
@@ -40,6 +36,7 @@ struct TileCost {
   double read_bytes, written_bytes;  // of the second-level cache
   // Clocks: of each unit, were the others endless; from begin to end, alone on a multiprocessor.
   double mma_clocks, shared_clocks, l2_clocks, clocks;
+  double load_clocks;   // of the warps that load
   double start_clocks;  // until the first chunk is there; of a block's first item alone
 
   double busy() const;  // of the unit that has the most to do

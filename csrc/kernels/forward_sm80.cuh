@@ -99,87 +99,108 @@ struct LaneCells {
   }
 };
 
-// One row of taps of a chunk whose halo and weight have landed.
+// A chunk as the products read it: what is the same for all its rows of taps.
 template <typename Tile>
-__device__ __forceinline__ void multiply_row(Sums<Tile>& sum, const ForwardParams& p,
-                                             const LaneCells<typename Tile::Pair>& lane,
-                                             int32_t index, int32_t tap_row, uint32_t halo,
-                                             uint32_t weight) {
-  const Program& program = Tile::kHigh ? p.high : p.low;
-  const Chunk chunk = Chunk::of(program, index, Tile::kChunk);
-  const Segment& segment = program.segment[chunk.segment];
-  const int32_t bytes =
-      (segment.channels - chunk.channel) * static_cast<int32_t>(sizeof(typename Tile::T));
-  const int32_t step_bytes = bytes < Tile::kChunkBytes ? bytes : Tile::kChunkBytes;
-  const uint32_t lane_weight =
-      weight +
-      weight_lane_offset<Tile>(ptx::thread_x() / 32 % Tile::kWarpsN * Tile::kColumnsOfWarp);
-  const HaloShape shape = HaloShape::of<Tile>(program, segment.phases);
-  if constexpr (Tile::kHigh) {
-    if (segment.phases) {
-      uint32_t row[2];  // for each y-phase, the row that its taps read
-      for (int dy = 0; dy < 2; ++dy) {
-        const int offset = phase::offset(dy, tap_row, Tile::kPadding);
-        const int plane = phase::plane(offset);
-        row[dy] = halo + (plane * shape.rows + phase::shift(offset) -
-                          phase::first_shift(plane, Tile::kPadding)) *
-                             shape.row_stride;
-      }
-      uint32_t cells[Tile::kGroups][2];
-      for (int group = 0; group < Tile::kGroups; ++group) {
-        for (int dy = 0; dy < 2; ++dy) cells[group][dy] = row[dy] + lane.phases[group];
-      }
-      multiply_phases<Tile>(sum, cells, shape.cells * Tile::kCellPitch, lane_weight, step_bytes);
-      return;
-    }
-  }
-  constexpr int kStride = Tile::kHigh ? 4 : 1;
-  uint32_t cells[Tile::kTilesM / kStride];
-  for (int group = 0; group < Tile::kTilesM / kStride; ++group) {
-    cells[group] = halo + lane.quads[group] + tap_row * shape.row_stride;
-  }
-  multiply_quads<Tile, kStride>(sum, cells, lane_weight, step_bytes);
-}
+struct ChunkCells {
+  bool phases;
+  int32_t step_bytes;  // of a cell, that hold channels
+  uint32_t row_stride, plane_rows, plane_bytes;
+  uint32_t halo, lane_weight;
 
-// What the multiplying warps do.
+  __device__ __forceinline__ ChunkCells(const Program& program, int32_t index, uint32_t halo_)
+      : halo(halo_) {
+    const Chunk chunk = Chunk::of(program, index, Tile::kChunk);
+    const Segment& segment = program.segment[chunk.segment];
+    phases = Tile::kHigh && segment.phases;
+    const int32_t bytes =
+        (segment.channels - chunk.channel) * static_cast<int32_t>(sizeof(typename Tile::T));
+    step_bytes = bytes < Tile::kChunkBytes ? bytes : Tile::kChunkBytes;
+    const HaloShape shape = HaloShape::of<Tile>(program, phases);
+    row_stride = shape.row_stride;
+    plane_rows = shape.rows * shape.row_stride;
+    plane_bytes = shape.cells * Tile::kCellPitch;
+    lane_weight =
+        weight_lane_offset<Tile>(ptx::thread_x() / 32 % Tile::kWarpsN * Tile::kColumnsOfWarp);
+  }
+
+  // One row of taps whose halo and weight have landed.
+  __device__ __forceinline__ void multiply_row(Sums<Tile>& sum,
+                                               const LaneCells<typename Tile::Pair>& lane,
+                                               int32_t tap_row, uint32_t weight) const {
+    weight += lane_weight;
+    if constexpr (Tile::kHigh) {
+      if (phases) {
+        uint32_t cells[Tile::kGroups][2];  // for each y-phase, in the row that its taps read
+        for (int dy = 0; dy < 2; ++dy) {
+          const int offset = phase::offset(dy, tap_row, Tile::kPadding);
+          const int plane = phase::plane(offset);
+          const uint32_t row =
+              halo + plane * plane_rows +
+              (phase::shift(offset) - phase::first_shift(plane, Tile::kPadding)) * row_stride;
+          for (int group = 0; group < Tile::kGroups; ++group) {
+            cells[group][dy] = row + lane.phases[group];
+          }
+        }
+        multiply_phases<Tile>(sum, cells, plane_bytes, weight, step_bytes);
+        return;
+      }
+    }
+    constexpr int kStride = Tile::kHigh ? 4 : 1;
+    uint32_t cells[Tile::kTilesM / kStride];
+    for (int group = 0; group < Tile::kTilesM / kStride; ++group) {
+      cells[group] = halo + lane.quads[group] + tap_row * row_stride;
+    }
+    multiply_quads<Tile, kStride>(sum, cells, weight, step_bytes);
+  }
+};
+
+// The multipliers' side of the stream.
 template <typename Traits>
-__device__ __forceinline__ void multiply_items(const ForwardParams& p, Turns<Traits> turns,
-                                               uint32_t halos, uint32_t ticket) {
+struct Products {
+  Turns<Traits> turns;
+  uint32_t halos, halo_bytes, ticket;
+  uint32_t chunk = 0;  // of the stream
   float sum[Traits::kMostTilesM][Traits::kTilesN][4];
-  uint32_t halo = halos;
-  for (int64_t count = 0;; ++count) {
-    const Item item = find_item(p, count);
-    if (item.kind == ItemKind::kNone) break;
-    const Program& program = program_of(p, item.kind);
+
+  __device__ __forceinline__ Products(const Turns<Traits>& turns_, uint32_t halos_,
+                                      uint32_t halo_bytes_, uint32_t ticket_)
+      : turns(turns_), halos(halos_), halo_bytes(halo_bytes_), ticket(ticket_) {}
+
+  template <typename Tile>
+  __device__ __forceinline__ void multiply_item(const ForwardParams& p, const Item& item) {
+    const Program& program = Tile::kHigh ? p.high : p.low;
     LaneCells<Traits> lane;
-    with_tile<Traits>(item.kind, [&](auto tile) {
-      using Tile = decltype(tile);
-      lane.template set<Tile>(p, program, item.place);
-      begin_sums<Tile>(sum, p, program, item.column, item.split == 0);
-    });
-    for (int32_t index = item.begin; index < item.end; ++index) {
+    lane.template set<Tile>(p, program, item.place);
+    begin_sums<Tile>(sum, p, program, item.column, item.split == 0);
+    const int32_t first_chunks = program.chunks[0];
+    for (int32_t index = item.begin; index < item.end; ++index, ++chunk) {
+      const ChunkCells<Tile> cells(program, index, halos + chunk % 2 * halo_bytes);
 #pragma unroll 1
       for (int32_t tap_row = 0; tap_row < Traits::kTaps; ++tap_row) {
         turns.wait_until_full();
-        with_tile<Traits>(item.kind, [&](auto tile) {
-          multiply_row<decltype(tile)>(sum, p, lane, index, tap_row, halo, turns.row());
-        });
+        cells.multiply_row(sum, lane, tap_row, turns.row());
         turns.say_free();
         turns.advance();
       }
-      halo = halo == halos ? halos + p.halo_bytes : halos;
-      const int32_t first_chunks = program.chunks[0];
       if (index < first_chunks && (index + 1 == item.end || index + 1 == first_chunks)) {
-        with_tile<Traits>(item.kind, [&](auto tile) {
-          finish_first_segment<decltype(tile)>(sum, p, program, item.place);
-        });
+        finish_first_segment<Tile>(sum, p, program, item.place);
       }
     }
+    if (program.splits == 1 || add_splits<Tile>(sum, p, program, item.tile, item.split, ticket)) {
+      store_results<Tile>(p, program, sum, item.place, item.column);
+    }
+  }
+};
+
+template <typename Traits>
+__device__ __forceinline__ void multiply_items(const ForwardParams& p, const Turns<Traits>& turns,
+                                               uint32_t halos, uint32_t ticket) {
+  Products<Traits> products(turns, halos, p.halo_bytes, ticket);
+  for (int64_t count = 0;; ++count) {
+    const Item item = find_item(p, count);
+    if (item.kind == ItemKind::kNone) break;
     with_tile<Traits>(item.kind, [&](auto tile) {
-      using Tile = decltype(tile);
-      if (program.splits == 1 || add_splits<Tile>(sum, p, program, item.tile, item.split, ticket)) {
-        store_results<Tile>(p, program, sum, item.place, item.column);
-      }
+      products.template multiply_item<decltype(tile)>(p, item);
     });
   }
 }

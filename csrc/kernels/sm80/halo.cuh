@@ -9,6 +9,7 @@
 
 #include "device/phase.cuh"
 #include "forward_params.h"
+#include "forward_traits.h"
 
 namespace octconv {
 

@@ -55,7 +55,7 @@ struct Loads {
   template <typename Tile>
   __device__ __forceinline__ void load_chunk(const ForwardParams& p, const Item& item,
                                              int32_t index, const Tables<Traits>& tables) {
-    const Program& program = program_of(p, item.kind);
+    const Program& program = Tile::kHigh ? p.high : p.low;
     const Chunk of = Chunk::of(program, index, Traits::kChunk);
     const Segment& segment = program.segment[of.segment];
     WeightLoader<Tile> weight(p, segment, program.columns, item.column, of.channel);
