@@ -37,7 +37,8 @@ struct ForwardPointers {
   Epilogue epilogue = {};
 };
 
-// The bytes of a halo of either kind in shared memory, its rows of all planes, and the cells of one.
+// The bytes of a halo of either kind in shared memory, its rows of all planes, and the cells of
+// one.
 struct HaloExtent {
   int64_t bytes;
   int32_t rows, cells;

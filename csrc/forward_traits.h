@@ -112,11 +112,11 @@ struct TileLimits {
 };
 struct ForwardLimits {
   const char* name;
-  int32_t threads, blocks;         // of a block, and blocks that registers suffice for
+  int32_t threads, blocks;        // of a block, and blocks that registers suffice for
   int32_t row_bytes, item_bytes;  // of shared memory: a row of taps, and all but rows and halos
   int32_t padding, element_bytes, chunk_bytes, cell_pitch;
   int32_t table_rows, table_cells;  // of all planes of a halo, and of a row of them
-  int32_t sums;        // of an item, in floats
+  int32_t sums;                     // of an item, in floats
   TileLimits high, low;
 };
 

@@ -11,8 +11,8 @@ namespace {
 // Clocks, all of them assumed.
 constexpr double kLatency = 600;  // from a copy's issue to the data in shared memory
 constexpr double kTurn = 60;      // to wait, to meet, and to find the operands of the products
-constexpr double kItem = 400;  // to find an item's pixels and bias, and for its first wait
-constexpr double kStore = 15;  // of a multiprocessor for a warp's 512 bytes: 60 instructions
+constexpr double kItem = 400;     // to find an item's pixels and bias, and for its first wait
+constexpr double kStore = 15;     // of a multiprocessor for a warp's 512 bytes: 60 instructions
 
 constexpr int32_t kSchedulers = 4;  // of a multiprocessor
 
@@ -99,9 +99,9 @@ TileCost joint_cost(const Forward1x1Limits& f, const DeviceFacts& d, const Forwa
     if (chunks == 0) continue;
     const InputCount count =
         input_count(f, warps, divide_up(bytes, 32), cells, (high > 0) * cells + (low > 0), parts);
-    // A warp copies its 16 bytes 32 times; the weight of a missing part only if it is transposed.
-    const int32_t weights = (f.transposed ? 2 : parts) * f.part_columns;
-    const int64_t copies = int64_t{chunks} * (p.tile_quads * cells + weights) * chunk_bytes / 512;
+    // A warp copies its 16 bytes 32 times, also where nothing is to be read.
+    const int64_t copies =
+        int64_t{chunks} * (f.quads * cells + 2 * f.part_columns) * chunk_bytes / 512;
     const double read = (input == 0 ? quads : pixels) * bytes + double(bytes) * (high + low);
     cost.hmma += count.hmma;
     cost.ldmatrix += count.ldmatrix;
@@ -114,9 +114,8 @@ TileCost joint_cost(const Forward1x1Limits& f, const DeviceFacts& d, const Forwa
     // So many chunks are under way at a time.
     latency_bound += (chunks * kLatency + read / d.l2_bytes) / (p.stages - 1);
   }
-  // Stores of four-byte elements come in halves of a sector, which count like whole ones.
   const double stored = (pixels * high + quads * low) * element_bytes;
-  cost.written_bytes = stored * (element_bytes == 4 ? 2 : 1);
+  cost.written_bytes = stored;
   cost.ldmatrix_wavefronts = 4 * cost.ldmatrix;
   cost.fill_wavefronts = 4 * cost.copies;
   cost.mma_clocks = cost.hmma / d.hmma;

@@ -11,13 +11,13 @@ namespace {
 // Fitted to times on an H100 (tests/test_plan.py has them), in clocks. A warp that loads takes
 // kInstruction for each of its own.
 constexpr double kInstruction = 4;
-constexpr double kLatency = 1160;  // from a copy's issue to the data in shared memory
-constexpr double kTurn = 950;      // to wait, to meet, and to find the operands of the products
-constexpr double kBusy = 1.64;    // more than that, where two blocks' warps load
-constexpr double kPoolWait = 80;   // for the loads of a window or two
+constexpr double kLatency = 1160;     // from a copy's issue to the data in shared memory
+constexpr double kTurn = 950;         // to wait, to meet, and to find the operands of the products
+constexpr double kBusy = 1.64;        // more than that, where two blocks' warps load
+constexpr double kPoolWait = 80;      // for the loads of a window or two
 constexpr double kSplitRound = 3500;  // add_splits' loop: loads of a row of tiles, then sums
-constexpr double kTile = 12400;  // tables, bias, and where results lie
-constexpr double kStore = 8;   // of a multiprocessor for 512 bytes of results
+constexpr double kTile = 12400;       // tables, bias, and where results lie
+constexpr double kStore = 8;          // of a multiprocessor for 512 bytes of results
 
 // The inner loops of products.cuh: what all warps do in one step of a row of taps.
 struct StepCount {
@@ -150,8 +150,7 @@ TileCost tile_cost(const Instance& f, const DeviceFacts& d, const ForwardParams&
   }
   const int first = segment_of(begin);
   cost.start_clocks =
-      halo[first].clocks + kLatency +
-      (pixels[first] + weight_bytes) * bytes_of(begin) / d.l2_bytes;
+      halo[first].clocks + kLatency + (pixels[first] + weight_bytes) * bytes_of(begin) / d.l2_bytes;
   const bool last_split = split + 1 == program.splits;
   double end_clocks = 0;
   if (program.splits > 1) {

@@ -16,7 +16,7 @@ pytestmark = NO_COMPILER
 PLANNED = {
     "3x3": (Case((32, 32), (32, 32), size=(28, 28)), "bfloat16", "H200"),
     "odd": (Case((40, 24), (72, 16), size=(23, 17), batch=3), "float16", "RTX 3090"),
-    "split": (Case((128, 128), (128, 128), size=(8, 8), batch=1), "bfloat16", "H200"),
+    "split": (Case((256, 256), (256, 256), size=(8, 8), batch=1), "bfloat16", "H200"),
     "1x1": (Case((72, 40), (64, 136), (1, 1), size=(14, 9)), "bfloat16", "A100"),
     "1x1 tf32": (Case((40, 24), (24, 72), (1, 1), size=(15, 8)), "tf32", "RTX 4090"),
     "1x1 large": (Case((16, 8), (8, 24), (1, 1), size=(64, 65), batch=3), "float16", "RTX 3090"),

@@ -15,13 +15,13 @@ __device__ __forceinline__ void copy_async(uint32_t shared, const void* source,
                : "memory");
 }
 
-// The same where `wanted`, else nothing. A predicate, since branches would keep copies apart: before
-// each group of them ptxas puts three idle loads for sm_90.
+// The same where `wanted`, else nothing. A predicate, since branches would keep copies apart:
+// before each group of them ptxas puts three idle loads for sm_90.
 __device__ __forceinline__ void copy_async_if(bool wanted, uint32_t shared, const void* source,
                                               uint32_t source_bytes = 16) {
   asm volatile(
-      "{.reg .pred p; setp.ne.u32 p, %3, 0; @p cp.async.cg.shared.global [%0], [%1], 16, %2;}" ::"r"(
-          shared),
+      "{.reg .pred p; setp.ne.u32 p, %3, 0; @p cp.async.cg.shared.global [%0], [%1], 16, %2;}" ::
+          "r"(shared),
       "l"(source), "r"(source_bytes), "r"(static_cast<uint32_t>(wanted))
       : "memory");
 }

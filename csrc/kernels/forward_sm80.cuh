@@ -199,9 +199,8 @@ __device__ __forceinline__ void multiply_items(const ForwardParams& p, const Tur
   for (int64_t count = 0;; ++count) {
     const Item item = find_item(p, count);
     if (item.kind == ItemKind::kNone) break;
-    with_tile<Traits>(item.kind, [&](auto tile) {
-      products.template multiply_item<decltype(tile)>(p, item);
-    });
+    with_tile<Traits>(item.kind,
+                      [&](auto tile) { products.template multiply_item<decltype(tile)>(p, item); });
   }
 }
 
@@ -221,9 +220,9 @@ __global__ void __launch_bounds__(Traits::kThreads, Traits::kBlocks)
   constexpr int kRegisters = 65536 / Traits::kBlocks / Traits::kThreads / 8 * 8;
   constexpr int kOfMultiplier = 192, kOfLoader = 120;
   constexpr bool kShares = Traits::kBlocks == 1;
-  static_assert(!kShares || kOfMultiplier * Traits::kMultiplierThreads +
-                                    kOfLoader * Traits::kLoaderThreads <=
-                                kRegisters * Traits::kThreads);
+  static_assert(!kShares ||
+                kOfMultiplier * Traits::kMultiplierThreads + kOfLoader * Traits::kLoaderThreads <=
+                    kRegisters * Traits::kThreads);
   if (ptx::thread_x() < Traits::kMultiplierThreads) {
     if constexpr (kShares) ptx::take_registers<kOfMultiplier>();
     multiply_items(p, turns, halos, ticket);

@@ -73,8 +73,9 @@ struct Loads {
       }
       ptx::commit_copies();
       const int32_t under_way = most_under_way();
-      under_way == 0 ? ptx::wait_copies<0>()
-                     : under_way == 1 ? ptx::wait_copies<1>() : ptx::wait_copies<2>();
+      under_way == 0   ? ptx::wait_copies<0>()
+      : under_way == 1 ? ptx::wait_copies<1>()
+                       : ptx::wait_copies<2>();
       say_full(under_way);
       turns.advance();
       ++turn;

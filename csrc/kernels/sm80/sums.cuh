@@ -50,10 +50,10 @@ __device__ __forceinline__ bool add_splits(Sums<Tile>& sum, const ForwardParams&
   const int64_t arrival = Tile::kHigh ? tile : int64_t{p.high.tiles()} + tile;
   const auto at = [&](int32_t of_split, int m, int n) {
     const int64_t item = before + int64_t{tile} * program.splits + of_split;
-    return p.partial_sums + (((item * Tile::kMostTilesM + m) * Tile::kTilesN + n) *
-                                  Tile::kMultiplierThreads +
-                             ptx::thread_x()) *
-                                4;
+    return p.partial_sums +
+           (((item * Tile::kMostTilesM + m) * Tile::kTilesN + n) * Tile::kMultiplierThreads +
+            ptx::thread_x()) *
+               4;
   };
 #pragma unroll
   for (int m = 0; m < Tile::kTilesM; ++m) {

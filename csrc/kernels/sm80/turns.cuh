@@ -11,12 +11,7 @@
 namespace octconv {
 
 // Barriers: 1 and 2 are met by one kind of warps alone, those of the stages by both.
-enum Barrier : uint32_t {
-  kMultipliers = 1,
-  kLoaders,
-  kFull,
-  kFree = kFull + kMostWeightStages
-};
+enum Barrier : uint32_t { kMultipliers = 1, kLoaders, kFull, kFree = kFull + kMostWeightStages };
 
 template <typename Traits>
 __device__ __forceinline__ void sync_multipliers() {

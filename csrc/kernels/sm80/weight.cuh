@@ -22,8 +22,8 @@ constexpr int greatest_divisor(int number, int most) {
   return most;
 }
 
-// The weight's rows of taps of a chunk as the warps that load fill them, one after the other. What a
-// thread copies lies equally far apart, so that one address serves it all.
+// The weight's rows of taps of a chunk as the warps that load fill them, one after the other. What
+// a thread copies lies equally far apart, so that one address serves it all.
 template <typename Tile>
 struct WeightLoader {
   using T = typename Tile::T;
