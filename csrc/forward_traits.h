@@ -58,6 +58,14 @@ struct ForwardTraits {
   static constexpr int kMultiplierThreads = 32 * kWarps, kLoaderThreads = 32 * kLoaderWarps;
   static constexpr int kThreads = kMultiplierThreads + kLoaderThreads;
   static constexpr int kBlocks = Tiles::kBlocks;
+  // Of a thread. Large tiles have more sums than registers, unless loaders pass some of theirs. What
+  // is taken must have been given, or a block waits for ever.
+  static constexpr bool kNeedsPassing = kBlocks == 1;
+  static constexpr int kRegisters = 65536 / kBlocks / kThreads / 8 * 8;
+  static constexpr int kMultiplierRegisters = kNeedsPassing ? 192 : 160;
+  static constexpr int kLoaderRegisters = kNeedsPassing ? 120 : 96;
+  static_assert(kMultiplierRegisters * kMultiplierThreads + kLoaderRegisters * kLoaderThreads <=
+                kRegisters * kThreads);
   static constexpr int kChunkBytes = Tiles::kChunkBytes;
   static constexpr int kChunk = kChunkBytes / sizeof(T);
   static constexpr int kStepBytes = 32;                // of a cell, in a step of mma
@@ -113,6 +121,7 @@ struct TileLimits {
 struct ForwardLimits {
   const char* name;
   int32_t threads, blocks;        // of a block, and blocks that registers suffice for
+  bool needs_passing;             // of registers between threads
   int32_t row_bytes, item_bytes;  // of shared memory: a row of taps, and all but rows and halos
   int32_t padding, element_bytes, chunk_bytes, cell_pitch;
   int32_t table_rows, table_cells;  // of all planes of a halo, and of a row of them
@@ -127,6 +136,7 @@ constexpr ForwardLimits limits_of() {
   return {Traits::Tiles::kName,
           Traits::kThreads,
           Traits::kBlocks,
+          Traits::kNeedsPassing,
           BlockMemory<Traits>::kRowBytes,
           BlockMemory<Traits>::kItemBytes,
           Traits::kPadding,

