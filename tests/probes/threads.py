@@ -27,6 +27,12 @@ def arrive_named() -> Cases:
     yield "random", Case(words, np.stack([np.roll(words, -1, 1), np.roll(words, -2, 1)], 1))
 
 
+@cases("pass_registers")
+def pass_registers() -> Cases:
+    words = random(np.uint32, 384)
+    yield "random", Case(words, words)
+
+
 @cases("shuffles")
 def shuffles() -> Cases:
     words = random(np.uint32, 2, 32, 3)  # of two warps

@@ -97,6 +97,11 @@ inline const Probe kProbes[] = {
      {1, 32 * (1 + probe::kReaders), 1, 128},
      128 * probe::kRounds,
      128 * probe::kRounds * probe::kReaders},
+    {"pass_registers",
+     probe::pass_registers,
+     {1, probe::kPassing},
+     4 * probe::kPassing,
+     4 * probe::kPassing},
     {"shuffles", probe::shuffles, {1, 64}, 64 * 3 * 4, 64 * 2 * 4},
 
     probe::matrices<1, false>("load_matrix_1"),

@@ -60,6 +60,21 @@ __global__ void arrive_named(const ProbeParams p) {
   }
 }
 
+// A third of the threads gives registers that the others take, as far as there is such a thing; all
+// keep their values.
+constexpr uint32_t kPassing = 384;
+__launch_bounds__(kPassing, 1) __global__ void pass_registers(const ProbeParams p) {
+  const uint32_t thread = ptx::thread_x(), value = input<uint32_t>(p, thread);
+  if constexpr (ptx::kPassesRegisters) {
+    if (thread < kPassing / 3 * 2) {
+      ptx::take_registers<192>();
+    } else {
+      ptx::give_registers<120>();
+    }
+  }
+  output(p, thread, value);
+}
+
 // Of each thread: its value, and the lane and the mask that it asks for.
 __global__ void shuffles(const ProbeParams p) {
   const uint32_t thread = ptx::thread_x(), value = input<uint32_t>(p, 3 * thread);
