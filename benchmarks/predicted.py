@@ -1,11 +1,10 @@
 """Prints what the plans of the fused kernels predict for the layers. Nothing is measured.
 
 ``python -m benchmarks.predicted``; ``--help`` lists the options. Our times come from the models in
-csrc/plan_cost.h and csrc/weight_grad_cost.h, whose constants are assumed. Vanilla's are rooflines:
-no time of cuDNN is known here. On an H100 it was published at 237 TFLOP/s for a 3x3 layer of 64
-channels, 56x56 pixels, batch 32; wide layers surely come nearer to the peak. So two speed-ups are
-shown, over vanilla at a given share of the peak and over vanilla at the peak. Both stand and fall
-with the models' constants.
+csrc/plan_cost.cpp, whose constants were fitted to times on an H100, and in csrc/plan_1x1.cpp and
+csrc/weight_grad_cost.cpp, whose constants are assumed. Vanilla's are rooflines: two speed-ups are
+shown, over vanilla at a given share of the peak and over vanilla at the peak. On an H100 cuDNN
+reached 0.50 to 1.0 of the peak in the 3x3 layers (benchmarks/results/TUNING.md).
 """
 
 import argparse
@@ -29,8 +28,8 @@ __all__ = ["Prediction", "main", "predict"]
 # Of an H200, both measured: a large bfloat16 matrix product, and a copy.
 FLOPS_PER_SECOND = 790e12
 BYTES_PER_SECOND = 4.3e12
-# Published, see above, as a share of the H200's rate: assumed of all layers unless told otherwise.
-VANILLA_SHARE = 237e12 / FLOPS_PER_SECOND
+# The geometric mean of the 3x3 layers, as measured on an H100; assumed unless told otherwise.
+VANILLA_SHARE = 0.75
 ELEMENT_BYTES = 2
 
 
@@ -131,8 +130,8 @@ def _table(predictions: Sequence[Prediction], args: argparse.Namespace) -> Table
     title = (
         f"PREDICTED, not measured: a forward pass on {args.gpu}, bfloat16, alpha {args.alpha:g}.\n"
         "Times in us. Tiles, and the units that would take so long alone, are of the model in "
-        "csrc/plan_cost.h.\nFloors at 790 TFLOP/s and 4.3 TB/s, an H200's. Vanilla at "
-        f"{share} of these TFLOP/s is an assumption; cuDNN was not timed."
+        "csrc/plan_cost.cpp.\nFloors at 790 TFLOP/s and 4.3 TB/s, an H200's. Vanilla at "
+        f"{share} of these TFLOP/s is an assumption."
     )
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     table.add_column("layer")
