@@ -58,8 +58,8 @@ struct ForwardTraits {
   static constexpr int kMultiplierThreads = 32 * kWarps, kLoaderThreads = 32 * kLoaderWarps;
   static constexpr int kThreads = kMultiplierThreads + kLoaderThreads;
   static constexpr int kBlocks = Tiles::kBlocks;
-  // Of a thread. Large tiles have more sums than registers, unless loaders pass some of theirs. What
-  // is taken must have been given, or a block waits for ever.
+  // Of a thread. Large tiles have more sums than registers, unless loaders pass some of theirs.
+  // What is taken must have been given, or a block waits for ever.
   static constexpr bool kNeedsPassing = kBlocks == 1;
   static constexpr int kRegisters = 65536 / kBlocks / kThreads / 8 * 8;
   static constexpr int kMultiplierRegisters = kNeedsPassing ? 192 : 160;
@@ -73,6 +73,9 @@ struct ForwardTraits {
   static constexpr int kCellPitch = kChunkBytes + 16;  // 8 neighbouring cells touch all 32 banks
   static constexpr int kTilesN = Tiles::kTilesN;       // n8 tiles of a warp
   static constexpr int kColumnsOfWarp = 8 * kTilesN;
+  // n8 tiles of which a lane stores eight columns together, and whether these are its own sums.
+  static constexpr int kGroup = 4, kGroupColumns = 8 * kGroup;
+  static constexpr bool kPermutes = !kTransposed;
   static constexpr int kMostTilesM =
       4 * (Tiles::kHighGroups > Tiles::kLowGroups ? Tiles::kHighGroups : Tiles::kLowGroups);
 

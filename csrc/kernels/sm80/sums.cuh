@@ -6,6 +6,7 @@
 #include <device/ptx.cuh>
 #include <type_traits>
 
+#include "columns.cuh"
 #include "forward_params.h"
 #include "halo.cuh"
 #include "products.cuh"
@@ -25,16 +26,19 @@ template <typename Tile>
 __device__ __forceinline__ void begin_tile(float (&sum)[Tile::kTilesN][4], const ForwardParams& p,
                                            const Program& program, int32_t first_column,
                                            bool with_bias) {
-  const int32_t column = first_column + ptx::lane() % 4 * 2;
 #pragma unroll
   for (int n = 0; n < Tile::kTilesN; ++n) {
+    for (int i = 0; i < 4; ++i) sum[n][i] = 0;
+  }
+  if (!with_bias || !p.bias) return;
+#pragma unroll
+  for (int n = 0; n < Tile::kTilesN; ++n) {
+    const int32_t column = first_column + sum_column<Tile>(n);
+    if (column >= program.columns) continue;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      float value = 0;
-      if (with_bias && p.bias && column + 8 * n < program.columns) {
-        value = load_element<typename Tile::T>(p.bias, program.first_column + column + 8 * n + i);
-      }
-      sum[n][i] = sum[n][i + 2] = value;
+      sum[n][i] = sum[n][i + 2] =
+          load_element<typename Tile::T>(p.bias, program.first_column + column + i);
     }
   }
 }
@@ -189,17 +193,16 @@ struct LaneEpilogue {
   }
 };
 
-// One row of a warp's sums at one pixel, eight columns of each n8 tile: four lanes hold two columns
-// of each of four tiles; after an exchange each holds the eight of one tile, 16 bytes or 32 of
-// tf32.
+// One row of a warp's sums at one pixel. A lane stores eight columns, 16 bytes or 32 of tf32, of
+// each 32: its own ones, or, transposed, those of one n8 tile after an exchange among four lanes.
 template <typename Tile>
 __device__ __forceinline__ void store_row(const ForwardParams& p, const Program& program,
                                           const float (&sum)[Tile::kTilesN][4], int half,
                                           const Pixel& pixel, int32_t column) {
   using T = typename Tile::T;
   constexpr int kWords = sizeof(T) / 2;  // to a pair of columns
-  const int32_t lane_tile = ptx::lane() % 4;
-  const int32_t of_lane = column + 2 * lane_tile, channel = program.first_column + of_lane;
+  const int32_t lane = ptx::lane() % 4, of_lane = column + 8 * lane;
+  const int32_t channel = program.first_column + of_lane;
   const Output& first = program.output[0];
   const T* residual = static_cast<const T*>(first.residual);
   const LaneEpilogue<T> epilogue{p.scale + channel, p.shift + channel,
@@ -207,11 +210,12 @@ __device__ __forceinline__ void store_row(const ForwardParams& p, const Program&
                                  p.activation};
 #pragma unroll
   for (int n = 0; n < Tile::kTilesN; n += 4) {
+    const bool inside = pixel.inside && of_lane + n * 8 < program.columns;
     uint32_t word[kWords][4];  // (word of a pair, n8 tile)
 #pragma unroll
     for (int j = 0; j < 4; ++j) {
       float pair[2] = {sum[n + j][2 * half], sum[n + j][2 * half + 1]};
-      if (Tile::kSpreads) {
+      if constexpr (Tile::kSpreads) {
         const Output& output = output_of<Tile>(program, column + (n + j) * 8);
         if (output.spread) {
           const float factor = share(output.height - 2 * pixel.y, output.width - 2 * pixel.x);
@@ -219,8 +223,8 @@ __device__ __forceinline__ void store_row(const ForwardParams& p, const Program&
         }
       }
       if constexpr (Tile::kEpilogue) {
-        if (pixel.inside && column + (n + j) * 8 < program.columns)
-          epilogue.apply(pair, (n + j) * 8);
+        static_assert(!Tile::kTransposed);
+        if (inside) epilogue.apply(pair, n * 8 + 2 * j);
       }
       if constexpr (kWords == 1) {
         word[0][j] = ptx::narrow_pair<T>(pair[0], pair[1]);
@@ -228,13 +232,12 @@ __device__ __forceinline__ void store_row(const ForwardParams& p, const Program&
         for (int w = 0; w < 2; ++w) word[w][j] = ptx::as_bits(pair[w]);
       }
     }
-    for (int w = 0; w < kWords; ++w) transpose_words(word[w]);
+    if constexpr (Tile::kTransposed) {
+      for (int w = 0; w < kWords; ++w) transpose_words(word[w]);
+    }
     uint32_t in_order[4 * kWords];
     for (int w = 0; w < 4 * kWords; ++w) in_order[w] = word[w % kWords][w / kWords];
-    const int32_t stored = column + (n + lane_tile) * 8;
-    if (pixel.inside && stored < program.columns) {
-      store_pixel<Tile>(program, pixel, stored, in_order);
-    }
+    if (inside) store_pixel<Tile>(program, pixel, of_lane + n * 8, in_order);
   }
 }
 

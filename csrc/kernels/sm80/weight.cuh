@@ -5,6 +5,7 @@
 #include <device/ptx.cuh>
 #include <type_traits>
 
+#include "columns.cuh"
 #include "forward_params.h"
 #include "halo.cuh"
 
@@ -56,7 +57,7 @@ struct WeightLoader {
     idle = row >= kRows;
     // The taps of a transposed weight are turned around; its rows are what the product runs over.
     const int32_t tap = Tile::kTransposed ? Tile::kTaps * Tile::kTaps - 1 : 0;
-    const int32_t weight_row = (Tile::kTransposed ? channel : column) + row;
+    const int32_t weight_row = Tile::kTransposed ? channel + row : column + row_column<Tile>(row);
     const int32_t weight_column = (Tile::kTransposed ? column : channel) + vector * kElements;
     const bool inside = weight_column < (Tile::kTransposed ? columns : segment.channels);
     rows = inside ? (Tile::kTransposed ? segment.channels : columns) - weight_row : 0;
