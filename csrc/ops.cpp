@@ -46,6 +46,7 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def("upsample2x2_(Tensor(a!) out, Tensor low, bool accumulate, bool mean) -> ()");
   m.def("build_info() -> str");
   m.def("plan(int[] numbers, str dtype, str device) -> str");
+  m.def("plan_forward_sm90(int[] numbers, str dtype, str device) -> str");
   m.def("plan_weight_grad(int[] numbers, str dtype, str device) -> str");
 }
 

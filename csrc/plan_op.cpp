@@ -10,7 +10,9 @@
 
 #include "check.h"
 #include "coverage.h"
+#include "forward_sm90_traits.h"
 #include "plan.h"
+#include "plan_sm90.h"
 #include "weight_grad_plan.h"
 
 namespace octconv {
@@ -87,6 +89,51 @@ std::string plan(std::vector<int64_t> numbers, std::string dtype, std::string de
   return json.str();
 }
 
+// What plan_forward_sm90 says of the tiles of one octave: their stride in quads and images, how
+// many there are, where in a tile its patches lie, and the boxes that they read: those of the same
+// resolution last.
+std::string tiles_text(const PlanSm90& plan, Octave octave) {
+  const Sm90Geometry& geometry = kSm90Geometries[plan.geometry];
+  const bool high = octave == kHigh;
+  const Sm90Tiles& tiles = plan.tiles[octave];
+  std::ostringstream json;
+  const auto box = [&](const char* name, const QuadBox& box) {
+    json << ", \"" << name << "\": [" << box.width << ", " << box.height << ", " << box.images
+         << "]";
+  };
+  json << "{\"items\": " << tiles.items << ", \"grid\": [" << tiles.across << ", " << tiles.down
+       << "], \"columns\": [" << plan.columns[octave] << ", " << tiles.columns
+       << "], \"weights_stay\": " << (tiles.weights_stay ? "true" : "false");
+  box("tile", sm90_tile(geometry, high));
+  box("quads", high ? geometry.quads : geometry.low);
+  if (high) box("phases", geometry.phases);
+  json << ", \"patches\": [";
+  for (int i = 0; i < (high ? 2 : 4); ++i) {
+    const Patch patch = sm90_patch(geometry, high, i);
+    json << (i ? ", [" : "[") << patch.x << ", " << patch.y << ", " << patch.image << "]";
+  }
+  json << "]}";
+  return json.str();
+}
+
+std::string plan_forward_sm90_text(std::vector<int64_t> numbers, std::string dtype,
+                                   std::string device) {
+  const char* op = "plan_forward_sm90";
+  const DeviceFacts* facts = known_device(device);
+  if (!facts) fail(op, "device must be one of ", known_devices(), ", got ", device);
+  const Problem problem = problem_of(numbers);
+  const ElementType type = element_type(dtype);
+  if (const char* reason = why_not_sm90(problem, type, *facts)) {
+    fail(op, "forward_sm90 does not cover this: ", reason);
+  }
+  const PlanSm90 plan = plan_forward_sm90(problem, type, *facts);
+  std::ostringstream json;
+  json << "{\"high\": " << tiles_text(plan, kHigh) << ", \"low\": " << tiles_text(plan, kLow)
+       << ", \"blocks\": " << plan.blocks << ", \"low_blocks\": " << plan.low_blocks
+       << ", \"us\": " << plan.microseconds << ", \"text\": \"" << to_string(plan) << "\"}";
+  return json.str();
+}
+
 // The same for the weight gradient of an operator.
 std::string plan_weight_grad_text(std::vector<int64_t> numbers, std::string dtype,
                                   std::string device) {
@@ -118,5 +165,6 @@ std::string plan_weight_grad_text(std::vector<int64_t> numbers, std::string dtyp
 
 STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CompositeExplicitAutograd, m) {
   m.impl("plan", TORCH_BOX(&octconv::plan));
+  m.impl("plan_forward_sm90", TORCH_BOX(&octconv::plan_forward_sm90_text));
   m.impl("plan_weight_grad", TORCH_BOX(&octconv::plan_weight_grad_text));
 }

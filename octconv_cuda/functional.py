@@ -11,6 +11,7 @@ from .maps import Maps, OctaveMaps, as_parts, channel_pair
 from .operands import channels, out_size
 from .ops import native_kernels
 from .problem import (
+    KERNEL_FAMILIES,
     Geometry,
     Pair,
     check_family,
@@ -56,9 +57,10 @@ def oct_conv2d(
         padding_mode: "zeros", "reflect", "replicate" or "circular", in each path's own pixels.
         size: (H, W) of the high input grid; needed only where high is None and H or W is odd.
         family: The kernels that must serve the call, on a GPU: "sm80", this library's portable
-            ones, or "none", PyTorch's own convolutions. None: the environment variable
-            OCTCONV_CUDA_FAMILY, which says the same for all calls that "sm80" covers, else the
-            library's choice.
+            ones, "sm90", its forward kernel for Hopper (the gradients are then the library's
+            choice), or "none", PyTorch's own convolutions. None: the environment variable
+            OCTCONV_CUDA_FAMILY, which says the same for all calls that its family covers, else
+            the library's choice.
 
     Returns:
         OctaveMaps with high (N, C_high_out, H', W') and low (N, C_low_out, ceil(H'/2), ceil(W'/2)),
@@ -186,12 +188,12 @@ def _prepare(
     shape.check_padding(operator, in_channels, out_channels, out_size(size, shape.stride))
     check_family(operator, family)
     call = _Call(x_high, x_low, weight, bias, out_channels, size, shape, family or "")
-    if family == "sm80":
+    if family in KERNEL_FAMILIES:
         reason = _uncovered(call)
         if not reason and "explain_forward" not in native_kernels(weight.device.type):
             reason = f"no kernel for the device {weight.device}"
         if reason:
-            raise ValueError(f"{operator}: family='sm80' must serve the call, but got {reason}")
+            raise ValueError(f"{operator}: family={family!r} must serve the call, but got {reason}")
     return call
 
 

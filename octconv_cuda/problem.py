@@ -8,6 +8,7 @@ from torch import Tensor
 
 __all__ = [
     "DTYPES",
+    "KERNEL_FAMILIES",
     "Geometry",
     "Pair",
     "check_channels",
@@ -24,6 +25,7 @@ __all__ = [
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 _INTS = (int, torch.SymInt)
+KERNEL_FAMILIES = ("sm80", "sm90")
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 Pair = tuple[int, int]
@@ -279,8 +281,10 @@ def check_weight(
 
 def check_family(operator: str, family: str | None) -> None:
     """Raises unless ``family`` is None or names what can serve a call."""
-    if family not in (None, "none", "sm80"):
-        raise ValueError(f"{operator}: family must be None, 'none' or 'sm80', got {family!r}")
+    if family not in (None, "none", *KERNEL_FAMILIES):
+        raise ValueError(
+            f"{operator}: family must be None, 'none', 'sm80' or 'sm90', got {family!r}"
+        )
 
 
 def check_same(operator: str, name: str, tensor: Tensor, other: str, beside: Tensor) -> None:

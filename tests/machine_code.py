@@ -90,6 +90,7 @@ def compiled(
 def kernels(log: str, code: str | None) -> list[Kernel]:
     """From the log of ptxas, which must hold no warning."""
     assert "warning" not in log, log
+    assert "Potential Performance Loss" not in log, log  # products that wait for each other
     functions = {}
     if code is not None:
         functions = dict(re.findall(r"\.text\.(\S+):\n(.*?)(?=\n\.text\.|\Z)", code, re.DOTALL))

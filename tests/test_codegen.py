@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections import Counter
 
 import pytest
 import torch
@@ -16,19 +17,22 @@ GEMM = EMULATION / "gpu" / "gemm.cu"
 
 FORWARD = EMULATION / "gpu" / "forward.cu"
 FORWARD_1X1 = EMULATION / "gpu" / "forward_1x1.cu"
+FORWARD_SM90 = EMULATION / "gpu" / "forward_sm90.cu"
 WEIGHT_GRAD = EMULATION / "gpu" / "weight_grad.cu"
 
 # The most registers that a kernel may take: what its threads on a multiprocessor are planned with.
 REGISTERS = {
     "pool2x2": 48, "gemm": 80, "forward_sm80": 255, "forward_1x1_sm80": 255,
-    "weight_grad_sm80": 255, "add_weight_grad_splits": 48,
+    "weight_grad_sm80": 255, "add_weight_grad_splits": 48, "forward_sm90": 128,
 }  # fmt: skip
 
 
 # Bytes of registers that a kernel may store to memory, by architecture and a pattern of its name;
 # 0 unless listed. Where threads cannot pass registers to others, 128 of them are few for the
-# multipliers of small tiles. None of it stands between products.
+# multipliers of small tiles. None of it stands between products. Of forward_sm90 it is what loaders
+# count with.
 SPILLED = {
+    ("90a", "forward_sm90"): 32,
     ("80", "forward_sm80.*Small"): 256,
     ("90a", "forward_sm80.*Li3ELb1ENS_11Narrow"): 72,
 }
@@ -60,7 +64,7 @@ def test_the_library_keeps_everything_in_registers(library_resources):
 @pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize(
     "source",
-    [POOL2X2, GEMM, FORWARD, FORWARD_1X1, WEIGHT_GRAD],
+    [POOL2X2, GEMM, FORWARD, FORWARD_1X1, FORWARD_SM90, WEIGHT_GRAD],
     ids=lambda source: source.stem,
 )
 def test_compiled_with_hardly_any_local_memory(compiled, source, arch):
@@ -139,6 +143,27 @@ def test_forward_1x1_pools_in_registers(compiled, arch):
         # Nothing is done again for lanes that have parted, as the compiler would have it.
         assert kernel.count("SHFL") == 1
         assert step_density(kernel.code) <= (7.0 if by_words else 3.3), kernel.name
+
+
+def test_forward_sm90_is_made_of_hopper_instructions(compiled):
+    """Each product stands twice in the code: in loops over all steps of a chunk, and over half."""
+    kernels = compiled(FORWARD_SM90, "90a")
+    assert len(kernels) == 3
+    for kernel in kernels:
+        high, low = map(int, re.search(r"Li(\d+)ELi(\d+)EE", kernel.name).groups())
+        dtype = ".BF16" if "BFloat16" in kernel.name else ""
+        steps, taps_of_slot = 4 + 2, 3 if low <= 64 else 1
+        of_high, of_low = (9 + 4 * 9) * steps, 2 * taps_of_slot * steps
+        products = Counter({f"HGMMA.64x{high}x16.F32{dtype}": of_high})
+        products.update({f"HGMMA.64x{low}x16.F32{dtype}": of_low})
+        assert kernel.forms(r"HGMMA") == products, kernel.name
+        assert kernel.count("HMMA") == 0
+        # The inputs of high tiles, that of low ones, and the weight of both.
+        assert kernel.count(r"UTMALDG\.4D") == 3
+        assert kernel.count(r"UTMALDG\.5D") == 2
+        assert kernel.forms("USETMAXREG").total() == 2
+        assert set(kernel.forms("STG")) == {"STG.E.128"}
+    assert all(kernel.count("HGMMA|UTMALDG") == 0 for kernel in compiled(FORWARD_SM90, "80"))
 
 
 def names_of(code: str) -> list[str]:

@@ -82,12 +82,23 @@ def check_exact(results: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
         torch.testing.assert_close(result.double(), exact, rtol=0, atol=1e-6)
 
 
+def forward_families(case: Case, device: torch.device, dtype: torch.dtype) -> list[str]:
+    """All that cover a case."""
+    if device.type != "cuda":
+        return [""]
+    hopper = torch.cuda.get_device_capability(device) == (9, 0) and dtype != torch.float32
+    plain = case.kernel_size == (3, 3) and case.stride == 1 and min(case.size) > 1
+    exchanges = min(*case.in_channels, *case.out_channels) > 0
+    return ["sm80", "sm90"] if hopper and plain and exchanges else ["sm80"]
+
+
 def check_forward(case: Case, device: torch.device, dtype: torch.dtype) -> None:
     operands = case.integers()
     arguments = (case.out_channels[0], case.size, case.stride, True)
     expected = OPS.composed_forward(*moved(operands, device, torch.float64), *arguments)
-    poison([part.to(dtype) for part in expected])
-    check_exact(OPS.forward(*moved(operands, device, dtype), *arguments, family(device)), expected)
+    for name in forward_families(case, device, dtype):
+        poison([part.to(dtype) for part in expected])
+        check_exact(OPS.forward(*moved(operands, device, dtype), *arguments, name), expected)
 
 
 def input_grad_operands(case: Case) -> list[Tensor]:
@@ -115,6 +126,45 @@ def check_weight_grad(case: Case, device: torch.device, dtype: torch.dtype) -> N
     poison([part.to(dtype) for part in expected])
     results = OPS.weight_grad(*moved(operands, device, dtype), *arguments, family(device))
     check_exact(results, expected)
+
+
+# What family sm90 meets in tiles of every shape: chunks and columns that end early, images that
+# share a tile, more tiles than blocks.
+SM90_CASES = (
+    Case((64, 64), (64, 64), size=(28, 28), batch=3),
+    Case((32, 32), (32, 32), size=(56, 56), batch=40),
+    Case((8, 8), (8, 8), size=(2, 2), batch=1),
+    Case((128, 128), (128, 128), size=(14, 14), batch=9),
+    Case((72, 40), (104, 88), size=(33, 47), batch=3),
+    Case((200, 24), (40, 168), size=(27, 28), batch=5),
+    Case((24, 200), (168, 320), size=(13, 9), batch=6, bias=False),
+    Case((64, 64), (64, 64), size=(29, 70), batch=37),
+    Case((160, 160), (160, 160), size=(64, 64), batch=8),
+)
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+@pytest.mark.parametrize("case", SM90_CASES, ids=str)
+def test_forward_of_family_sm90(case: Case, dtype: torch.dtype, device: torch.device) -> None:
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) != (9, 0):
+        pytest.skip("no device of compute capability 9.0")
+    assert "sm90" in forward_families(case, device, dtype)
+    operands = moved(case.integers(), device, dtype)
+    arguments = (case.out_channels[0], case.size, case.stride, True, "sm90")
+    assert "forward_sm90" in OPS.explain_forward(*operands[:3], *arguments)
+    check_forward(case, device, dtype)
+    first, again = (OPS.forward(*operands, *arguments) for _ in range(2))
+    assert all(map(torch.equal, first, again))
+
+
+def test_family_sm90_says_what_it_does_not_cover(device: torch.device) -> None:
+    if device.type != "cuda":
+        pytest.skip("CUDA only")
+    case = Case((64, 64), (64, 64), (5, 5), size=(28, 28))
+    operands = moved(case.integers(), device, torch.bfloat16)
+    arguments = (case.out_channels[0], case.size, case.stride, True, "sm90")
+    with pytest.raises(RuntimeError, match="family sm90 must serve this call, and does not cover"):
+        OPS.forward(*operands, *arguments)
 
 
 CHECKS = pytest.mark.parametrize(

@@ -55,18 +55,18 @@ inline std::optional<ElementType> element_type(ScalarType dtype, bool allow_tf32
 inline std::string family_of(const char* op, const std::string& argument) {
   const char* variable = std::getenv("OCTCONV_CUDA_FAMILY");
   const std::string family = !argument.empty() || !variable ? argument : variable;
-  if (!family.empty() && family != "none" && family != "sm80") {
-    fail(op, "the family (the argument, or OCTCONV_CUDA_FAMILY) must be none or sm80, got ",
+  if (!family.empty() && family != "none" && family != "sm80" && family != "sm90") {
+    fail(op, "the family (the argument, or OCTCONV_CUDA_FAMILY) must be none, sm80 or sm90, got ",
          family);
   }
   return family;
 }
 
-// Raises where the argument names a family that does not cover the call.
+// Raises where the argument names `family` and that does not cover the call.
 inline void check_covered(const char* op, const std::string& argument, bool covered,
-                          const std::string& reason) {
-  if (argument == "sm80" && !covered) {
-    fail(op, "family sm80 must serve this call, and does not cover it: ", reason);
+                          const std::string& reason, const char* family = "sm80") {
+  if (argument == family && !covered) {
+    fail(op, "family ", family, " must serve this call, and does not cover it: ", reason);
   }
 }
 

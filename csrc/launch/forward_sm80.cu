@@ -1,5 +1,6 @@
-// octconv_cuda::forward, inference and input_grad on CUDA devices: one launch of forward_sm80, or
-// of forward_1x1_sm80. What they do not cover, the operators named composed_... serve.
+// octconv_cuda::forward, inference and input_grad on CUDA devices: one launch of forward_sm80, of
+// forward_1x1_sm80, or, of forward alone, of forward_sm90. What they do not cover, the operators
+// named composed_... serve.
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -13,6 +14,7 @@
 #include "device_facts.h"
 #include "launch/call.cuh"
 #include "launch/forward_sm80.h"
+#include "launch/forward_sm90.h"
 #include "launch/launch.cuh"
 
 namespace octconv {
@@ -22,6 +24,9 @@ namespace {
 struct Choice {
   std::optional<Plan> plan;
   std::string reason;
+  std::optional<PlanSm90> sm90 = {};  // in place of the other plan
+
+  bool covered() const { return plan || sm90; }
 };
 
 Choice find_plan(const Tensor& weight, const Problem& problem, bool allow_tf32) {
@@ -47,13 +52,25 @@ Choice choose(const char* op, const Tensor& weight, const Problem& problem, bool
   return choice;
 }
 
+// The same of the operator forward, which family sm90 serves too: where it is asked for, as long as
+// no report of a GPU says that it is right and faster there.
+Choice choose_forward(const char* op, const Tensor& weight, const Problem& problem, bool allow_tf32,
+                      const std::string& argument) {
+  if (family_of(op, argument) == "sm90") {
+    const ChoiceSm90 choice = find_plan_sm90(weight, problem);
+    check_covered(op, argument, choice.plan || problem.batch == 0, choice.reason, "sm90");
+    if (choice.plan) return {{}, "", choice.plan};
+  }
+  return choose(op, weight, problem, allow_tf32, argument);
+}
+
 // The tensors of an Epilogue.
 struct EpilogueTensors {
   Part scale, shift, residual_high, residual_low;
   Activation activation = Activation::kNone;
 };
 
-TensorPair run(const char* op, const Problem& problem, const Plan& plan, const Part& in_high,
+TensorPair run(const char* op, const Problem& problem, const Choice& choice, const Part& in_high,
                const Part& in_low, const Tensor& weight, const Part& bias,
                const EpilogueTensors& epilogue = {}) {
   const torch::stable::accelerator::DeviceGuard guard(weight.get_device_index());
@@ -87,6 +104,12 @@ TensorPair run(const char* op, const Problem& problem, const Plan& plan, const P
                                   static_cast<const float*>(data(epilogue.shift)),
                                   data(residual_high), data(residual_low), epilogue.activation}};
   const cudaStream_t stream = current_stream(weight);
+  if (choice.sm90) {
+    launch_forward_sm90(problem, *choice.sm90, pointers, weight.scalar_type(), stream);
+    check_launch(op);
+    return {out_high, out_low};
+  }
+  const Plan& plan = *choice.plan;
   Part workspace;  // partial sums, then arrivals
   float* partial_sums = nullptr;
   uint32_t* arrivals = nullptr;
@@ -136,9 +159,8 @@ TensorPair forward(const Part& x_high, const Part& x_low, const Tensor& weight, 
                    std::string family) {
   check_forward(x_high, x_low, weight, bias, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
-  if (const auto plan = choose("forward", weight, problem, allow_tf32, family).plan) {
-    return run("forward", problem, *plan, x_high, x_low, weight, bias);
-  }
+  const Choice choice = choose_forward("forward", weight, problem, allow_tf32, family);
+  if (choice.covered()) return run("forward", problem, choice, x_high, x_low, weight, bias);
   using torch::stable::detail::from;
   return dispatch<9>("octconv_cuda::composed_forward",
                      {from(x_high), from(x_low), from(weight), from(bias), from(high_out),
@@ -157,10 +179,11 @@ TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight
   const bool has_kernels = weight.scalar_type() != ScalarType::Float && problem.kernel <= 3;
   check_covered("inference", family, has_kernels || problem.batch == 0,
                 "kernels with an epilogue are for 16-bit types and kernel sizes 1 and 3");
-  const auto plan =
-      has_kernels ? choose("inference", weight, problem, allow_tf32, family).plan : std::nullopt;
-  if (plan) {
-    return run("inference", problem, *plan, x_high, x_low, weight, bias,
+  check_covered("inference", family, false, "it has no epilogue", "sm90");
+  const Choice choice =
+      has_kernels ? choose("inference", weight, problem, allow_tf32, family) : Choice{};
+  if (choice.covered()) {
+    return run("inference", problem, choice, x_high, x_low, weight, bias,
                {torch::stable::contiguous(scale), torch::stable::contiguous(shift), residual_high,
                 residual_low, static_cast<Activation>(activation)});
   }
@@ -177,9 +200,11 @@ std::string explain_forward(const Part& x_high, const Part& x_low, const Tensor&
                             bool allow_tf32, std::string family) {
   check_forward(x_high, x_low, weight, std::nullopt, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
-  const Choice choice = choose("explain_forward", weight, problem, allow_tf32, family);
-  return R"({"kernel": ")" + (choice.plan ? to_string(*choice.plan) : "") + R"(", "reason": ")" +
-         choice.reason + R"("})";
+  const Choice choice = choose_forward("explain_forward", weight, problem, allow_tf32, family);
+  const std::string kernel = choice.sm90   ? to_string(*choice.sm90)
+                             : choice.plan ? to_string(*choice.plan)
+                                           : "";
+  return R"({"kernel": ")" + kernel + R"(", "reason": ")" + choice.reason + R"("})";
 }
 
 TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
@@ -196,8 +221,9 @@ TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor&
                         number(weight.size(2)),
                         number(stride),
                         true};
-  if (const auto plan = choose("input_grad", weight, problem, allow_tf32, family).plan) {
-    return run("input_grad", problem, *plan, dy_high, dy_low, weight, std::nullopt);
+  const Choice choice = choose("input_grad", weight, problem, allow_tf32, family);
+  if (choice.covered()) {
+    return run("input_grad", problem, choice, dy_high, dy_low, weight, std::nullopt);
   }
   using torch::stable::detail::from;
   return dispatch<8>("octconv_cuda::composed_input_grad",

@@ -1,0 +1,29 @@
+// Copies of boxes of tensors to shared memory, by the unit that reads tensor maps (sm_90).
+#pragma once
+
+#include <cstdint>
+
+namespace octconv::ptx {
+
+// Data Movement and Conversion Instructions: cp.async.bulk.tensor. Copies the box of `map`, a
+// CUtensorMap among the kernel's parameters, that begins at these coordinates, innermost first;
+// what lies outside of the tensor is zeros. All its bytes count for `barrier`.
+__device__ __forceinline__ void copy_box(uint32_t shared, const void* map, uint32_t barrier,
+                                         int32_t c0, int32_t c1, int32_t c2, int32_t c3) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%3, %4, %5, %6}], [%2];" ::"r"(shared),
+      "l"(map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3)
+      : "memory");
+}
+__device__ __forceinline__ void copy_box(uint32_t shared, const void* map, uint32_t barrier,
+                                         int32_t c0, int32_t c1, int32_t c2, int32_t c3,
+                                         int32_t c4) {
+  asm volatile(
+      "cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%3, %4, %5, %6, %7}], [%2];" ::"r"(shared),
+      "l"(map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "r"(c4)
+      : "memory");
+}
+
+}  // namespace octconv::ptx

@@ -1,0 +1,90 @@
+// What forward_sm90 is made of. A block of four warpgroups takes tiles of one octave:
+//   high   two patches of 8x8 quads, four phases each, x 32 or 64 channels
+//   low    four patches of 8x8 low pixels x 32, 64, 128 or 160 channels
+// where the two warpgroups that multiply have half of the patches each. Plain C++: the host plans
+// with it.
+#pragma once
+
+#include <cstdint>
+
+namespace octconv {
+
+constexpr int kSm90Threads = 512, kSm90Chunk = 64;  // channels in shared memory at a time
+constexpr int kSm90Slots = 6, kSm90Planes = 4;      // of the weight; of the high tiles' inputs
+
+// In bytes. A cell is a chunk of one quad or low pixel. All but a cell begin at multiples of 1024,
+// where the swizzle begins. Windows that reach beyond a box, for quads outside of the map, end
+// before the memory does, since the weight lies behind the boxes.
+constexpr int kSm90Cell = 2 * kSm90Chunk, kSm90Slot = 24576, kSm90Plane = 20480;
+constexpr int kSm90Area = 41984;  // of each input of a low tile
+constexpr int kSm90Boxes = 2 * kSm90Area;
+constexpr int kSm90Barriers = 2 * kSm90Slots + 2 * kSm90Planes;
+constexpr int kSm90SharedBytes = kSm90Boxes + kSm90Slots * kSm90Slot + 8 * kSm90Barriers;
+static_assert(kSm90Planes * kSm90Plane <= kSm90Boxes && kSm90SharedBytes <= 232448);
+
+// Registers of a thread, of the two warpgroups that load and of the two that multiply. A launch
+// gives each thread a quarter of 512: to ask for more than they all have would wait for ever.
+constexpr int kSm90LoaderRegisters = 56, kSm90MultiplierRegisters = 200;
+constexpr int kSm90Registers = 128;
+static_assert(2 * kSm90LoaderRegisters + 2 * kSm90MultiplierRegisters <= 4 * kSm90Registers);
+
+// Quads of one image, or of several.
+struct QuadBox {
+  int32_t width, height, images;
+
+  constexpr int32_t cells() const { return width * height * images; }
+};
+
+// An 8x8 patch of a tile: its place, counted from the tile's.
+struct Patch {
+  int32_t x, y, image;
+
+  constexpr int32_t cell_in(QuadBox box) const { return (image * box.height + y) * box.width + x; }
+};
+
+// How patches lie side by side: along an image, or each in an image of its own.
+struct Sm90Geometry {
+  int32_t most_quads;  // of an image along either axis; 0: any
+  QuadBox phases;      // that a high tile reads of each phase of the high input
+  QuadBox quads;       // and of the low input
+  QuadBox low;         // that a low tile reads of the low input, and of the pooled high one
+};
+constexpr Sm90Geometry kSm90Geometries[] = {
+    {0, {17, 9, 1}, {18, 10, 1}, {18, 18, 1}},
+    {14, {16, 9, 1}, {16, 10, 1}, {16, 16, 1}},
+    {7, {8, 8, 2}, {9, 9, 2}, {9, 9, 4}},
+};
+constexpr int kSm90GeometryCount = 3;
+
+// The stride of tiles, in quads and images.
+constexpr QuadBox sm90_tile(Sm90Geometry geometry, bool high) {
+  return {16, high ? 8 : 16, high ? geometry.phases.images : geometry.low.images};
+}
+
+constexpr Patch sm90_patch(Sm90Geometry geometry, bool high, int index) {
+  if (geometry.low.images > 1) return {0, 0, index};
+  return high ? Patch{8 * index, 0, 0} : Patch{8 * (index % 2), 8 * (index / 2), 0};
+}
+
+template <typename Element, int kGeometryIndex, int kHighTileColumns, int kLowTileColumns>
+struct Sm90Traits {
+  using T = Element;
+  static constexpr int kGeometry = kGeometryIndex;
+  static constexpr int kHighColumns = kHighTileColumns, kLowColumns = kLowTileColumns;
+  static constexpr int kTapsOfSlot = kLowColumns <= 64 ? 3 : 1;  // of low tiles; high ones: 3
+};
+
+// All instantiations for a type. Narrow ones only where the map is large: elsewhere wider ones
+// serve, with columns of zeros.
+template <typename T, typename Visit>
+void for_each_sm90(const Visit& visit) {
+  visit(Sm90Traits<T, 0, 32, 32>());
+  visit(Sm90Traits<T, 0, 64, 64>()), visit(Sm90Traits<T, 0, 64, 128>());
+  visit(Sm90Traits<T, 0, 64, 160>());
+  visit(Sm90Traits<T, 1, 64, 64>()), visit(Sm90Traits<T, 1, 64, 128>());
+  visit(Sm90Traits<T, 1, 64, 160>());
+  visit(Sm90Traits<T, 2, 64, 64>()), visit(Sm90Traits<T, 2, 64, 128>());
+  visit(Sm90Traits<T, 2, 64, 160>());
+}
+
+}  // namespace octconv

@@ -1,0 +1,60 @@
+// The fused octave convolution for Hopper: 3x3 taps at stride 1, in one launch whose blocks take
+// tiles of one octave each. In a block two warpgroups load, by tensor maps and by pooling, and two
+// multiply straight from shared memory.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "sm90/block.cuh"
+#include "sm90/load.cuh"
+#include "sm90/multiply.cuh"
+#include "sm90/pool.cuh"
+
+namespace octconv {
+
+// Single threads of the first two warps copy; in blocks of low tiles the six others pool.
+template <typename Traits>
+__device__ __forceinline__ void load_sm90(const ForwardSm90Params& p, const sm90::Memory& memory,
+                                          const sm90::Share& share) {
+  constexpr int32_t kFirstOfPool = 64;
+  const int32_t thread = static_cast<int32_t>(ptx::thread_x());
+  if (share.octave == kHigh) {
+    if (thread == 0) sm90::load_planes<Traits>(p, memory, share);
+    if (thread == 32) sm90::load_high_weight<Traits>(p, memory, share);
+  } else {
+    if (thread == 0) sm90::load_low_areas<Traits>(p, memory, share);
+    if (thread == 32) sm90::load_low_weight<Traits>(p, memory, share);
+    if (thread >= kFirstOfPool) {
+      sm90::pool_areas<Traits>(p, memory, share, thread - kFirstOfPool);
+    }
+  }
+}
+
+// Compiled for other targets it is empty, and the launcher never starts it.
+template <typename Traits>
+__global__ void __launch_bounds__(kSm90Threads, 1)
+    forward_sm90(const __grid_constant__ ForwardSm90Params p) {
+  if constexpr (ptx::kHopper) {
+    ptx::SharedMemory shared;
+    const sm90::Memory memory(shared.take(kSm90SharedBytes));
+    const sm90::Share share(p);
+    if (ptx::thread_x() == 0) memory.init_barriers(share.octave == kLow);
+    ptx::sync_block();
+    const uint32_t warpgroup = ptx::shuffle(ptx::thread_x() / 128, 0);
+    if (warpgroup < 2) {
+      ptx::give_registers<kSm90LoaderRegisters>();
+      load_sm90<Traits>(p, memory, share);
+    } else {
+      ptx::take_registers<kSm90MultiplierRegisters>();
+      const int32_t half = static_cast<int32_t>(warpgroup) - 2;
+      if (share.octave == kHigh) {
+        sm90::multiply_high<Traits>(p, memory, share, half);
+      } else {
+        sm90::multiply_low<Traits>(p, memory, share, half);
+      }
+    }
+  }
+}
+
+}  // namespace octconv

@@ -1,0 +1,115 @@
+// What all warps of a block of forward_sm90 agree on: its items, and the buffers in shared memory
+// that go round between those that load and those that multiply.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "device/sm90/barrier.cuh"
+#include "forward_sm90_params.h"
+#include "forward_sm90_traits.h"
+
+namespace octconv::sm90 {
+
+constexpr int kTaps = 9, kMultiplierWarps = 8;
+constexpr int kPoolWarps = 6, kPoolThreads = 32 * kPoolWarps;
+
+// A position in a ring of kStages buffers, and the parity of its barriers' phase.
+template <int kStages>
+struct Ring {
+  int32_t stage = 0;
+  uint32_t parity = 0;
+
+  __device__ __forceinline__ void advance(int32_t stages = 1) {
+    stage += stages;
+    if (stage >= kStages) stage -= kStages, parity ^= 1;
+  }
+};
+using SlotRing = Ring<kSm90Slots>;
+using PlaneRing = Ring<kSm90Planes>;
+
+// Addresses in shared memory. Each buffer has a barrier for "full" and one for "empty". In blocks
+// of low tiles the first two of the planes' barriers are those of the two areas.
+struct Memory {
+  uint32_t boxes, slots, barriers;
+
+  __device__ __forceinline__ explicit Memory(uint32_t address)
+      : boxes(address), slots(address + kSm90Boxes), barriers(slots + kSm90Slots * kSm90Slot) {}
+
+  __device__ __forceinline__ uint32_t plane(int32_t stage) const {
+    return boxes + stage * kSm90Plane;
+  }
+  __device__ __forceinline__ uint32_t area(int32_t octave) const {
+    return boxes + octave * kSm90Area;
+  }
+  __device__ __forceinline__ uint32_t slot(int32_t stage) const {
+    return slots + stage * kSm90Slot;
+  }
+  __device__ __forceinline__ uint32_t slot_full(int32_t stage) const {
+    return barriers + stage * ptx::kBarrierBytes;
+  }
+  __device__ __forceinline__ uint32_t slot_empty(int32_t stage) const {
+    return slot_full(kSm90Slots + stage);
+  }
+  __device__ __forceinline__ uint32_t box_full(int32_t stage) const {
+    return slot_full(2 * kSm90Slots + stage);
+  }
+  __device__ __forceinline__ uint32_t box_empty(int32_t stage) const {
+    return box_full(kSm90Planes + stage);
+  }
+
+  // By one thread; the block's barrier must follow. All threads that pool fill an area together.
+  __device__ __forceinline__ void init_barriers(bool low_tiles) const {
+    for (int i = 0; i < kSm90Slots; ++i) {
+      ptx::init_barrier(slot_full(i), 1);
+      ptx::init_barrier(slot_empty(i), kMultiplierWarps);
+    }
+    for (int i = 0; i < kSm90Planes; ++i) {
+      ptx::init_barrier(box_full(i), low_tiles && i == kHigh ? kPoolThreads : 1);
+      ptx::init_barrier(box_empty(i), kMultiplierWarps);
+    }
+    ptx::fence_barriers();
+  }
+};
+
+// The items of a block: every `step`th of one octave's. Blocks of both octaves are mixed evenly.
+struct Share {
+  Octave octave;
+  int32_t first, step;
+
+  __device__ __forceinline__ explicit Share(const ForwardSm90Params& p) {
+    const int64_t block = ptx::block_x(), blocks = ptx::blocks_x();
+    const int32_t low_before = static_cast<int32_t>(block * p.low_blocks / blocks);
+    const int32_t low_behind = static_cast<int32_t>((block + 1) * p.low_blocks / blocks);
+    octave = low_behind > low_before ? kLow : kHigh;
+    first = octave == kLow ? low_before : static_cast<int32_t>(block) - low_before;
+    step = octave == kLow ? p.low_blocks : static_cast<int32_t>(blocks) - p.low_blocks;
+  }
+};
+
+// Where a tile begins: its quad, its image, and the range of its channels.
+struct Item {
+  int32_t x, y, image, column_tile;
+
+  __device__ __forceinline__ Item(const Sm90Tiles& tiles, QuadBox tile, int32_t index) {
+    const int32_t place = index / tiles.columns, row = place / tiles.across;
+    column_tile = index - place * tiles.columns;
+    x = (place - row * tiles.across) * tile.width;
+    y = row % tiles.down * tile.height;
+    image = row / tiles.down * tile.images;
+  }
+};
+
+// Steps of 16 channels that a chunk is multiplied in: all, or half of them if that will do. What
+// they have too much is zeros.
+constexpr int32_t kMostSteps = kSm90Chunk / 16;
+template <int kCount>
+struct Steps {
+  static constexpr int value = kCount;
+};
+
+__device__ __forceinline__ int32_t steps_of(int32_t channels, int32_t chunk) {
+  return channels - chunk * kSm90Chunk > kSm90Chunk / 2 ? kMostSteps : kMostSteps / 2;
+}
+
+}  // namespace octconv::sm90

@@ -1,0 +1,277 @@
+// What the two multiplying warpgroups of forward_sm90 do: products of patches in shared memory with
+// taps, shifted by whole cells. A window begins at any cell; the weight of a tap begins a tile.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "block.cuh"
+#include "device/phase.cuh"
+#include "device/sm90/products.cuh"
+#include "sums.cuh"
+
+namespace octconv::sm90 {
+
+constexpr int kCellUnits = kSm90Cell / 16, kStepUnits = 32 / 16;  // 16ths of bytes, in descriptors
+
+__device__ __forceinline__ void release(uint32_t barrier) {
+  if (ptx::lane() == 0) ptx::arrive(barrier);
+}
+
+// Calls run(Steps<n>()) with the steps of a chunk: loops with products under way would be broken
+// up.
+template <typename Run>
+__device__ __forceinline__ void with_steps(int32_t channels, int32_t chunk, const Run& run) {
+  if (steps_of(channels, chunk) == kMostSteps) {
+    run(Steps<kMostSteps>());
+  } else {
+    run(Steps<kMostSteps / 2>());
+  }
+}
+
+// The weight in a slot; rows of taps lie kSm90Slot apart.
+__device__ __forceinline__ uint64_t weight_at(const Memory& memory, int32_t stage) {
+  return ptx::matrix_at(memory.slot(stage), 8);
+}
+
+// One chunk of the low input of a high tile, to one sum for each quad.
+template <typename Traits, int kSteps>
+__device__ __forceinline__ void multiply_quads(float (&sum)[Traits::kHighColumns / 2],
+                                               const Memory& memory, PlaneRing& planes,
+                                               SlotRing& slots, int32_t warpgroup) {
+  constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
+  constexpr QuadBox kBox = kGeometry.quads;
+  const int32_t cell = sm90_patch(kGeometry, true, warpgroup).cell_in(kBox);
+  ptx::wait_barrier(memory.box_full(planes.stage), planes.parity);
+  const uint64_t input = ptx::matrix_at(memory.plane(planes.stage) + cell * kSm90Cell, kBox.width);
+#pragma unroll
+  for (int row = 0; row < 3; ++row) {
+    ptx::wait_barrier(memory.slot_full(slots.stage + row), slots.parity);
+    const uint64_t weight = weight_at(memory, slots.stage + row);
+    ptx::fence_products();
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+#pragma unroll
+      for (int column = 0; column < 3; ++column) {
+        ptx::multiply_async<typename Traits::T, Traits::kHighColumns>(
+            sum, input + (row * kBox.width + column) * kCellUnits + step * kStepUnits,
+            weight + column * Traits::kHighColumns * kCellUnits + step * kStepUnits);
+      }
+    }
+    ptx::commit_products();
+  }
+  ptx::wait_products<0>();
+}
+
+// One plane of the high input of a high tile: the nine products of a phase and a tap that meet.
+template <typename Traits, int kSteps, int kPlane>
+__device__ __forceinline__ void multiply_plane(float (&sum)[4][Traits::kHighColumns / 2],
+                                               uint64_t input, uint64_t weight) {
+  constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
+  constexpr int kDown = kPlane / 2, kRight = kPlane % 2;
+  ptx::fence_products();
+#pragma unroll
+  for (int step = 0; step < kSteps; ++step) {
+#pragma unroll
+    for (int product = 0; product < 4 * kTaps; ++product) {
+      const int to = product / kTaps, row = product % kTaps / 3, column = product % 3;
+      const int y = phase::offset(to / 2, row, 1), x = phase::offset(to % 2, column, 1);
+      if (phase::plane(y) != kDown || phase::plane(x) != kRight) continue;
+      // The box begins where the smallest shift does.
+      const int cell =
+          (phase::shift(y) + kDown) * kGeometry.phases.width + phase::shift(x) + kRight;
+      const int tap = row * (kSm90Slot / 16) + column * Traits::kHighColumns * kCellUnits;
+      ptx::multiply_async<typename Traits::T, Traits::kHighColumns>(
+          sum[to], input + cell * kCellUnits + step * kStepUnits, weight + tap + step * kStepUnits);
+    }
+  }
+  ptx::commit_products();
+}
+
+// One chunk of the high input of a high tile: its four planes.
+template <typename Traits, int kSteps>
+__device__ __forceinline__ void multiply_phases(float (&sum)[4][Traits::kHighColumns / 2],
+                                                const Memory& memory, PlaneRing& planes,
+                                                SlotRing& slots, int32_t warpgroup) {
+  constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
+  constexpr QuadBox kBox = kGeometry.phases;
+  const int32_t cell = sm90_patch(kGeometry, true, warpgroup).cell_in(kBox);
+#pragma unroll
+  for (int row = 0; row < 3; ++row) {
+    ptx::wait_barrier(memory.slot_full(slots.stage + row), slots.parity);
+  }
+  const uint64_t weight = weight_at(memory, slots.stage);
+  int32_t last = 0;
+  // The next plane's products are under way before the last one is given back.
+  const auto begin = [&] {
+    ptx::wait_barrier(memory.box_full(planes.stage), planes.parity);
+    return ptx::matrix_at(memory.plane(planes.stage) + cell * kSm90Cell, kBox.width);
+  };
+  const auto end = [&](bool first) {
+    if (!first) {
+      ptx::wait_products<1>();
+      release(memory.box_empty(last));
+    }
+    last = planes.stage;
+    planes.advance();
+  };
+  multiply_plane<Traits, kSteps, 0>(sum, begin(), weight), end(true);
+  multiply_plane<Traits, kSteps, 1>(sum, begin(), weight), end(false);
+  multiply_plane<Traits, kSteps, 2>(sum, begin(), weight), end(false);
+  multiply_plane<Traits, kSteps, 3>(sum, begin(), weight), end(false);
+  ptx::wait_products<0>();
+  release(memory.box_empty(last));
+}
+
+// The slots of a row of taps each have been multiplied.
+__device__ __forceinline__ void release_rows(const Memory& memory, SlotRing& slots, bool stay) {
+  for (int row = 0; row < 3 && !stay; ++row) release(memory.slot_empty(slots.stage + row));
+  slots.advance(3);
+}
+
+template <typename Traits>
+__device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const Memory& memory,
+                                              const Share& share, int32_t warpgroup) {
+  using T = typename Traits::T;
+  constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
+  constexpr int kSums = Traits::kHighColumns / 2;
+  const bool stay = p.tiles[kHigh].weights_stay;
+  PlaneRing planes;
+  SlotRing slots;
+  float sum[4][kSums];
+#pragma unroll 1
+  for (int32_t i = share.first; i < p.tiles[kHigh].items; i += share.step) {
+    const Item item(p.tiles[kHigh], sm90_tile(kGeometry, true), i);
+    const int32_t column = item.column_tile * Traits::kHighColumns;
+    if (stay) slots = {};
+    begin_sums<T>(sum[0], p, kHigh, column);
+#pragma unroll 1
+    for (int32_t chunk = 0; chunk < p.chunks[kLow]; ++chunk) {
+      with_steps(p.channels_in[kLow], chunk, [&](auto steps) {
+        multiply_quads<Traits, decltype(steps)::value>(sum[0], memory, planes, slots, warpgroup);
+      });
+      release(memory.box_empty(planes.stage));
+      release(memory.box_empty(planes.stage + 1));
+      planes.advance(2);
+      release_rows(memory, slots, stay);
+    }
+#pragma unroll
+    for (int n = 0; n < kSums; ++n) sum[1][n] = sum[2][n] = sum[3][n] = sum[0][n];
+#pragma unroll 1
+    for (int32_t chunk = 0; chunk < p.chunks[kHigh]; ++chunk) {
+      with_steps(p.channels_in[kHigh], chunk, [&](auto steps) {
+        multiply_phases<Traits, decltype(steps)::value>(sum, memory, planes, slots, warpgroup);
+      });
+      release_rows(memory, slots, stay);
+    }
+
+    const Patch patch = sm90_patch(kGeometry, true, warpgroup);
+    const int32_t channel = first_channel(column), image = item.image + patch.image;
+    const int32_t x = 2 * (item.x + patch.x + ptx::lane() / 4);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int32_t y = 2 * (item.y + patch.y + ptx::thread_x() / 32 % 4 * 2 + half);
+#pragma unroll
+      for (int to = 0; to < 4; ++to) {
+        const bool inside =
+            image < p.batch && y + to / 2 < p.height[kHigh] && x + to % 2 < p.width[kHigh];
+        store_sums<T>(sum[to], half, pixel_of<T>(p, kHigh, image, y + to / 2, x + to % 2), channel,
+                      p.channels_out[kHigh], inside);
+      }
+    }
+  }
+}
+
+// One chunk of one input of a low tile, to both patches of the warpgroup.
+template <typename Traits, int kSteps>
+__device__ __forceinline__ void multiply_area(float (&sum)[2][Traits::kLowColumns / 2],
+                                              const Memory& memory, SlotRing& slots, Octave from,
+                                              int32_t warpgroup, bool stay) {
+  constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
+  constexpr QuadBox kBox = kGeometry.low;
+  uint64_t input[2];
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+    const int32_t cell = sm90_patch(kGeometry, false, 2 * warpgroup + i).cell_in(kBox);
+    input[i] = ptx::matrix_at(memory.area(from) + cell * kSm90Cell, kBox.width);
+  }
+  int32_t last = 0;
+#pragma unroll 1
+  for (int32_t tap = 0; tap < kTaps; tap += Traits::kTapsOfSlot) {
+    ptx::wait_barrier(memory.slot_full(slots.stage), slots.parity);
+    const int32_t window = (tap / 3 * kBox.width + tap % 3) * kCellUnits;
+    const uint64_t weight = weight_at(memory, slots.stage);
+    ptx::fence_products();
+#pragma unroll
+    for (int step = 0; step < kSteps; ++step) {
+#pragma unroll
+      for (int column = 0; column < Traits::kTapsOfSlot; ++column) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          ptx::multiply_async<typename Traits::T, Traits::kLowColumns>(
+              sum[i], input[i] + window + column * kCellUnits + step * kStepUnits,
+              weight + column * Traits::kLowColumns * kCellUnits + step * kStepUnits);
+        }
+      }
+    }
+    ptx::commit_products();
+    if (tap > 0) {
+      ptx::wait_products<1>();
+      if (!stay) release(memory.slot_empty(last));
+    }
+    last = slots.stage;
+    slots.advance();
+  }
+  ptx::wait_products<0>();
+  if (!stay) release(memory.slot_empty(last));
+  release(memory.box_empty(from));
+}
+
+template <typename Traits>
+__device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const Memory& memory,
+                                             const Share& share, int32_t warpgroup) {
+  using T = typename Traits::T;
+  constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
+  constexpr int kSums = Traits::kLowColumns / 2;
+  const bool stay = p.tiles[kLow].weights_stay;
+  SlotRing slots;
+  uint32_t parities = 0;  // of both areas, a bit each
+  float sum[2][kSums];
+#pragma unroll 1
+  for (int32_t i = share.first; i < p.tiles[kLow].items; i += share.step) {
+    const Item item(p.tiles[kLow], sm90_tile(kGeometry, false), i);
+    const int32_t column = item.column_tile * Traits::kLowColumns;
+    if (stay) slots = {};
+    begin_sums<T>(sum[0], p, kLow, column);
+#pragma unroll
+    for (int n = 0; n < kSums; ++n) sum[1][n] = sum[0][n];
+    const int32_t chunks = p.chunks[kLow] > p.chunks[kHigh] ? p.chunks[kLow] : p.chunks[kHigh];
+#pragma unroll 1
+    for (int32_t turn = 0; turn < 2 * chunks; ++turn) {
+      const Octave from = turn % 2 == 0 ? kLow : kHigh;
+      const int32_t chunk = turn / 2;
+      if (chunk >= p.chunks[from]) continue;
+      ptx::wait_barrier(memory.box_full(from), parities >> from & 1);
+      parities ^= 1u << from;
+      with_steps(p.channels_in[from], chunk, [&](auto steps) {
+        multiply_area<Traits, decltype(steps)::value>(sum, memory, slots, from, warpgroup, stay);
+      });
+    }
+
+    const int32_t channel = first_channel(column);
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      const Patch patch = sm90_patch(kGeometry, false, 2 * warpgroup + j);
+      const int32_t image = item.image + patch.image, x = item.x + patch.x + ptx::lane() / 4;
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int32_t y = item.y + patch.y + ptx::thread_x() / 32 % 4 * 2 + half;
+        const bool inside = image < p.batch && y < p.height[kLow] && x < p.width[kLow];
+        store_sums<T>(sum[j], half, pixel_of<T>(p, kLow, image, y, x), channel,
+                      p.channels_out[kLow], inside);
+      }
+    }
+  }
+}
+
+}  // namespace octconv::sm90

@@ -1,0 +1,66 @@
+// The sums of a patch, 64 rows to a warpgroup: where they begin, and where they go.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "block.cuh"
+
+namespace octconv::sm90 {
+
+// Loads permute the rows of the weight within each 32 such that a thread has 8 neighbouring
+// channels of each 32 columns: those from 8 (lane % 4) on. Channels 2j and 2j + 1 of them are sums
+// 16 block + 4j + 2 half and the next.
+__device__ __forceinline__ int32_t first_channel(int32_t column) {
+  return column + 8 * static_cast<int32_t>(ptx::lane() % 4);
+}
+
+// Sums begin with the bias.
+template <typename T, int kSums>
+__device__ __forceinline__ void begin_sums(float (&sum)[kSums], const ForwardSm90Params& p,
+                                           Octave octave, int32_t column) {
+#pragma unroll
+  for (int i = 0; i < kSums; ++i) sum[i] = 0.0f;
+  if (!p.bias) return;
+  const int32_t before = octave == kLow ? p.channels_out[kHigh] : 0;
+  const T* bias = static_cast<const T*>(p.bias) + before;
+#pragma unroll
+  for (int block = 0; block < kSums / 16; ++block) {
+    const int32_t channel = first_channel(column) + 32 * block;
+    if (channel >= p.channels_out[octave]) continue;
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      T value;
+      ptx::load_constant(value.bits, bias + channel + i);
+      const int to = 16 * block + i / 2 * 4 + i % 2;
+      sum[to] = sum[to + 2] = ptx::widen(value);
+    }
+  }
+}
+
+// Stores the sums of rows `half` (0 or 1) of a patch to the pixel at `to`.
+template <typename T, int kSums>
+__device__ __forceinline__ void store_sums(const float (&sum)[kSums], int half, void* to,
+                                           int32_t channel, int32_t channels, bool wanted) {
+#pragma unroll
+  for (int block = 0; block < kSums / 16; ++block) {
+    ptx::Word128 words;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const int from = 16 * block + 4 * j + 2 * half;
+      words.word[j] = ptx::narrow_pair<T>(sum[from], sum[from + 1]);
+    }
+    ptx::store_global_if(wanted && channel + 32 * block < channels,
+                         static_cast<T*>(to) + channel + 32 * block, words);
+  }
+}
+
+// The pixel (y, x) of an octave's output.
+template <typename T>
+__device__ __forceinline__ T* pixel_of(const ForwardSm90Params& p, Octave octave, int32_t image,
+                                       int32_t y, int32_t x) {
+  const int64_t pixel = (int64_t{image} * p.height[octave] + y) * p.width[octave] + x;
+  return static_cast<T*>(p.output[octave]) + pixel * p.channels_out[octave];
+}
+
+}  // namespace octconv::sm90

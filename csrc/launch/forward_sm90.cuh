@@ -1,0 +1,44 @@
+// Launches forward_sm90 as planned.
+#pragma once
+
+#include "forward_sm90_traits.h"
+#include "kernels/forward_sm90.cuh"
+#include "launch/forward_sm90.h"
+#include "launch/launch.cuh"
+
+namespace octconv {
+
+// Calls run(kernel) with the instantiation of a plan.
+template <typename T, typename Run>
+void with_kernel_sm90(const PlanSm90& plan, const Run& run) {
+  for_each_sm90<T>([&](auto traits) {
+    using Traits = decltype(traits);
+    if (Traits::kGeometry == plan.geometry && Traits::kHighColumns == plan.columns[kHigh] &&
+        Traits::kLowColumns == plan.columns[kLow]) {
+      run(forward_sm90<Traits>);
+    }
+  });
+}
+
+template <typename T>
+void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStream_t stream) {
+  const LaunchShape shape{static_cast<uint32_t>(plan.blocks), kSm90Threads, 1, kSm90SharedBytes};
+  with_kernel_sm90<T>(plan, [&](auto kernel) {
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSm90SharedBytes);
+    launch(kernel, shape, params, stream);
+  });
+}
+
+template <typename T>
+bool has_code_sm90(const PlanSm90& plan) {
+  bool has_code = false;
+  with_kernel_sm90<T>(plan, [&](auto kernel) {
+    cudaFuncAttributes attributes{};
+    has_code = cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess &&
+               attributes.numRegs == kSm90Registers;
+  });
+  if (!has_code) cudaGetLastError();  // not to be found by a later call
+  return has_code;
+}
+
+}  // namespace octconv

@@ -1,0 +1,38 @@
+// The launch of forward_sm90, as the operator forward calls it.
+#pragma once
+
+#include <cuda_runtime.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <optional>
+#include <string>
+
+#include "forward_setup.h"
+#include "forward_sm90_params.h"
+#include "plan_sm90.h"
+#include "problem.h"
+#include "tensor.h"
+
+namespace octconv {
+
+// Its plan for what it covers and can run, or why not.
+struct ChoiceSm90 {
+  std::optional<PlanSm90> plan;
+  std::string reason;
+};
+ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem);
+
+// The channels of each part, and all pointers, are there.
+void launch_forward_sm90(const Problem& problem, const PlanSm90& plan,
+                         const ForwardPointers& pointers, ScalarType dtype, cudaStream_t stream);
+
+// T is BFloat16 or Float16. Each is compiled in a file of its own, side by side.
+template <typename T>
+void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStream_t stream);
+
+// Whether the library has the kernel's code for the current device, with the registers that its
+// warpgroups pass on to each other.
+template <typename T>
+bool has_code_sm90(const PlanSm90& plan);
+
+}  // namespace octconv

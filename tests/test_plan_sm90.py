@@ -1,0 +1,143 @@
+"""How launches of the Hopper kernel are cut into tiles, and which calls it refuses."""
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from plans import Problem
+
+SIZES = range(1, 71)
+
+
+def plan_of(problem: Problem, dtype: str = "bfloat16", device: str = "H100") -> dict[str, Any]:
+    numbers = list(map(int, problem))
+    return json.loads(torch.ops.octconv_cuda.plan_forward_sm90(numbers, dtype, device))
+
+
+def square(size: int, channels: int, batch: int) -> Problem:
+    return Problem(batch, size, size, *4 * [channels])
+
+
+def origins(kind: dict[str, Any], axis: int, count: int) -> list[int]:
+    """Where tiles begin along an axis: 0 across, 1 down, 2 images."""
+    return [index * kind["tile"][axis] for index in range(count)]
+
+
+def check_axes(kind: dict[str, Any], quads: tuple[int, int], batch: int) -> None:
+    """That the patches of all tiles meet each quad of each image once."""
+    images = math.ceil(batch / kind["tile"][2])
+    seen = np.zeros((batch + 8, quads[0] + 32, quads[1] + 32), int)
+    for image in origins(kind, 2, images):
+        for top in origins(kind, 1, kind["grid"][1]):
+            for left in origins(kind, 0, kind["grid"][0]):
+                for x, y, of in kind["patches"]:
+                    rows = slice(top + y, top + y + 8)
+                    seen[image + of, rows, left + x : left + x + 8] += 1
+    assert (seen[:batch, : quads[0], : quads[1]] == 1).all()
+    tiles = images * kind["grid"][0] * kind["grid"][1]
+    assert kind["items"] == tiles * kind["columns"][1]
+
+
+def check_windows(
+    kind: dict[str, Any], box: list[int], quads: tuple[int, int], first: int, reach: int
+) -> None:
+    """That what a quad inside of the map reads lies in its tile's box, which begins at `first`."""
+    for x, y, image in kind["patches"]:
+        assert image < box[2]
+        for axis, place, size in ((0, x, quads[1]), (1, y, quads[0])):
+            # A patch's last quads may lie outside of the map, and their windows of the box.
+            inside = min(8, min(size, kind["tile"][axis]) - place)
+            assert inside < 1 or place + inside - 1 + reach - first < box[axis]
+
+
+@pytest.mark.parametrize("height", SIZES)
+def test_every_output_is_covered_once(height: int) -> None:
+    for width in SIZES:
+        problem = Problem(5, height, width, 64, 64, 64, 64)
+        if min(height, width) < 2:
+            with pytest.raises(RuntimeError, match="a single row or column"):
+                plan_of(problem)
+            continue
+        plan, quads = plan_of(problem), problem.quads
+        for kind in ("high", "low"):
+            check_axes(plan[kind], quads, problem.batch)
+            # At the quads' resolution: from one quad before each to one behind it.
+            check_windows(plan[kind], plan[kind]["quads"], quads, first=-1, reach=1)
+        # A plane of odd pixels begins one quad early, one of even ones ends one late.
+        for parity in (0, 1):
+            check_windows(
+                plan["high"], plan["high"]["phases"], quads, first=-parity, reach=1 - parity
+            )
+
+
+@given(
+    channels=st.tuples(*4 * [st.integers(1, 80).map(lambda n: 8 * n)]),
+    size=st.tuples(st.integers(2, 300), st.integers(2, 300)),
+    batch=st.integers(1, 300),
+    dtype=st.sampled_from(["bfloat16", "float16"]),
+)
+def test_blocks_and_columns(channels, size, batch, dtype) -> None:
+    plan = plan_of(Problem(batch, *size, *channels), dtype)
+    items = plan["high"]["items"] + plan["low"]["items"]
+    assert 2 <= plan["blocks"] == min(132, items)
+    assert 1 <= plan["low_blocks"] < plan["blocks"]
+    for kind, columns in zip(("high", "low"), channels[2:], strict=True):
+        of_tile, tiles = plan[kind]["columns"]
+        assert of_tile * (tiles - 1) < columns <= of_tile * tiles
+        if plan[kind]["weights_stay"]:  # in a ring of six slots, three for each input
+            assert tiles == 1
+            assert max(channels[:2]) <= 64
+            assert of_tile <= 64
+
+
+@pytest.mark.parametrize(
+    ("problem", "us"),
+    [
+        (square(56, 32, 256), 123),
+        (square(28, 64, 256), 60),
+        (square(14, 128, 256), 62),
+        (square(64, 160, 8), 54),
+        (square(256, 32, 8), 69),
+        (square(112, 64, 32), 109),
+        (square(28, 256, 32), 105),
+    ],
+    ids=str,
+)
+def test_predictions_are_near_what_was_measured(problem, us) -> None:
+    """On an H100, with the best of some shares of the blocks; the plan may find better ones."""
+    plan = plan_of(problem)
+    assert 0.8 * us <= plan["us"] <= 1.2 * us
+
+
+def test_text() -> None:
+    text = plan_of(square(112, 64, 32))["text"]
+    assert text == (
+        "forward_sm90, 16x8 quads x 64, low 16x16 x 64, 132 blocks, 57 of them for low tiles"
+    )
+    assert (
+        "16x8 quads of 2 images x 64, low 16x16 of 4 images" in plan_of(square(14, 64, 8))["text"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "dtype", "device", "reason"),
+    [
+        ({"kernel": 5}, "bfloat16", "H100", "another kernel than 3x3"),
+        ({"stride": 2}, "bfloat16", "H100", "another kernel than 3x3 at stride 1"),
+        ({"input_grad": True}, "bfloat16", "H100", "an input gradient"),
+        ({"high_in": 0}, "bfloat16", "H100", "an absent part"),
+        ({"low_out": 0}, "bfloat16", "H100", "an absent part"),
+        ({"high_out": 12}, "bfloat16", "H100", "not a multiple of 8"),
+        ({"batch": 2**21, "height": 1000, "width": 2000}, "float16", "H100", "2\\^30 tiles"),
+        ({}, "tf32", "H100", "tf32"),
+        ({}, "bfloat16", "A100", "another compute capability than 9.0"),
+    ],
+)
+def test_what_is_refused(changes, dtype, device, reason) -> None:
+    with pytest.raises(RuntimeError, match=f"plan_forward_sm90: .*{reason}|no kernel.*{reason}"):
+        plan_of(square(28, 64, 8)._replace(**changes), dtype, device)
