@@ -8,7 +8,7 @@
 namespace octconv {
 namespace {
 
-// Fitted to times on an H100 (tests/test_plan.py has them), in clocks. A warp that loads takes
+// In clocks, fitted to the times of 431 candidate plans on an H100. A warp that loads takes
 // kInstruction for each of its own.
 constexpr double kInstruction = 4;
 constexpr double kLatency = 1160;     // from a copy's issue to the data in shared memory
