@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "divisor.h"
 #include "forward_params.h"
 
 namespace octconv {
@@ -17,7 +16,7 @@ struct Forward1x1Params : ForwardParams {
   int32_t tiles_columns;
   int32_t items;
   int32_t stages;
-  Divisor by_tiles_columns, by_quad_width, by_quad_height;
+  Divisor by_tiles_columns, by_quad_width;
 };
 
 }  // namespace octconv

@@ -29,7 +29,6 @@ Forward1x1Params forward_1x1_params(const Problem& problem, const Forward1x1Limi
   p.stages = shape.stages;
   p.by_tiles_columns = Divisor::of(p.tiles_columns);
   p.by_quad_width = Divisor::of(p.quad_width);
-  p.by_quad_height = Divisor::of(p.quad_height);
   return p;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "divisor.h"
 #include "pixel_map.h"
 
 namespace octconv {
@@ -23,6 +24,7 @@ struct Output {
   int32_t height, width;
   int32_t first, last;
   bool spread;  // each value to 2x2 pixels, divided by how many there are
+  int32_t pixel_bytes = 0, row_bytes = 0;  // from one to the next
 };
 
 // One kind of tile: a rectangle of quads x a range of columns. High tiles give all four phases of
@@ -35,6 +37,7 @@ struct Program {
   int32_t tile_width, tile_height;  // quads
   int32_t tile_columns;
   int32_t tiles_across, tiles_down, tiles_columns;
+  Divisor by_tile_width, by_tiles_across, by_tiles_columns, by_splits;
   int32_t phase_rows, quad_rows;              // most rows of a plane of a halo
   int32_t phase_row_stride, quad_row_stride;  // bytes, of a halo in shared memory
   int32_t chunks[2];                          // of the channels of each segment
@@ -51,6 +54,10 @@ struct ForwardParams {
   int32_t batch;
   int32_t grid_height, grid_width;  // pixels
   int32_t quad_height, quad_width;
+  Divisor by_quad_height;
+  Divisor by_phase_period, by_quad_period;  // rows of a halo from an image to the next
+  int32_t tile_items;                       // high and low ones
+  uint32_t low_share;                       // of them, as a part of 2^31, rounded up
   int64_t weight_row;  // elements from a row of the weight to the next: taps * columns
   int64_t weight_tap;  // elements from a tap to the next: columns
   const void* bias;    // null, or one for each column: high ones, then low ones

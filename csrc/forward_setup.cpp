@@ -16,6 +16,19 @@ const void* weight_at(const ForwardPointers& pointers, const ForwardParams& p, i
          (int64_t{row} * p.weight_row + column) * element_bytes;
 }
 
+int64_t items_of(const Program& program) {
+  return int64_t{program.tiles_across} * program.tiles_down * program.tiles_columns *
+         program.splits;
+}
+
+// None where they are too many for a plan, as tiles of one quad may be, which are only looked at.
+void count_items(ForwardParams& p) {
+  const int64_t low = items_of(p.low), all = items_of(p.high) + low;
+  if (all == 0 || all > INT32_MAX) return;
+  p.tile_items = static_cast<int32_t>(all);
+  p.low_share = static_cast<uint32_t>(((low << 31) + all - 1) / all);
+}
+
 struct Setup {
   const Problem& problem;
   const ForwardLimits& limits;
@@ -61,6 +74,14 @@ struct Setup {
     }
     // The kernel's stream wants a chunk of every item.
     program.splits = std::max(1, std::min(shape.splits, program.chunks[0] + program.chunks[1]));
+    for (Output& output : program.output) {
+      output.pixel_bytes = (output.last - output.first) * limits.element_bytes;
+      output.row_bytes = output.width * output.pixel_bytes;
+    }
+    program.by_tile_width = Divisor::of(program.tile_width);
+    program.by_tiles_across = Divisor::of(program.tiles_across);
+    program.by_tiles_columns = Divisor::of(std::max(1, program.tiles_columns));
+    program.by_splits = Divisor::of(program.splits);
   }
 };
 
@@ -95,6 +116,9 @@ ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits
   p.batch = problem.batch;
   p.grid_height = problem.grid_height(), p.grid_width = problem.grid_width();
   p.quad_height = problem.quad_height(), p.quad_width = problem.quad_width();
+  p.by_quad_height = Divisor::of(p.quad_height);
+  p.by_phase_period = Divisor::of(p.quad_height + phase::separators(limits.padding));
+  p.by_quad_period = Divisor::of(p.quad_height + limits.padding);
   p.bias = pointers.bias;
   const Epilogue& epilogue = pointers.epilogue;
   p.scale = epilogue.scale, p.shift = epilogue.shift, p.activation = epilogue.activation;
@@ -156,6 +180,7 @@ ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits
   }
   setup.complete(high, high_shape, limits.high.columns);
   setup.complete(low, low_shape, limits.low.columns);
+  count_items(p);
   p.weight_stages = std::min(weight_stages, most_weight_stages(limits));
   p.halo_bytes = std::max(halo_bytes(high, limits.padding), halo_bytes(low, limits.padding));
   return p;

@@ -73,8 +73,9 @@ struct ForwardTraits {
   static constexpr int kCellPitch = kChunkBytes + 16;  // 8 neighbouring cells touch all 32 banks
   static constexpr int kTilesN = Tiles::kTilesN;       // n8 tiles of a warp
   static constexpr int kColumnsOfWarp = 8 * kTilesN;
-  // n8 tiles of which a lane stores eight columns together, and whether these are its own sums.
-  static constexpr int kGroup = 4, kGroupColumns = 8 * kGroup;
+  // Of n8 tiles side by side, each gives a lane two sums to a row: 16 bytes of results together,
+  // of columns beside each other where those of the weight are permuted.
+  static constexpr int kGroup = 16 / (2 * sizeof(T)), kGroupColumns = 8 * kGroup;
   static constexpr bool kPermutes = !kTransposed;
   static constexpr int kMostTilesM =
       4 * (Tiles::kHighGroups > Tiles::kLowGroups ? Tiles::kHighGroups : Tiles::kLowGroups);

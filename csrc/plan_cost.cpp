@@ -79,13 +79,12 @@ double source_pixels(const Instance& f, const ForwardParams& p, const Program& p
   return rows * columns / (double(program.tiles_down) * program.tiles_across);
 }
 
-// Stores of four-byte elements come in halves of a sector, which count like whole ones.
 double output_bytes(const ForwardParams& p, const Program& program, int32_t element_bytes) {
   double bytes = 0;
   for (const Output& output : program.output) {
     bytes += double(p.batch) * output.height * output.width * (output.last - output.first);
   }
-  return bytes * (element_bytes == 4 ? 8 : 2) / program.tiles();
+  return bytes * element_bytes / program.tiles();
 }
 
 }  // namespace

@@ -34,7 +34,6 @@ REGISTERS = {
 SPILLED = {
     ("90a", "forward_sm90"): 32,
     ("80", "forward_sm80.*Small"): 256,
-    ("90a", "forward_sm80.*Li3ELb1ENS_11Narrow"): 72,
     ("90a", "forward_sm80.*WideTilesELb1E"): 16,  # with an epilogue
 }
 

@@ -63,6 +63,11 @@ __device__ __forceinline__ void store_global_if(bool wanted, void* address, Word
       "r"(static_cast<uint32_t>(wanted))
       : "memory");
 }
+__device__ __forceinline__ void store_global_if(bool wanted, void* address, uint64_t value) {
+  asm volatile("{.reg .pred p; setp.ne.u32 p, %2, 0; @p st.global.b64 [%0], %1;}" ::"l"(address),
+               "l"(value), "r"(static_cast<uint32_t>(wanted))
+               : "memory");
+}
 
 // Data Movement and Conversion Instructions: ld.shared
 __device__ __forceinline__ void load_shared(Word128& value, uint32_t address) {

@@ -197,8 +197,8 @@ __device__ __forceinline__ void run_item(const Forward1x1Params& p, ChunkStream<
   const LaneOperands<Traits> lane;
 
   JointSums<Traits> sum;
-  begin_sums<Traits>(sum.high[0], p, p.high, place.column);
-  begin_sums<Traits>(sum.low, p, p.low, place.column);
+  begin_tile<Traits>(sum.high[0], p, p.high, place.column, true);
+  begin_tile<Traits>(sum.low, p, p.low, place.column, true);
   float factor[2];
   uint32_t stage = 0;
 #pragma unroll 1

@@ -13,6 +13,7 @@
 #include "sm80/item.cuh"
 #include "sm80/loads.cuh"
 #include "sm80/products.cuh"
+#include "sm80/store.cuh"
 #include "sm80/sums.cuh"
 #include "sm80/turns.cuh"
 #include "sm80/weight.cuh"
@@ -48,11 +49,11 @@ __device__ __forceinline__ void finish_first_segment(Sums<Tile>& sum, const Forw
     for (int half = 0; half < 2; ++half) {
       float factor = program.times_four ? 4.0f : 1.0f;
       if (Tile::kHigh && program.divide_quads) {
-        const int32_t quad = ptx::thread_x() / 32 / Tile::kWarpsN * Tile::kQuadsOfWarp +
-                             m / 4 * 16 + half * 8 + ptx::lane() / 4;
-        const int32_t y = (place.y + quad / program.tile_width) % p.quad_height;
-        const int32_t x = place.x + quad % program.tile_width;
-        factor = share(p.grid_height - 2 * y, p.grid_width - 2 * x);
+        factor = 0.25f;
+        if (!quads_are_whole(p)) {
+          const Pixel quad = row_quad<Tile>(p, program, place, m / 4 * 2 + half);
+          factor = share(p.grid_height - 2 * quad.y, p.grid_width - 2 * quad.x);
+        }
       }
 #pragma unroll
       for (int n = 0; n < Tile::kTilesN; ++n) {
@@ -87,10 +88,11 @@ struct LaneCells {
       // row.
       const int32_t last = program.tile_width * program.tile_height - 1;
       quad = quad < last ? quad : last;
-      const int32_t row = quad / program.tile_width, tx = quad - row * program.tile_width;
+      const int32_t row = program.by_tile_width.quotient(quad);
+      const int32_t tx = quad - row * program.tile_width;
       const int32_t last_row = p.batch * p.quad_height - 1 - place.row;
       const int32_t ty = row < last_row ? row : last_row;
-      const int32_t images = (place.y + ty) / p.quad_height;
+      const int32_t images = p.by_quad_height.quotient(place.y + ty);
       quads[group] = of_quads.offset_of<Tile>(ty, tx, images) + ptx::lane() / 16 * 16;
       if constexpr (Tile::kHigh) {
         phases[group] = of_phases.offset_of<Tile>(ty, tx, images) + ptx::lane() / 16 * 16;
@@ -173,7 +175,8 @@ struct Products {
     lane.template set<Tile>(p, program, item.place);
     begin_sums<Tile>(sum, p, program, item.column, item.split == 0);
     const int32_t first_chunks = program.chunks[0];
-    for (int32_t index = item.begin; index < item.end; ++index, ++chunk) {
+    int32_t index = item.begin;
+    do {  // every item has a chunk
       const ChunkCells<Tile> cells(program, index, halos + chunk % 2 * halo_bytes);
 #pragma unroll 1
       for (int32_t tap_row = 0; tap_row < Traits::kTaps; ++tap_row) {
@@ -185,7 +188,8 @@ struct Products {
       if (index < first_chunks && (index + 1 == item.end || index + 1 == first_chunks)) {
         finish_first_segment<Tile>(sum, p, program, item.place);
       }
-    }
+      ++chunk;
+    } while (++index < item.end);
     if (program.splits == 1 || add_splits<Tile>(sum, p, program, item.tile, item.split, ticket)) {
       store_results<Tile>(p, program, sum, item.place, item.column);
     }
@@ -196,8 +200,8 @@ template <typename Traits>
 __device__ __forceinline__ void multiply_items(const ForwardParams& p, const Turns<Traits>& turns,
                                                uint32_t halos, uint32_t ticket) {
   Products<Traits> products(turns, halos, p.halo_bytes, ticket);
-  for (int64_t count = 0;; ++count) {
-    const Item item = find_item(p, count);
+  for (ItemNumbers numbers;;) {
+    const Item item = find_item(p, numbers.next(p));
     if (item.kind == ItemKind::kNone) break;
     with_tile<Traits>(item.kind,
                       [&](auto tile) { products.template multiply_item<decltype(tile)>(p, item); });

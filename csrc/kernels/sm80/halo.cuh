@@ -87,15 +87,17 @@ template <typename Traits>
 __device__ __forceinline__ void make_tables(const ForwardParams& p, const Segment& segment,
                                             const HaloShape& shape, const TilePlace& place,
                                             uint32_t row_table, uint32_t column_table) {
-  const int32_t period = p.quad_height + shape.separators, window = 1 << segment.pools;
   const bool phases = shape.planes == 2;
+  const Divisor& by_period = phases ? p.by_phase_period : p.by_quad_period;
+  const int32_t window = 1 << segment.pools;
   const int32_t pixel_bytes = segment.channels * static_cast<int32_t>(sizeof(typename Traits::T));
   for (int32_t i = loader_thread<Traits>(); i < shape.planes * shape.rows;
        i += Traits::kLoaderThreads) {
     const int32_t plane = i >= shape.rows ? 1 : 0;
     const int32_t below = place.y + shape.first_shift<Traits>(plane) + i - plane * shape.rows;
     // Within the stack that starts with the tile's first image; above it lie separators.
-    const int32_t image = below < 0 ? 0 : below / period, y = below - image * period;
+    const int32_t image = below < 0 ? 0 : by_period.quotient(below);
+    const int32_t y = below - image * by_period.value;
     const int32_t grid_y = shape.planes * y + plane;
     const int32_t grid_height = phases ? p.grid_height : p.quad_height;
     const bool inside =

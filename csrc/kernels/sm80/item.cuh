@@ -45,32 +45,49 @@ struct Chunk {
   }
 };
 
-// The `count`-th item of this block. Low tiles come evenly between the high ones, so that both read
-// a region while it is in the second-level cache. Blocks take turns at each place of a wave, or
-// some would get only low tiles.
-__device__ __forceinline__ Item find_item(const ForwardParams& p, int64_t count) {
-  const int64_t low_items = p.low.items(), items = p.high.items() + low_items;
-  const int64_t number =
-      count * ptx::blocks_x() + (ptx::block_x() + count * p.rotation) % ptx::blocks_x();
+// The numbers of this block's items. Blocks take turns at each place of a wave, or some would get
+// only low tiles.
+struct ItemNumbers {
+  int32_t wave = 0;  // its first item
+  int32_t place = ptx::block_x();
+
+  __device__ __forceinline__ int32_t next(const ForwardParams& p) {
+    const auto blocks = static_cast<int32_t>(ptx::blocks_x());
+    const int32_t number = wave + place;
+    wave += blocks;
+    place += p.rotation;
+    if (place >= blocks) place -= blocks;
+    return number;
+  }
+};
+
+// How many of the first items are low ones. They come evenly between the high ones, so that both
+// read a region while it is in the second-level cache.
+__device__ __forceinline__ int32_t low_items_before(const ForwardParams& p, int32_t number) {
+  return static_cast<int32_t>(uint64_t{static_cast<uint32_t>(number)} * p.low_share >> 31);
+}
+
+__device__ __forceinline__ Item find_item(const ForwardParams& p, int32_t number) {
   Item item{};
   item.kind = ItemKind::kNone;
-  if (number >= items) return item;
-  const int64_t low_before = number * low_items / items;
-  const bool low = (number + 1) * low_items / items > low_before;
+  if (number >= p.tile_items) return item;
+  const int32_t low_before = low_items_before(p, number);
+  const bool low = low_items_before(p, number + 1) > low_before;
   item.kind = low ? ItemKind::kLow : ItemKind::kHigh;
   const Program& program = program_of(p, item.kind);
-  const auto of_kind = static_cast<int32_t>(low ? low_before : number - low_before);
-  item.tile = of_kind / program.splits;
-  item.split = of_kind % program.splits;
-  const int32_t spatial = item.tile / program.tiles_columns;
-  item.column = item.tile % program.tiles_columns * program.tile_columns;
-  item.place.row = spatial / program.tiles_across * program.tile_height;
-  item.place.x = spatial % program.tiles_across * program.tile_width;
-  item.place.image = item.place.row / p.quad_height;
-  item.place.y = item.place.row % p.quad_height;
+  const int32_t of_kind = low ? low_before : number - low_before;
+  item.tile = program.by_splits.quotient(of_kind);
+  item.split = of_kind - item.tile * program.splits;
+  const int32_t spatial = program.by_tiles_columns.quotient(item.tile);
+  item.column = (item.tile - spatial * program.tiles_columns) * program.tile_columns;
+  const int32_t down = program.by_tiles_across.quotient(spatial);
+  item.place.row = down * program.tile_height;
+  item.place.x = (spatial - down * program.tiles_across) * program.tile_width;
+  item.place.image = p.by_quad_height.quotient(item.place.row);
+  item.place.y = item.place.row - item.place.image * p.quad_height;
   const int32_t chunks = program.chunks[0] + program.chunks[1];
-  item.begin = chunks * item.split / program.splits;
-  item.end = chunks * (item.split + 1) / program.splits;
+  item.begin = program.by_splits.quotient(chunks * item.split);
+  item.end = program.by_splits.quotient(chunks * (item.split + 1));
   return item;
 }
 

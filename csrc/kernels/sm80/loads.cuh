@@ -99,8 +99,8 @@ template <typename Traits>
 __device__ __forceinline__ void load_items(const ForwardParams& p, const Turns<Traits>& turns,
                                            uint32_t halos, const Tables<Traits>& tables) {
   Loads<Traits> loads{turns, halos, static_cast<uint32_t>(p.halo_bytes)};
-  for (int64_t count = 0;; ++count) {
-    const Item item = find_item(p, count);
+  for (ItemNumbers numbers;;) {
+    const Item item = find_item(p, numbers.next(p));
     if (item.kind == ItemKind::kNone) break;
     tables.make(p, item);
     with_tile<Traits>(item.kind, [&](auto tile) {

@@ -5,7 +5,9 @@
 #include <device/ptx.cuh>
 
 #include "columns.cuh"
+#include "epilogue.cuh"
 #include "forward_1x1_params.h"
+#include "quads.cuh"
 #include "sums.cuh"
 
 namespace octconv {
@@ -28,42 +30,8 @@ __device__ __forceinline__ Pixel quad_pixel(const Forward1x1Params& p, int32_t q
   return {image, row - image * p.quad_height, quad - row * p.quad_width, quad < p.quads};
 }
 
-// Of a quad in the high map: the number of its first pixel, and a bit for each phase that is there.
-__device__ __forceinline__ int64_t first_pixel(const Forward1x1Params& p, const Pixel& quad) {
-  const int32_t row = quad.image * p.grid_height + 2 * quad.y;
-  return int64_t{row} * p.grid_width + 2 * quad.x;
-}
-__device__ __forceinline__ bool quads_are_whole(const Forward1x1Params& p) {
-  return (p.grid_height | p.grid_width) % 2 == 0;
-}
-__device__ __forceinline__ uint32_t phases_inside(const Forward1x1Params& p, const Pixel& quad) {
-  if (quads_are_whole(p)) return 15;
-  const bool below = 2 * quad.y + 1 < p.grid_height, beside = 2 * quad.x + 1 < p.grid_width;
-  return 1u | beside << 1 | below << 2 | (below && beside) << 3;
-}
-
 template <typename Traits>
 using TileSums = float[Traits::kTilesN][4];
-
-// The sums of one m16 tile begin with the bias of its columns, or with zeros.
-template <typename Traits>
-__device__ __forceinline__ void begin_sums(TileSums<Traits>& sum, const ForwardParams& p,
-                                           const Program& program, int32_t first_column) {
-#pragma unroll
-  for (int n = 0; n < Traits::kTilesN; ++n) {
-    for (int i = 0; i < 4; ++i) sum[n][i] = 0;
-  }
-  if (!p.bias) return;
-#pragma unroll
-  for (int n = 0; n < Traits::kTilesN; ++n) {
-    const int32_t column = first_column + sum_column<Traits>(n);
-    if (column >= program.columns) continue;
-    for (int i = 0; i < 2; ++i) {
-      sum[n][i] = sum[n][i + 2] =
-          load_element<typename Traits::T>(p.bias, program.first_column + column + i);
-    }
-  }
-}
 
 // Eight rows of a part's sums become 16 bytes of results to a lane and group of n8 tiles.
 template <typename Traits>

@@ -5,8 +5,17 @@
 
 namespace octconv::ptx {
 
-inline float exp2_approximate(float value) { return std::exp2(value); }
+// What is subnormal counts as zero.
+inline float without_subnormal(float value) {
+  return std::fpclassify(value) == FP_SUBNORMAL ? std::copysign(0.0f, value) : value;
+}
 
-inline float reciprocal_approximate(float value) { return 1 / value; }
+inline float exp2_approximate(float value) {
+  return without_subnormal(std::exp2(without_subnormal(value)));
+}
+
+inline float reciprocal_approximate(float value) {
+  return without_subnormal(1 / without_subnormal(value));
+}
 
 }  // namespace octconv::ptx

@@ -43,7 +43,8 @@ void store_global(void* address, Word value, Site at = Site::current()) {
   write_word(emulation::global(address, sizeof(Word), Access::kWrite, "store_global", at), value);
 }
 
-inline void store_global_if(bool wanted, void* address, Word128 value, Site at = Site::current()) {
+template <typename Word>
+void store_global_if(bool wanted, void* address, Word value, Site at = Site::current()) {
   if (wanted) store_global(address, value, at);
 }
 

@@ -193,10 +193,14 @@ __global__ void copy_bytes(const ProbeParams p) {
   ptx::wait_copies<0>();
   ptx::Word128 value;
   ptx::load_shared(value, target);
-  // In two turns; out of turn a lane points at what its neighbour writes.
-  for (uint32_t turn = 0; turn < 2; ++turn) {
-    const uint32_t at = lane - lane % 2 + turn;
-    ptx::store_global_if(lane == at, static_cast<ptx::Word128*>(p.out) + at, value);
+  // In two turns, even lanes all bytes, odd ones by halves; out of turn a lane points at what its
+  // neighbour writes.
+  const uint32_t even = lane - lane % 2;
+  auto* out = static_cast<ptx::Word128*>(p.out) + even;
+  ptx::store_global_if(lane == even, out, value);
+  for (int half = 0; half < 2; ++half) {
+    const uint64_t bytes = uint64_t{value.word[2 * half + 1]} << 32 | value.word[2 * half];
+    ptx::store_global_if(lane != even, reinterpret_cast<uint64_t*>(out + 1) + half, bytes);
   }
 }
 
