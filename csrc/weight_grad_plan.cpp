@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "problem.h"
+#include "weight_grad_1x1_plan.h"
 #include "weight_grad_cost.h"
 
 namespace octconv {
@@ -226,8 +227,10 @@ WeightGradPlan plan_weight_grad(const Problem& problem, ElementType type,
                                 const DeviceFacts& device) {
   WeightGradPlan best{};
   if (problem.batch < 1) return best;
+  best = plan_joint_grad(problem, type, device);
+  const bool joint = best.tiles != nullptr;  // it reads least where it can be had
   for (const WeightGradLimits& limits : weight_grads_for(problem, type)) {
-    if (limits.end_bytes > device.shared_per_block) continue;
+    if (joint || limits.end_bytes > device.shared_per_block) continue;
     const WeightGradPlan plan = Planner{problem, limits, device}.best();
     if (!plan.tiles || plan.shared_bytes > device.shared_per_block) continue;
     if (!best.tiles || plan.cheaper_than(best)) best = plan;
@@ -240,7 +243,8 @@ WeightGradPlan plan_weight_grad(const Problem& problem, ElementType type,
 
 std::string to_string(const WeightGradPlan& plan) {
   if (!plan.tiles) return "no tiles fit";
-  std::string text = std::string("weight_grad_sm80, ") + plan.tiles + " tiles";
+  std::string text = std::string(plan.joint ? "weight_grad_1x1_sm80, " : "weight_grad_sm80, ") +
+                     plan.tiles + " tiles";
   const char* names[kJobs] = {"W_HH", "W_LH", "W_HL", "W_LL"};
   int64_t items = 0;
   for (int i = 0; i < kJobs; ++i) {
@@ -248,7 +252,7 @@ std::string to_string(const WeightGradPlan& plan) {
     const PixelTile& tile = plan.pixel_tiles[i];
     items += plan.items[i];
     text += std::string(", ") + names[i] + ' ' + std::to_string(tile.width) + 'x' +
-            std::to_string(tile.height) + " pixels";
+            std::to_string(tile.height) + (plan.joint ? " quads and stages" : " pixels");
     if (tile.splits > 1) text += " in " + std::to_string(tile.splits) + " splits";
   }
   char times[200];

@@ -13,6 +13,7 @@
 namespace octconv {
 
 struct WeightGradPlan {
+  bool joint;         // weight_grad_1x1_sm80, where a pixel tile is (quads, stages, splits)
   const char* tiles;  // the name of an instantiation (weight_grad_traits.h); null: none fits
   PixelTiles pixel_tiles;
   int64_t items[kJobs];  // blocks of each job: tiles times splits

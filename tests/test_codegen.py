@@ -23,7 +23,8 @@ WEIGHT_GRAD = EMULATION / "gpu" / "weight_grad.cu"
 # The most registers that a kernel may take: what its threads on a multiprocessor are planned with.
 REGISTERS = {
     "pool2x2": 48, "gemm": 80, "forward_sm80": 255, "forward_1x1_sm80": 255,
-    "weight_grad_sm80": 255, "add_weight_grad_splits": 48, "forward_sm90": 128,
+    "weight_grad_sm80": 255, "weight_grad_1x1_sm80": 255, "add_weight_grad_splits": 48,
+    "forward_sm90": 128,
 }  # fmt: skip
 
 
@@ -208,6 +209,22 @@ def test_weight_grad_is_made_of_tensor_core_instructions(compiled, arch):
         assert kernel.forms("LDSM") == {"LDSM.16.MT88.4": fragments}, kernel.name
         # Hardly a move between the products: it would be one for each word of a fragment.
         assert inner_loop_density(kernel.code) <= 1.3, kernel.name
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_weight_grad_1x1_pools_by_tensor_cores(compiled, arch):
+    """No pixel is loaded twice, and none is pooled by other instructions."""
+    kernels = [k for k in compiled(WEIGHT_GRAD, arch) if "weight_grad_1x1_sm80" in k.name]
+    assert len(kernels) == 2
+    for kernel in kernels:
+        rows, columns = 2, 2  # fragments of 16 channels; each pixel's, and each quad's
+        products = (4 + 3) * rows * columns * 2 + 4 * (rows + columns)
+        hmma = kernel.count(r"HMMA\.16816\.F32[.\w]*")
+        assert hmma == kernel.count("HMMA") == products, kernel.name
+        assert kernel.forms("LDSM") == {"LDSM.16.MT88.4": (4 + 1) * (rows + columns)}, kernel.name
+        copies = {"LDGSTS.E.BYPASS.128", "LDGSTS.E.BYPASS.128.ZFILL"}
+        assert set(kernel.forms("LDGSTS")) <= copies, kernel.name
+        assert inner_loop_density(kernel.code) <= 3.1, kernel.name
 
 
 @pytest.mark.parametrize("arch", ARCHS)

@@ -1,32 +1,54 @@
-// Launches weight_grad_sm80 as planned, and what adds up its splits.
+// Launches weight_grad_sm80 or weight_grad_1x1_sm80 as planned, and what adds up their splits.
 #pragma once
 
 #include <cstring>
 
+#include "kernels/weight_grad_1x1_sm80.cuh"
 #include "kernels/weight_grad_sm80.cuh"
 #include "kernels/weight_grad_splits.cuh"
 #include "launch/launch.cuh"
 #include "launch/weight_grad_sm80.h"
+#include "weight_grad_1x1_setup.h"
 
 namespace octconv {
 
+// Params are WeightGradParams, or have them at their begin.
+template <typename T, typename Params>
+void launch_weight_grad_kernel(const WeightGradLaunch& call, void (*kernel)(Params), Params params,
+                               int64_t blocks, uint32_t threads) {
+  params.partial_sums = call.partial_sums;
+  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, params.shared_bytes);
+  launch(kernel,
+         {static_cast<uint32_t>(blocks), threads, 1, static_cast<uint32_t>(params.shared_bytes)},
+         params, call.stream);
+  if (call.plan.partial_sums > 0) {
+    const WeightGradParams& of_splits = params;
+    launch(add_weight_grad_splits<T>, splits_shape(of_splits), of_splits, call.stream);
+  }
+}
+
 template <typename T, int kKernel>
-void launch_weight_grad_kernel(const WeightGradLaunch& call) {
+void launch_weight_grad_tiles(const WeightGradLaunch& call) {
   for_each_weight_grad<T, kKernel>([&](auto traits, const char* name) {
     using Traits = decltype(traits);
     if (std::strcmp(call.plan.tiles, name) != 0) return;
-    WeightGradParams params = weight_grad_params(call.problem, limits_of_grad<Traits>(name),
-                                                 call.plan.pixel_tiles, call.pointers);
-    params.partial_sums = call.partial_sums;
-    const auto kernel = weight_grad_sm80<Traits>;
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, params.shared_bytes);
-    launch(kernel,
-           {static_cast<uint32_t>(params.items()), Traits::kThreads, 1,
-            static_cast<uint32_t>(params.shared_bytes)},
-           params, call.stream);
-    if (call.plan.partial_sums > 0) {
-      launch(add_weight_grad_splits<T>, splits_shape(params), params, call.stream);
-    }
+    const WeightGradParams params = weight_grad_params(call.problem, limits_of_grad<Traits>(name),
+                                                       call.plan.pixel_tiles, call.pointers);
+    launch_weight_grad_kernel<T>(call, weight_grad_sm80<Traits>, params, params.items(),
+                                 Traits::kThreads);
+  });
+}
+
+template <typename T>
+void launch_joint_grad(const WeightGradLaunch& call) {
+  for_each_joint_grad<T>([&](auto traits, const char* name) {
+    using Traits = decltype(traits);
+    if (std::strcmp(call.plan.tiles, name) != 0) return;
+    const JointGradParams params =
+        joint_grad_params(call.problem, limits_of_joint_grad<Traits>(name),
+                          JointGradShape::of(call.plan.pixel_tiles), call.pointers);
+    launch_weight_grad_kernel<T>(call, weight_grad_1x1_sm80<Traits>, params, params.blocks(),
+                                 Traits::kThreads);
   });
 }
 
@@ -34,13 +56,14 @@ template <typename T>
 void launch_weight_grad_sm80(const WeightGradLaunch& call) {
   switch (call.problem.kernel) {
     case 1:
-      return launch_weight_grad_kernel<T, 1>(call);
+      launch_joint_grad<T>(call);
+      return launch_weight_grad_tiles<T, 1>(call);
     case 3:
-      return launch_weight_grad_kernel<T, 3>(call);
+      return launch_weight_grad_tiles<T, 3>(call);
     case 5:
-      return launch_weight_grad_kernel<T, 5>(call);
+      return launch_weight_grad_tiles<T, 5>(call);
     default:
-      return launch_weight_grad_kernel<T, 7>(call);
+      return launch_weight_grad_tiles<T, 7>(call);
   }
 }
 

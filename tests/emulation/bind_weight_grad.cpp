@@ -1,5 +1,6 @@
 #include "bindings.h"
 #include "weight_grad.h"
+#include "weight_grad_1x1_plan.h"
 #include "weight_grad_cost.h"
 #include "weight_grad_plan.h"
 
@@ -37,6 +38,33 @@ py::tuple weight_grad_sm80(const std::string& dtype, const std::string& tiles,
              {problem, pixel_tiles, arrays, channels_last, wide_output, shared_limit, options});
 }
 
+// Of all pixel tiles, and of what else is checked.
+struct LaunchCounts {
+  int64_t mma = 0, ldmatrix = 0, word_loads = 0, copies = 0;
+  double bytes = 0;
+  py::list jobs;
+
+  void add(int64_t turns, const octconv::PixelTileCost& cost) {
+    mma += turns * cost.hmma;
+    ldmatrix += turns * cost.ldmatrix;
+    word_loads += turns * cost.word_loads;
+    copies += turns * cost.copies;
+    bytes += turns * cost.read_bytes;
+  }
+  py::dict of_launch(const WeightGradParams& p) const {
+    py::dict result;
+    result["mma"] = mma;
+    result["ldmatrix"] = ldmatrix;
+    result["word_loads"] = word_loads;
+    result["copies"] = copies;
+    result["read_bytes"] = bytes;
+    result["jobs"] = jobs;
+    result["shared_bytes"] = p.shared_bytes;
+    result["partial_sums"] = partial_sums_of(p);
+    return result;
+  }
+};
+
 // What csrc/weight_grad_cost.h counts of a launch, beside the limits that its tiles must keep.
 py::dict weight_grad_launch(const std::string& dtype, const std::string& tiles,
                             const py::tuple& numbers, const py::tuple& shapes, const py::dict&) {
@@ -44,35 +72,30 @@ py::dict weight_grad_launch(const std::string& dtype, const std::string& tiles,
   const octconv::ElementType type = dtype == "bfloat16"  ? octconv::ElementType::kBFloat16
                                     : dtype == "float16" ? octconv::ElementType::kFloat16
                                                          : octconv::ElementType::kTFloat32;
+  LaunchCounts counts;
+  for (const octconv::JointGradLimits& limits : joint_grads_for(type)) {
+    if (tiles != limits.of_tiles.name) continue;
+    const auto shape = octconv::JointGradShape::of(pixel_tiles_of(shapes));
+    const octconv::JointGradParams p = joint_grad_counts(problem, limits, shape);
+    for (const octconv::WeightGradJob& job : p.job) {
+      counts.jobs.append(py::make_tuple(job.items(), p.quad_tiles, job.splits));
+    }
+    counts.add(int64_t{p.tiles} * p.quad_tiles,
+               joint_tile_cost(limits, *octconv::known_device("H200"), p));
+    return counts.of_launch(p);
+  }
   for (const octconv::WeightGradLimits& limits : weight_grads_for(problem, type)) {
     if (tiles != limits.name) continue;
     octconv::WeightGradPointers nowhere{};
     nowhere.x_high = nowhere.dy_high = &problem;
     const WeightGradParams p = weight_grad_params(problem, limits, pixel_tiles_of(shapes), nowhere);
-    int64_t mma = 0, ldmatrix = 0, word_loads = 0, copies = 0;
-    double bytes = 0;
-    py::list pixel_tiles;
     for (const octconv::WeightGradJob& job : p.job) {
-      pixel_tiles.append(py::make_tuple(job.items(), job.pixel_tiles, job.splits));
+      counts.jobs.append(py::make_tuple(job.items(), job.pixel_tiles, job.splits));
       if (job.items() == 0) continue;
-      const auto cost = pixel_tile_cost(limits, *octconv::known_device("H200"), p, job);
-      const int64_t turns = job.tiles() * job.pixel_tiles;
-      mma += turns * cost.hmma;
-      ldmatrix += turns * cost.ldmatrix;
-      word_loads += turns * cost.word_loads;
-      copies += turns * cost.copies;
-      bytes += turns * cost.read_bytes;
+      counts.add(job.tiles() * job.pixel_tiles,
+                 pixel_tile_cost(limits, *octconv::known_device("H200"), p, job));
     }
-    py::dict result;
-    result["mma"] = mma;
-    result["ldmatrix"] = ldmatrix;
-    result["word_loads"] = word_loads;
-    result["copies"] = copies;
-    result["read_bytes"] = bytes;
-    result["jobs"] = pixel_tiles;
-    result["shared_bytes"] = p.shared_bytes;
-    result["partial_sums"] = partial_sums_of(p);
-    return result;
+    return counts.of_launch(p);
   }
   throw std::invalid_argument("no tiles are named " + tiles);
 }

@@ -24,6 +24,8 @@ PLANS = tuple(
         "plan_1x1",
         "plan_cost",
         "plan_schedule",
+        "weight_grad_1x1_plan",
+        "weight_grad_1x1_setup",
         "weight_grad_cost",
         "weight_grad_plan",
         "weight_grad_setup",

@@ -1,13 +1,15 @@
-// Runs weight_grad_sm80 for one element type; the types are compiled in files of their own, side by
-// side.
+// Runs weight_grad_sm80 or weight_grad_1x1_sm80 for one element type; the types are compiled in
+// files of their own, side by side.
 #pragma once
 
 #include <string>
 #include <type_traits>
 
 #include "bindings.h"
+#include "kernels/weight_grad_1x1_sm80.cuh"
 #include "kernels/weight_grad_sm80.cuh"
 #include "kernels/weight_grad_splits.cuh"
+#include "weight_grad_1x1_setup.h"
 #include "weight_grad_setup.h"
 
 namespace emulation {
@@ -26,9 +28,10 @@ struct WeightGradCall {
   const py::dict& options;
 };
 
-template <typename Traits>
-py::tuple run(const WeightGradCall& call, const char* name) {
-  using T = typename Traits::T;
+// params_of(pointers) makes the parameters of a kernel of `blocks(params)` blocks.
+template <typename T, typename ParamsOf, typename Blocks, typename Kernel>
+py::tuple run(const WeightGradCall& call, const ParamsOf& params_of, const Blocks& blocks,
+              Kernel kernel, uint32_t threads) {
   using Number = std::conditional_t<sizeof(T) == 2, uint16_t, float>;
   const Problem& problem = call.problem;
   Device device(options_from(call.options));
@@ -47,8 +50,7 @@ py::tuple run(const WeightGradCall& call, const char* name) {
   pointers.dweight = device.output("dweight", count * element);
   pointers.dbias = device.output("dbias", rows * element);
 
-  const octconv::WeightGradLimits limits = octconv::limits_of_grad<Traits>(name);
-  WeightGradParams p = weight_grad_params(problem, limits, call.tiles, pointers);
+  auto p = params_of(pointers);
   if (p.shared_bytes > call.shared_limit) {
     throw std::invalid_argument("the tiles take " + std::to_string(p.shared_bytes) +
                                 " bytes of shared memory of " + std::to_string(call.shared_limit));
@@ -57,13 +59,12 @@ py::tuple run(const WeightGradCall& call, const char* name) {
   if (sums > 0) {
     p.partial_sums = static_cast<float*>(device.workspace("partial_sums", sums * sizeof(float)));
   }
-  device.launch(octconv::weight_grad_sm80<Traits>,
-                {static_cast<uint32_t>(p.items()), Traits::kThreads, 1,
-                 static_cast<uint32_t>(p.shared_bytes)},
-                p);
+  device.launch(
+      kernel, {static_cast<uint32_t>(blocks(p)), threads, 1, static_cast<uint32_t>(p.shared_bytes)},
+      p);
   py::dict counters = to_dict(device.counters());
   if (sums > 0) {
-    device.launch(octconv::add_weight_grad_splits<T>, splits_shape(p), p);
+    device.launch(octconv::add_weight_grad_splits<T>, splits_shape(p), WeightGradParams(p));
   }
   device.check_outputs();
   counters["launches"] = device.counters().launches;
@@ -75,14 +76,39 @@ py::tuple run(const WeightGradCall& call, const char* name) {
   return py::make_tuple(copy(pointers.dweight, count), copy(pointers.dbias, rows), counters);
 }
 
+template <typename Traits>
+py::tuple run_weight_grad(const WeightGradCall& call, const char* name) {
+  const auto params_of = [&](const octconv::WeightGradPointers& pointers) {
+    return weight_grad_params(call.problem, octconv::limits_of_grad<Traits>(name), call.tiles,
+                              pointers);
+  };
+  const auto blocks = [](const WeightGradParams& p) { return p.items(); };
+  return run<typename Traits::T>(call, params_of, blocks, octconv::weight_grad_sm80<Traits>,
+                                 Traits::kThreads);
+}
+
+template <typename Traits>
+py::tuple run_joint_grad(const WeightGradCall& call, const char* name) {
+  const auto params_of = [&](const octconv::WeightGradPointers& pointers) {
+    return joint_grad_params(call.problem, octconv::limits_of_joint_grad<Traits>(name),
+                             octconv::JointGradShape::of(call.tiles), pointers);
+  };
+  const auto blocks = [](const octconv::JointGradParams& p) { return p.blocks(); };
+  return run<typename Traits::T>(call, params_of, blocks, octconv::weight_grad_1x1_sm80<Traits>,
+                                 Traits::kThreads);
+}
+
 template <typename T>
 py::tuple with_weight_grad(const std::string& tiles, const WeightGradCall& call) {
   py::object result = py::none();
   const auto with = [&](auto kernel) {
     octconv::for_each_weight_grad<T, decltype(kernel)::value>([&](auto traits, const char* name) {
-      if (tiles == name) result = run<decltype(traits)>(call, name);
+      if (tiles == name) result = run_weight_grad<decltype(traits)>(call, name);
     });
   };
+  octconv::for_each_joint_grad<T>([&](auto traits, const char* name) {
+    if (tiles == name) result = run_joint_grad<decltype(traits)>(call, name);
+  });
   const int32_t kernel = call.problem.kernel;
   if (kernel == 1) with(std::integral_constant<int, 1>());
   if (kernel == 3) with(std::integral_constant<int, 3>());

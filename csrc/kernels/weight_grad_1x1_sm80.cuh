@@ -1,0 +1,190 @@
+// The fused weight gradient for kernels of one tap at stride 1: a block does the same tile of all
+// four blocks of the weight, and so reads each pixel once.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "sm80/grad_sums.cuh"
+#include "sm80/joint_copies.cuh"
+#include "sm80/joint_products.cuh"
+#include "weight_grad_1x1_params.h"
+#include "weight_grad_1x1_traits.h"
+
+namespace octconv {
+
+// What a block does.
+struct JointItem {
+  int32_t tile_row, tile_column, split;
+
+  __device__ __forceinline__ explicit JointItem(const JointGradParams& p) {
+    const auto block = static_cast<int32_t>(ptx::block_x());
+    const int32_t tile = block / p.splits;
+    split = block - tile * p.splits;
+    tile_row = tile / p.tiles_across, tile_column = tile - tile_row * p.tiles_across;
+  }
+  // Among the items of one job.
+  __device__ __forceinline__ int64_t of_job(const WeightGradJob& job) const {
+    return int64_t{tile_row * job.column_tiles + tile_column} * job.splits + split;
+  }
+};
+
+template <typename Traits>
+__device__ __forceinline__ void load_quads(const JointGradParams& p, const JointItem& item,
+                                           int32_t tile, uint32_t stage) {
+  const int32_t quad = tile * Traits::kQuads;
+  const QuadCopier<Traits, Traits::kRows> dy(item.tile_row * Traits::kRows);
+  dy.copy_high(p, p.dy(false), quad, stage);
+  dy.copy_low(p, p.dy(true), quad, stage + Traits::kDyLow);
+  const QuadCopier<Traits, Traits::kColumns> x(item.tile_column * Traits::kColumns);
+  x.copy_high(p, p.x(false), quad, stage + Traits::kXHigh);
+  x.copy_low(p, p.x(true), quad, stage + Traits::kXLow);
+}
+
+// All but the last `pending` groups of copies have landed.
+__device__ __forceinline__ void wait_copies_but(int32_t pending) {
+  if (pending == 0) ptx::wait_copies<0>();
+  if (pending == 1) ptx::wait_copies<1>();
+  if (pending == 2) ptx::wait_copies<2>();
+}
+
+// A warp's sums of one block of the weight, as of store_sums.
+template <typename Traits, typename Out>
+__device__ __forceinline__ void store_block(const float (&sum)[Traits::kTilesM][Traits::kTilesN][4],
+                                            Out* to, int64_t row_stride, int64_t column_stride,
+                                            int32_t rows, int32_t columns, float factor) {
+  const int32_t warp = ptx::thread_x() / 32;
+  const int32_t first_row =
+      warp / Traits::kWarpsN % Traits::kWarpsM * 16 * Traits::kTilesM + ptx::lane() / 4;
+  const int32_t first_column = warp % Traits::kWarpsN * 8 * Traits::kTilesN + ptx::lane() % 4 * 2;
+#pragma unroll
+  for (int i = 0; i < 2 * Traits::kTilesM; ++i) {  // rows of eight
+    const int32_t row = first_row + 8 * i;
+    if (row >= rows) continue;
+    Out* of_row = to + row * row_stride + first_column * column_stride;
+#pragma unroll
+    for (int n = 0; n < Traits::kTilesN; ++n) {
+      if (first_column + 8 * n >= columns) continue;
+      const float* two = sum[i / 2][n] + i % 2 * 2;
+      store_columns(of_row + 8 * n * column_stride, column_stride, two[0] * factor,
+                    two[1] * factor);
+    }
+  }
+}
+
+// The results of one job, or, of split tiles, what add_weight_grad_splits adds up.
+template <typename Traits>
+struct JobOutput {
+  using T = typename Traits::T;
+  const JointGradParams& p;
+  const WeightGradJob& job;
+  const JointItem& item;
+
+  __device__ __forceinline__ float* partial() const {
+    return p.partial_sums + job.first_sum + item.of_job(job) * p.item_sums();
+  }
+  __device__ __forceinline__ void store(
+      const float (&sum)[Traits::kTilesM][Traits::kTilesN][4]) const {
+    const int32_t row = item.tile_row * Traits::kRows;
+    const int32_t column = item.tile_column * Traits::kColumns;
+    const int32_t rows = job.rows() - row, columns = job.columns() - column;
+    if (rows <= 0 || columns <= 0) return;
+    const int64_t element =
+        (job.first_row + row) * p.strides.row + (job.first_column + column) * p.strides.column;
+    if (p.splits > 1) {
+      store_block<Traits>(sum, partial(), Traits::kColumns, 1, rows, columns, job.factor);
+    } else if (p.wide_output) {
+      store_block<Traits>(sum, static_cast<float*>(p.dweight) + element, p.strides.row,
+                          p.strides.column, rows, columns, job.factor);
+    } else {
+      store_block<Traits>(sum, static_cast<T*>(p.dweight) + element, p.strides.row,
+                          p.strides.column, rows, columns, job.factor);
+    }
+  }
+  // The sum of dy of row `thread` of the tile.
+  __device__ __forceinline__ void store_bias(float of_row) const {
+    const int32_t row = ptx::thread_x(), in_job = item.tile_row * Traits::kRows + row;
+    if (row >= Traits::kRows || in_job >= job.rows()) return;
+    const int32_t in_bias = job.first_row + in_job;
+    if (p.splits > 1) {
+      store_element(partial() + Traits::kRows * Traits::kColumns + row, of_row);
+    } else if (p.wide_output) {
+      store_element(static_cast<float*>(p.dbias) + in_bias, of_row);
+    } else {
+      store_element(static_cast<T*>(p.dbias) + in_bias, of_row);
+    }
+  }
+};
+
+template <typename Traits>
+__global__ void __launch_bounds__(Traits::kThreads, 1)
+    weight_grad_1x1_sm80(const __grid_constant__ JointGradParams p) {
+  using T = typename Traits::T;
+  ptx::SharedMemory shared;
+  const uint32_t memory = shared.take(p.shared_bytes),
+                 end = memory + p.stages * Traits::kStageBytes;
+  const JointItem item(p);
+  // Told by a shuffle, the compiler knows that lanes do not part here.
+  const auto warp = static_cast<int32_t>(ptx::shuffle(ptx::thread_x() / 32, 0));
+  const int32_t warp_n = warp % Traits::kWarpsN, warp_m = warp / Traits::kWarpsN % Traits::kWarpsM;
+  const int32_t group = warp / (Traits::kWarpsN * Traits::kWarpsM);
+  const bool with_bias = item.tile_column == 0 && warp_n == 0;
+  const LaneQuads<Traits> lane(warp_m, warp_n);
+  const QuadWeights<T> quarters(0.25f);
+
+  GradSums<Traits> sum;
+  BiasSums<Traits> bias[2];
+#pragma unroll
+  for (int part = 0; part < 4; ++part) {
+#pragma unroll
+    for (int m = 0; m < Traits::kTilesM; ++m) {
+      bias[part / 2][m][part % 2] = 0;
+#pragma unroll
+      for (int n = 0; n < Traits::kTilesN; ++n) {
+        for (int i = 0; i < 4; ++i) sum[part / 2][part % 2][m][n][i] = 0;
+      }
+    }
+  }
+
+  // All splits sweep over the images side by side, and so do all tiles: what one reads another
+  // finds in the second-level cache. A turn multiplies one tile of quads and loads another, as many
+  // turns ahead as there are stages but one; those before the first one only load.
+  const int32_t ahead = (p.stages - 1) * p.splits;
+  uint32_t stage = memory;
+#pragma unroll 1
+  for (int32_t tile = item.split - ahead; tile < p.quad_tiles; tile += p.splits) {
+    if (tile >= 0) {
+      wait_copies_but(p.stages - 2);
+      ptx::sync_block();  // it has landed, and all have left the stage that is filled next
+    }
+    // The stages go around, so the one before is the one to be filled.
+    const uint32_t filled = (stage == memory ? end : stage) - Traits::kStageBytes;
+    if (tile + ahead < p.quad_tiles) load_quads<Traits>(p, item, tile + ahead, filled);
+    ptx::commit_copies();
+    if (tile >= 0) {
+#pragma unroll 1
+      for (int32_t step = group; step < Traits::kQuads / Traits::kStepQuads;
+           step += Traits::kGroups) {
+        multiply_quads<Traits>(sum, bias, with_bias, p, quarters,
+                               tile * Traits::kQuads + step * Traits::kStepQuads, stage + lane.rows,
+                               stage + lane.columns, step);
+      }
+    }
+    stage = stage + Traits::kStageBytes == end ? memory : stage + Traits::kStageBytes;
+  }
+
+  if (item.tile_column == 0) {
+    for (int part = 0; part < 2; ++part) {
+      const float of_row = add_bias<Traits>(bias[part], memory) * (part == 0 ? 4.0f : 1.0f);
+      JobOutput<Traits>{p, p.job[part == 0 ? 0 : 2], item}.store_bias(of_row);
+    }
+  }
+  add_groups<Traits>(sum, group, memory);
+  if (group > 0) return;
+#pragma unroll
+  for (int part = 0; part < 4; ++part) {
+    JobOutput<Traits>{p, p.job[part], item}.store(sum[part / 2][part % 2]);
+  }
+}
+
+}  // namespace octconv
