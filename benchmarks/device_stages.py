@@ -23,17 +23,22 @@ EAGER = ("composed", "octconv_cuda")  # compiling takes seconds per shape
 
 
 class _Layers(NamedTuple):
-    """What a stage of the layer suite times, at the headline alpha; contenders beside vanilla."""
+    """What a stage of the layer suite times, at the headline alpha; contenders beside vanilla.
+
+    A family other than "" must serve octconv_cuda's calls, where it covers them.
+    """
 
     limit_s: float
     dtypes: tuple[str, ...]
     batches: tuple[str, ...]
     modes: tuple[str, ...]
     contenders: tuple[str, ...]
+    family: str = ""
 
 
 LAYERS = {
     "layers-bfloat16": _Layers(150, ("bfloat16",), ("headline",), ("forward",), ALL),
+    "layers-sm90": _Layers(60, ("bfloat16",), ("headline",), ("forward",), EAGER, "sm90"),
     "layers-float16": _Layers(60, ("float16",), ("headline",), ("forward",), EAGER),
     "layers-tf32": _Layers(60, ("tf32",), ("headline",), ("forward",), EAGER),
     "layers-bfloat16-small": _Layers(150, ("bfloat16",), ("1", "32"), ("forward",), ALL),
@@ -142,14 +147,20 @@ def _sanitizer_facts(output: str) -> dict[str, Any]:
 def _suite(name: str, folder: Path, layers: _Layers) -> Stage:
     options = ["--dtype", *layers.dtypes, "--batches", *layers.batches, "--mode", *layers.modes]
     options += ["--contenders", *layers.contenders, "--min-time", "0.05"]
-    return _layers(name, folder, layers.limit_s, *options)
+    return _layers(name, folder, layers.limit_s, *options, family=layers.family)
 
 
-def _layers(name: str, folder: Path, limit_s: float, *options: str) -> Stage:
+def _layers(name: str, folder: Path, limit_s: float, *options: str, family: str = "") -> Stage:
     out = folder / f"{name}.json"
     command = [sys.executable, "-m", "benchmarks.layers", "--out", str(out)]
     command += ["--alphas", str(HEADLINE_ALPHA), *options]
-    return Stage(name, tuple(command), limit_s, facts=functools.partial(_layer_facts, out))
+    return Stage(
+        name,
+        tuple(command),
+        limit_s,
+        environment={"OCTCONV_CUDA_FAMILY": family},
+        facts=functools.partial(_layer_facts, out),
+    )
 
 
 def _layer_facts(out: Path, output: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 // What the fused kernels cover. Plain C++.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "problem.h"
@@ -18,11 +19,8 @@ inline const char* why_not_covered(const Problem& p, int32_t kernel_width) {
   if (int64_t{p.batch} * (int64_t{p.height} + 2 * p.kernel) > INT32_MAX) {
     return "the batch has 2^31 rows or more";
   }
-  const int32_t most = p.high_in > p.high_out ? p.high_in : p.high_out;
-  const int32_t most_low = p.low_in > p.low_out ? p.low_in : p.low_out;
-  if (int64_t{p.width} * (most > most_low ? most : most_low) > INT32_MAX / 4) {
-    return "a row of a map has 2^31 bytes or more";
-  }
+  const int32_t channels = std::max({p.high_in, p.low_in, p.high_out, p.low_out});
+  if (int64_t{p.width} * channels > INT32_MAX / 4) return "a row of a map has 2^31 bytes or more";
   return nullptr;
 }
 

@@ -1,5 +1,6 @@
 #include "device_facts.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <tuple>
 
@@ -10,14 +11,27 @@ namespace {
 // has the same but for its memory, measured with copies. Of others hmma, the peak rate, and
 // memory_bytes are nominal, l2_bytes guessed. launch_us is guessed everywhere.
 constexpr DeviceFacts kDevices[] = {
-    // name, capability, SMs, shared of block and SM, registers, threads, clock, hmma, wavefronts,
+    // name, capability, SMs, shared of block and SM, passes_registers, clock, hmma, wavefronts,
     // l2_bytes, memory_bytes, launch_us
-    {"A100", 8, 0, 108, 166912, 167936, 65536, 2048, 1.41e9, 0.5, 1, 30, 1.56e12, 2.5},
-    {"RTX 3090", 8, 6, 82, 101376, 102400, 65536, 1536, 1.70e9, 0.125, 1, 15, 0.94e12, 2.5},
-    {"RTX 4090", 8, 9, 128, 101376, 102400, 65536, 1536, 2.52e9, 0.125, 1, 15, 1.01e12, 2.5},
-    {"H100", 9, 0, 132, 232448, 233472, 65536, 2048, 1.84e9, 0.66, 1, 31.6, 3.0e12, 2.5},
-    {"H200", 9, 0, 132, 232448, 233472, 65536, 2048, 1.84e9, 0.66, 1, 31.6, 4.3e12, 2.5},
+    {"A100", 8, 0, 108, 166912, 167936, false, 1.41e9, 0.5, 1, 30, 1.56e12, 2.5},
+    {"RTX 3090", 8, 6, 82, 101376, 102400, false, 1.70e9, 0.125, 1, 15, 0.94e12, 2.5},
+    {"RTX 4090", 8, 9, 128, 101376, 102400, false, 2.52e9, 0.125, 1, 15, 1.01e12, 2.5},
+    {"H100", 9, 0, 132, 232448, 233472, true, 1.84e9, 0.66, 1, 31.6, 3.0e12, 2.5},
+    {"H200", 9, 0, 132, 232448, 233472, true, 1.84e9, 0.66, 1, 31.6, 4.3e12, 2.5},
 };
+
+// Beside code for 9.0 a card may choose that.
+bool serves_as_90a(std::string_view archs) {
+  bool has_90a = false;
+  while (!archs.empty()) {
+    const size_t end = std::min(archs.find(';'), archs.size());
+    const std::string_view arch = archs.substr(0, end);
+    if (arch == "9.0" || arch == "9.0+PTX") return false;
+    has_90a |= arch == "9.0a" || arch == "9.0a+PTX";
+    archs.remove_prefix(std::min(end + 1, archs.size()));
+  }
+  return has_90a;
+}
 
 }  // namespace
 
@@ -31,7 +45,7 @@ const DeviceFacts* known_device(std::string_view name) {
 const char* known_devices() { return "A100, RTX 3090, RTX 4090, H100, H200"; }
 
 DeviceFacts device_facts(int32_t major, int32_t minor, int32_t multiprocessors,
-                         int32_t shared_per_block) {
+                         int32_t shared_per_block, std::string_view archs) {
   // Shared memory comes first: it tells the data centre's devices from the others.
   const auto distance = [&](const DeviceFacts& device) {
     return std::make_tuple(std::abs(device.shared_per_block - shared_per_block),
@@ -44,6 +58,7 @@ DeviceFacts device_facts(int32_t major, int32_t minor, int32_t multiprocessors,
   }
   DeviceFacts facts = *nearest;
   facts.major = major, facts.minor = minor;
+  facts.passes_registers = major == 9 && minor == 0 && serves_as_90a(archs);
   facts.multiprocessors = multiprocessors;
   facts.shared_per_multiprocessor += shared_per_block - facts.shared_per_block;
   facts.shared_per_block = shared_per_block;

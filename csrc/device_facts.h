@@ -13,8 +13,8 @@ struct DeviceFacts {
   int32_t major, minor;  // compute capability
   int32_t multiprocessors;
   int32_t shared_per_block, shared_per_multiprocessor;  // bytes; the former opted in to
-  int32_t registers, threads;                           // of a multiprocessor
-  double clock;                                         // Hz
+  bool passes_registers;  // between threads: the card and the library's code for it can
+  double clock;           // Hz
   // Per clock and multiprocessor. hmma: instructions m16n8k16 of 16-bit types that mma.sync
   // reaches; m16n8k8 of tf32 goes at the same rate, with half the arithmetic.
   double hmma, wavefronts, l2_bytes;
@@ -29,8 +29,9 @@ const DeviceFacts* known_device(std::string_view name);
 const char* known_devices();
 
 // The known device that is most like one of these facts, with them in place of its own. H100 and
-// H200 do not differ in them: both get H100's rate of memory.
+// H200 do not differ in them: both get H100's rate of memory. `archs`: what the library's kernels
+// are compiled for, such as "8.0;9.0a"; only code for 9.0a passes registers.
 DeviceFacts device_facts(int32_t major, int32_t minor, int32_t multiprocessors,
-                         int32_t shared_per_block);
+                         int32_t shared_per_block, std::string_view archs);
 
 }  // namespace octconv

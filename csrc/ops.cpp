@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "build_info.h"
+
 STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def(
       "forward(Tensor? x_high, Tensor? x_low, Tensor weight, Tensor? bias, SymInt high_out, "
@@ -49,6 +51,12 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def("plan_forward_sm90(int[] numbers, str dtype, str device) -> str");
   m.def("plan_weight_grad(int[] numbers, str dtype, str device) -> str");
 }
+
+namespace octconv {
+
+const char* built_archs() { return OCTCONV_CUDA_ARCHS; }
+
+}  // namespace octconv
 
 namespace {
 

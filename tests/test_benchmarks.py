@@ -13,8 +13,6 @@ from benchmarks import (
     inputs,
     layers,
     machine,
-    readme,
-    report,
     timing,
 )
 from benchmarks.layer_list import ALPHAS, LAYERS, Layer
@@ -317,90 +315,6 @@ def test_bad_options_are_refused(arguments, message, capsys):
     with pytest.raises(SystemExit, match="2"):
         layers.main(arguments)
     assert message in capsys.readouterr().err
-
-
-def row(contender, alpha, median_us, flops):
-    return {
-        "layer": "a layer",
-        "batch": 4,
-        "alpha": alpha,
-        "dtype": "float32",
-        "mode": "forward",
-        "input": "noise",
-        "contender": contender,
-        "kernel": "k",
-        "samples": 3,
-        "median_us": median_us,
-        "p20_us": 0.9 * median_us,
-        "p80_us": 1.2 * median_us,
-        "wall_us": None,
-        "peak_bytes": None,
-        "flops": flops,
-        "bytes": 1000,
-    }
-
-
-@pytest.fixture
-def result():
-    return {
-        "machine": {"device": "Abacus", "threads": 2, "torch": "2.13.0", "date": "2026-01-02T03"},
-        "ceilings": {"flops_per_second": {"float32": 1e9}, "bytes_per_second": 1e8},
-        "rows": [
-            row("vanilla", 0.0, 200.0, 100_000),
-            row("composed", 0.5, 160.0, 40_000),
-            row("octconv_cuda", 0.5, 100.0, 40_000),
-            row("octconv_cuda", 0.25, 125.0, 80_000),
-        ],
-    }
-
-
-def test_report_computes_ratios(result):
-    vanilla, _, octave, other = report.lines(result)
-    assert vanilla[1:] == (1.0, 1.0, 0.5, 1.0, None)  # 100 us of arithmetic in 200 us
-    assert octave[1:] == (2.0, 2.5, 0.4, 2.5, None)
-    assert other[1:] == (1.6, 1.25, 0.64, 1.25, None)
-
-
-def test_report_without_vanilla_shows_no_ratio(result):
-    del result["rows"][0]
-    assert [line.speedup for line in report.lines(result)] == [None] * 3
-    report.table(result)
-
-
-def test_markdown(result):
-    text = report.markdown(result, 0.5)
-    assert text.splitlines() == [
-        "Abacus, 2 threads, torch 2.13.0, 2026-01-02; float32, forward, noise; alpha 0.5",
-        "",
-        "| layer | batch | vanilla, us | octconv_cuda | composed | FLOP ceiling |",
-        "|---|---|--:|--:|--:|--:|",
-        "| a layer | 4 | 200 | 2.00x | 1.25x | 2.50x |",
-    ]
-
-
-def test_readme_block(result, tmp_path, capsys):
-    folder = tmp_path / "benchmarks" / "results" / "abacus"
-    folder.mkdir(parents=True)
-    (folder / "layers.json").write_text(json.dumps(result))
-    (folder / "quick.json").write_text("not shown")
-    (folder / "device-report.json").write_text('{"stages": []}')
-    text = tmp_path / "README.md"
-    text.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
-    assert readme.main(["--check"], tmp_path) == 1
-    assert "python -m benchmarks.readme" in capsys.readouterr().out
-    assert readme.main([], tmp_path) == 0
-    assert readme.main(["--check"], tmp_path) == 0
-    written = text.read_text()
-    assert written.startswith("before\n")
-    assert written.endswith("\nafter\n")
-    assert "old" not in written
-    assert report.markdown(result, 0.5) in written
-    assert "(benchmarks/results/abacus/layers.png)" in written
-
-
-def test_readme_without_markers_is_an_error():
-    with pytest.raises(ValueError, match="results:begin"):
-        readme.replace_block("no markers", "new")
 
 
 def test_machine_slug():

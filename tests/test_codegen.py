@@ -33,7 +33,7 @@ REGISTERS = {
 # multipliers of small tiles. None of it stands between products. Of forward_sm90 it is what loaders
 # count with.
 SPILLED = {
-    ("90a", "forward_sm90"): 32,
+    ("90a", "forward_sm90"): 40,
     ("80", "forward_sm80.*Small"): 256,
     ("90a", "forward_sm80.*WideTilesELb1E"): 16,  # with an epilogue
 }

@@ -60,15 +60,12 @@ def family(device: torch.device) -> str:
 
 def moved(parts: Sequence[Tensor | None], *to: object) -> list[Tensor | None]:
     """channels_last copies elsewhere, or in another dtype."""
-    like = torch.channels_last
-    return [
-        None
-        if t is None
-        else t.to(*to, memory_format=like if t.dim() == 4 else None)
-        if t.dim() == 4
-        else t.to(*to)
-        for t in parts
-    ]
+
+    def copied(part: Tensor) -> Tensor:
+        copy = part.to(*to)
+        return copy.contiguous(memory_format=torch.channels_last) if copy.dim() == 4 else copy
+
+    return [None if part is None else copied(part) for part in parts]
 
 
 def poison(results: Sequence[Tensor]) -> None:

@@ -176,7 +176,27 @@ def test_a_cache_gives_the_plans_of_what_is_asked(emulator):
     ],
 )
 def test_other_devices_are_planned_for_like_the_nearest_one(emulator, facts, name):
-    assert emulator("nearest_device", *facts) == name
+    assert emulator("facts_of_device", *facts, "8.0;9.0a;8.0+PTX")[0] == name
+
+
+@NO_COMPILER
+@pytest.mark.parametrize(
+    ("archs", "passes"),
+    [
+        ("8.0;9.0a;8.0+PTX", True),
+        ("9.0a+PTX", True),
+        ("9.0", False),
+        ("8.0+PTX", False),
+        ("9.0;9.0a", False),  # either code may run
+        ("", False),
+    ],
+)
+def test_registers_are_passed_only_by_code_that_can(emulator, archs, passes):
+    assert emulator("facts_of_device", 9, 0, 132, 232448, archs) == ("H100", passes)
+    assert emulator("facts_of_device", 10, 0, 148, 232448, archs)[1] is False
+    wide = problem_of(LAYERS[1], 0.5, LAYERS[1].headline_batch)
+    tiles = emulator("tiles_on_h100", "bfloat16", archs, tuple(wide))
+    assert (tiles in ("wide", "narrow")) == passes
 
 
 def test_tiles_follow_the_columns():

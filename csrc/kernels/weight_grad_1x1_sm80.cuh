@@ -8,6 +8,7 @@
 #include "sm80/grad_sums.cuh"
 #include "sm80/joint_copies.cuh"
 #include "sm80/joint_products.cuh"
+#include "sm80/wait_copies.cuh"
 #include "weight_grad_1x1_params.h"
 #include "weight_grad_1x1_traits.h"
 
@@ -39,13 +40,6 @@ __device__ __forceinline__ void load_quads(const JointGradParams& p, const Joint
   const QuadCopier<Traits, Traits::kColumns> x(item.tile_column * Traits::kColumns);
   x.copy_high(p, p.x(false), quad, stage + Traits::kXHigh);
   x.copy_low(p, p.x(true), quad, stage + Traits::kXLow);
-}
-
-// All but the last `pending` groups of copies have landed.
-__device__ __forceinline__ void wait_copies_but(int32_t pending) {
-  if (pending == 0) ptx::wait_copies<0>();
-  if (pending == 1) ptx::wait_copies<1>();
-  if (pending == 2) ptx::wait_copies<2>();
 }
 
 // A warp's sums of one block of the weight, as of store_sums.

@@ -11,6 +11,7 @@
 #include <string>
 #include <tuple>
 
+#include "build_info.h"
 #include "check.h"
 #include "device_facts.h"
 #include "plan_cache.h"
@@ -41,7 +42,7 @@ inline DeviceFacts facts_of(int device) {
   return device_facts(attribute(cudaDevAttrComputeCapabilityMajor),
                       attribute(cudaDevAttrComputeCapabilityMinor),
                       attribute(cudaDevAttrMultiProcessorCount),
-                      attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin));
+                      attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin), built_archs());
 }
 
 inline std::optional<ElementType> element_type(ScalarType dtype, bool allow_tf32) {

@@ -134,10 +134,19 @@ py::list remembered_plans(const std::string& dtype, const std::string& device,
   return texts;
 }
 
-// The name of the known device that serves for one with these facts.
-std::string nearest_device(int32_t major, int32_t minor, int32_t multiprocessors,
-                           int32_t shared_per_block, const py::dict&) {
-  return octconv::device_facts(major, minor, multiprocessors, shared_per_block).name;
+// The name of the known device that serves for one with these facts, and whether a library built
+// for `archs` passes registers there.
+py::tuple facts_of_device(int32_t major, int32_t minor, int32_t multiprocessors,
+                          int32_t shared_per_block, const std::string& archs, const py::dict&) {
+  const auto facts = octconv::device_facts(major, minor, multiprocessors, shared_per_block, archs);
+  return py::make_tuple(facts.name, facts.passes_registers);
+}
+
+// The tiles that a plan chooses on an H100 with a library built for `archs`.
+std::string tiles_on_h100(const std::string& dtype, const std::string& archs,
+                          const py::tuple& numbers, const py::dict&) {
+  const auto facts = octconv::device_facts(9, 0, 132, 232448, archs);
+  return octconv::plan_forward(problem_of(numbers), type_of(dtype), facts).tiles;
 }
 
 }  // namespace
@@ -146,7 +155,8 @@ void bind_plan(py::module_& module) {
   module.def("forward_launch", &forward_launch);
   module.def("forward_1x1_launch", &forward_1x1_launch);
   module.def("remembered_plans", &remembered_plans);
-  module.def("nearest_device", &nearest_device);
+  module.def("facts_of_device", &facts_of_device);
+  module.def("tiles_on_h100", &tiles_on_h100);
 }
 
 }  // namespace emulation

@@ -8,6 +8,7 @@
 #include "halo.cuh"
 #include "item.cuh"
 #include "turns.cuh"
+#include "wait_copies.cuh"
 #include "weight.cuh"
 
 namespace octconv {
@@ -73,9 +74,7 @@ struct Loads {
       }
       ptx::commit_copies();
       const int32_t under_way = most_under_way();
-      under_way == 0   ? ptx::wait_copies<0>()
-      : under_way == 1 ? ptx::wait_copies<1>()
-                       : ptx::wait_copies<2>();
+      wait_copies_but(under_way);
       say_full(under_way);
       turns.advance();
       ++turn;

@@ -9,6 +9,7 @@
 #include "forward_1x1_params.h"
 #include "halo.cuh"
 #include "store_1x1.cuh"
+#include "wait_copies.cuh"
 
 namespace octconv {
 
@@ -40,16 +41,7 @@ class ChunkStream {
 
   // The stage that holds the next chunk, which has landed. The one before is filled again.
   __device__ __forceinline__ uint32_t next() {
-    switch (p_.stages) {
-      case 2:
-        ptx::wait_copies<0>();
-        break;
-      case 3:
-        ptx::wait_copies<1>();
-        break;
-      default:
-        ptx::wait_copies<2>();
-    }
+    wait_copies_but(p_.stages - 2);
     ptx::sync_block();
     load();
     const uint32_t stage = reading_;

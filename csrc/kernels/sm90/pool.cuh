@@ -5,35 +5,14 @@
 #include <device/ptx.cuh>
 
 #include "block.cuh"
+#include "kernels/window.cuh"
 
 namespace octconv::sm90 {
 
-// The pixels of a 2x2 window, 8 channels of each.
-struct Window {
-  ptx::Word128 pixel[4];
-};
-
-// The means of 8 channels, summed as the other kernels do and rounded once.
+// The window above quad (y, x) of an image, where it is `wanted` and there; `channels`: the map
+// from the first channel on.
 template <typename T>
-__device__ __forceinline__ ptx::Word128 mean_of(const Window& window) {
-  ptx::Word128 mean;
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    float low[4], high[4];
-    for (int j = 0; j < 4; ++j) {
-      const uint32_t word = window.pixel[j].word[i];
-      low[j] = ptx::widen(T{static_cast<uint16_t>(word)});
-      high[j] = ptx::widen(T{static_cast<uint16_t>(word >> 16)});
-    }
-    mean.word[i] = ptx::narrow_pair<T>(((low[0] + low[1]) + (low[2] + low[3])) * 0.25f,
-                                       ((high[0] + high[1]) + (high[2] + high[3])) * 0.25f);
-  }
-  return mean;
-}
-
-// The pixels above quad (y, x) of an image; `channels`: the map from the first channel on. At an
-// odd edge the last pixel counts twice: the mean is that of the pixels inside, to the bit.
-__device__ __forceinline__ void load_window(Window& window, const ForwardSm90Params& p,
+__device__ __forceinline__ void load_window(Window<T>& window, const ForwardSm90Params& p,
                                             const uint16_t* channels, int32_t image, int32_t y,
                                             int32_t x, bool wanted) {
   const bool inside =
@@ -41,14 +20,10 @@ __device__ __forceinline__ void load_window(Window& window, const ForwardSm90Par
   window = {};
   if (!inside) return;
   const int32_t pixel = p.channels_in[kHigh], row = pixel * p.width[kHigh];
-  const int32_t right = 2 * x + 1 < p.width[kHigh] ? pixel : 0;
-  const int32_t down = 2 * y + 1 < p.height[kHigh] ? row : 0;
   const uint16_t* first =
       channels + (int64_t{image} * p.height[kHigh] + 2 * y) * row + 2 * x * pixel;
-  ptx::load_constant(window.pixel[0], first);
-  ptx::load_constant(window.pixel[1], first + right);
-  ptx::load_constant(window.pixel[2], first + down);
-  ptx::load_constant(window.pixel[3], first + down + right);
+  window.load(reinterpret_cast<const char*>(first), int64_t{2} * row, int64_t{2} * pixel,
+              2 * y + 1 < p.height[kHigh] ? 2 : 1, 2 * x + 1 < p.width[kHigh] ? 2 : 1, false);
 }
 
 template <typename Traits>
@@ -73,7 +48,7 @@ __device__ __forceinline__ void pool_areas(const ForwardSm90Params& p, const Mem
 #pragma unroll 1
       for (int32_t first = multiplied ? thread / kVectors : kBox.cells(); first < kBox.cells();
            first += kWindows * kCellsAtOnce) {
-        Window windows[kWindows];
+        Window<typename Traits::T> windows[kWindows];
 #pragma unroll
         for (int w = 0; w < kWindows; ++w) {
           const int32_t cell = first + w * kCellsAtOnce;
@@ -87,7 +62,7 @@ __device__ __forceinline__ void pool_areas(const ForwardSm90Params& p, const Mem
           const int32_t cell = first + w * kCellsAtOnce;
           if (cell >= kBox.cells()) continue;
           ptx::store_shared(area + cell * kSm90Cell + ((vector ^ cell % kVectors) * 16),
-                            mean_of<typename Traits::T>(windows[w]));
+                            windows[w].pooled());
         }
       }
       ptx::fence_shared_writes();
