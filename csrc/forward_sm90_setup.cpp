@@ -32,8 +32,8 @@ Sm90Tiles sm90_tiles(const Problem& p, int32_t geometry, Octave octave, int32_t 
   tiles.columns = divide_up(octave == kHigh ? p.high_out : p.low_out, columns);
   tiles.items = tiles.across * tiles.down * tiles.columns * divide_up(p.batch, tile.images);
   // Both inputs' chunks fill the ring of slots, of three taps each, exactly once.
-  tiles.weights_stay =
-      tiles.columns == 1 && columns <= 64 && p.high_in <= kSm90Chunk && p.low_in <= kSm90Chunk;
+  tiles.weights_stay = tiles.columns == 1 && columns <= (octave == kHigh ? 64 : 32) &&
+                       p.high_in <= kSm90Chunk && p.low_in <= kSm90Chunk;
   return tiles;
 }
 
@@ -54,6 +54,16 @@ TensorView low_view(const Problem& p, int32_t geometry, const void* low_input, O
                   tiles == kHigh ? boxes.quads : boxes.low);
 }
 
+TensorView strip_view(const Problem& p, int32_t geometry, const void* high_input) {
+  const uint64_t channels = u(p.high_in), width = u(p.width), height = u(p.height);
+  TensorView view = map_view(high_input, {channels, width, height, u(p.batch)},
+                             {channels, width * channels, height * width * channels},
+                             sm90_strip(kSm90Geometries[geometry]));
+  if (sm90_narrow_strips(p.high_in)) view.box[0] /= 2;
+  view.swizzled = false;
+  return view;
+}
+
 TensorView weight_view(const Problem& p, const void* weight, Octave to, Octave from) {
   const uint64_t tap = u(p.high_in + p.low_in) * kElement, row = 9 * tap;
   const int64_t first_row = to == kLow ? p.high_out : 0,
@@ -71,7 +81,6 @@ TensorView weight_view(const Problem& p, const void* weight, Octave to, Octave f
 ForwardSm90Params forward_sm90_params(const Problem& p, const PlanSm90& plan,
                                       const ForwardPointers& pointers) {
   ForwardSm90Params params{};
-  params.high_input = pointers.in_high;
   params.bias = pointers.bias;
   params.output[kHigh] = pointers.out_high, params.output[kLow] = pointers.out_low;
   params.batch = p.batch;

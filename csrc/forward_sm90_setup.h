@@ -17,6 +17,7 @@ struct TensorView {
   int32_t rank;
   uint64_t sizes[5], strides[4];  // bytes, of all but the innermost
   uint32_t box[5];
+  bool swizzled = true;  // in shared memory, as products read it
 };
 
 // The tiles of an octave's output, `columns` channels each.
@@ -25,6 +26,9 @@ Sm90Tiles sm90_tiles(const Problem& problem, int32_t geometry, Octave octave, in
 // What high tiles read of a phase of the high input, and tiles of either octave of the low input.
 TensorView phase_view(const Problem& problem, int32_t geometry, const void* high_input, int phase);
 TensorView low_view(const Problem& problem, int32_t geometry, const void* low_input, Octave tiles);
+
+// What low tiles pool: pixels of the high input as they lie.
+TensorView strip_view(const Problem& problem, int32_t geometry, const void* high_input);
 
 // 32 rows of a tap of the weight, from an octave of the input to one of the output. Its dimensions
 // permute the rows such that a thread has 8 neighbouring channels: see kernels/sm90/sums.cuh.

@@ -18,7 +18,11 @@ constexpr int kSm90Slots = 6, kSm90Planes = 4;      // of the weight; of the hig
 constexpr int kSm90Cell = 2 * kSm90Chunk, kSm90Slot = 24576, kSm90Plane = 20480;
 constexpr int kSm90Area = 41984;  // of each input of a low tile
 constexpr int kSm90Boxes = 2 * kSm90Area;
-constexpr int kSm90Barriers = 2 * kSm90Slots + 2 * kSm90Planes;
+// Blocks of low tiles have half of the slots' memory for the weight, in slots of their own size,
+// and the other half for strips of the high input, from which they pool.
+constexpr int kSm90LowWeight = kSm90Slots / 2 * kSm90Slot, kSm90Strips = kSm90LowWeight;
+constexpr int kSm90MostStrips = 16;
+constexpr int kSm90Barriers = 2 * kSm90Slots + 2 * kSm90Planes + 2 * kSm90MostStrips;
 constexpr int kSm90SharedBytes = kSm90Boxes + kSm90Slots * kSm90Slot + 8 * kSm90Barriers;
 static_assert(kSm90Planes * kSm90Plane <= kSm90Boxes && kSm90SharedBytes <= 232448);
 
@@ -66,12 +70,23 @@ constexpr Patch sm90_patch(Sm90Geometry geometry, bool high, int index) {
   return high ? Patch{8 * index, 0, 0} : Patch{8 * (index % 2), 8 * (index / 2), 0};
 }
 
+// What a row of quads of a low tile's box is pooled from, in pixels; with narrow inputs it has half
+// of a chunk's channels.
+constexpr QuadBox sm90_strip(Sm90Geometry geometry) { return {2 * geometry.low.width, 2, 1}; }
+
+constexpr bool sm90_narrow_strips(int32_t channels) { return channels <= kSm90Chunk / 2; }
+
 template <typename Element, int kGeometryIndex, int kHighTileColumns, int kLowTileColumns>
 struct Sm90Traits {
   using T = Element;
   static constexpr int kGeometry = kGeometryIndex;
   static constexpr int kHighColumns = kHighTileColumns, kLowColumns = kLowTileColumns;
   static constexpr int kTapsOfSlot = kLowColumns <= 64 ? 3 : 1;  // of low tiles; high ones: 3
+  static constexpr int kLowSlot = kTapsOfSlot * kLowColumns * kSm90Cell;
+  static constexpr int kLowSlots = kSm90LowWeight / kLowSlot;
+  static constexpr int kStrip = sm90_strip(kSm90Geometries[kGeometry]).cells() * kSm90Cell;
+  static constexpr int kStrips = kSm90Strips / kStrip;
+  static_assert(kLowSlots <= kSm90Slots && kStrips <= kSm90MostStrips);
 };
 
 // All instantiations for a type. Narrow ones only where the map is large: elsewhere wider ones

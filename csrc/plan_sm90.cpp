@@ -10,10 +10,11 @@
 namespace octconv {
 namespace {
 
-// Microseconds, fitted to times of both octaves' tiles on an H100, alone and side by side.
+// Microseconds beyond the products, fitted to times of high tiles on an H100, and of low tiles
+// without their loads.
 constexpr double kLaunch = 4;
-constexpr double kHighTile = 1.9, kHighChunk = 0.3;               // beyond the products
-constexpr double kLowTile = 3.5 / 324, kPooledChunk = 2.0 / 324;  // for each cell of the box
+constexpr double kHighTile = 1.9, kHighChunk = 0.3;
+constexpr double kLowTile = 0.6, kLowChunk = 0.3;
 
 // Of a patch of 64 rows, a tap and a step of 16 channels: half a clock for each column, or as long
 // as both operands take from shared memory at 128 bytes a clock.
@@ -28,10 +29,18 @@ double high_tile_us(const Problem& p, int32_t columns, double clock) {
   return kHighTile + kHighChunk * chunks + products * product_clocks(columns) / clock * 1e6;
 }
 
-double low_tile_us(const Problem& p, int32_t cells, int32_t columns, double clock) {
+// All that comes to shared memory and is pooled there shares its 128 bytes a clock, a cell of a
+// chunk, with the operands: four pixels written and read for each pooled cell, itself written.
+double low_tile_us(const Problem& p, int32_t cells, const Sm90Tiles& tiles, int32_t columns,
+                   double clock) {
   const double products = 4 * 9 * (steps_of(p.low_in) + steps_of(p.high_in));
-  const double of_cell = kLowTile + kPooledChunk * divide_up(p.high_in, kSm90Chunk);
-  return of_cell * cells + products * product_clocks(columns) / clock * 1e6;
+  const int32_t low_chunks = divide_up(p.low_in, kSm90Chunk);
+  const int32_t high_chunks = divide_up(p.high_in, kSm90Chunk), chunks = low_chunks + high_chunks;
+  const double pooled = sm90_narrow_strips(p.high_in) ? 4.5 : 9;
+  const double loads =
+      cells * (low_chunks + pooled * high_chunks) + (tiles.weights_stay ? 0 : 9 * columns * chunks);
+  const double shared = products * (16 + columns / 4.0) + loads;
+  return kLowTile + kLowChunk * chunks + std::max(products * columns / 2, shared) / clock * 1e6;
 }
 
 // Shares the blocks out such that neither octave keeps the other waiting.
@@ -88,7 +97,7 @@ PlanSm90 plan_forward_sm90(const Problem& p, ElementType, const DeviceFacts& dev
     plan.blocks =
         std::min(device.multiprocessors, plan.tiles[kHigh].items + plan.tiles[kLow].items);
     balance(plan, high_tile_us(p, plan.columns[kHigh], device.clock),
-            low_tile_us(p, cells, plan.columns[kLow], device.clock));
+            low_tile_us(p, cells, plan.tiles[kLow], plan.columns[kLow], device.clock));
     if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
   });
   return best;

@@ -159,8 +159,8 @@ def test_forward_sm90_is_made_of_hopper_instructions(compiled):
         products.update({f"HGMMA.64x{low}x16.F32{dtype}": of_low})
         assert kernel.forms(r"HGMMA") == products, kernel.name
         assert kernel.count("HMMA") == 0
-        # The inputs of high tiles, that of low ones, and the weight of both.
-        assert kernel.count(r"UTMALDG\.4D") == 3
+        # Both inputs of high tiles and of low ones, and the weight of both.
+        assert kernel.count(r"UTMALDG\.4D") == 4
         assert kernel.count(r"UTMALDG\.5D") == 2
         assert kernel.forms("USETMAXREG").total() == 2
         assert set(kernel.forms("STG")) == {"STG.E.128"}

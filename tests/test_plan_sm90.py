@@ -92,7 +92,7 @@ def test_blocks_and_columns(channels, size, batch, dtype) -> None:
         if plan[kind]["weights_stay"]:  # in a ring of six slots, three for each input
             assert tiles == 1
             assert max(channels[:2]) <= 64
-            assert of_tile <= 64
+            assert of_tile <= (64 if kind == "high" else 32)
 
 
 @pytest.mark.parametrize(
@@ -109,15 +109,15 @@ def test_blocks_and_columns(channels, size, batch, dtype) -> None:
     ids=str,
 )
 def test_predictions_are_near_what_was_measured(problem, us) -> None:
-    """On an H100, with the best of some shares of the blocks; the plan may find better ones."""
+    """On an H100, by a prototype whose low tiles pooled slower, at the best of some shares."""
     plan = plan_of(problem)
-    assert 0.8 * us <= plan["us"] <= 1.2 * us
+    assert 0.75 * us <= plan["us"] <= 1.2 * us
 
 
 def test_text() -> None:
     text = plan_of(square(112, 64, 32))["text"]
     assert text == (
-        "forward_sm90, 16x8 quads x 64, low 16x16 x 64, 132 blocks, 57 of them for low tiles"
+        "forward_sm90, 16x8 quads x 64, low 16x16 x 64, 132 blocks, 47 of them for low tiles"
     )
     assert (
         "16x8 quads of 2 images x 64, low 16x16 of 4 images" in plan_of(square(14, 64, 8))["text"]

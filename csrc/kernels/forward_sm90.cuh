@@ -23,10 +23,15 @@ __device__ __forceinline__ void load_sm90(const ForwardSm90Params& p, const sm90
     if (thread == 0) sm90::load_planes<Traits>(p, memory, share);
     if (thread == 32) sm90::load_high_weight<Traits>(p, memory, share);
   } else {
-    if (thread == 0) sm90::load_low_areas<Traits>(p, memory, share);
+    if (thread == 0) sm90::load_low_inputs<Traits>(p, memory, share);
     if (thread == 32) sm90::load_low_weight<Traits>(p, memory, share);
     if (thread >= kFirstOfPool) {
-      sm90::pool_areas<Traits>(p, memory, share, thread - kFirstOfPool);
+      const int32_t warp = (thread - kFirstOfPool) / 32;
+      if (sm90_narrow_strips(p.channels_in[kHigh])) {
+        sm90::pool_areas<Traits, kSm90Cell / 2>(p, memory, share, warp);
+      } else {
+        sm90::pool_areas<Traits, kSm90Cell>(p, memory, share, warp);
+      }
     }
   }
 }
@@ -37,9 +42,10 @@ __global__ void __launch_bounds__(kSm90Threads, 1)
     forward_sm90(const __grid_constant__ ForwardSm90Params p) {
   if constexpr (ptx::kHopper) {
     ptx::SharedMemory shared;
-    const sm90::Memory memory(shared.take(kSm90SharedBytes));
     const sm90::Share share(p);
-    if (ptx::thread_x() == 0) memory.init_barriers(share.octave == kLow);
+    const sm90::Memory memory(shared.take(kSm90SharedBytes),
+                              share.octave == kLow ? Traits::kLowSlot : kSm90Slot);
+    if (ptx::thread_x() == 0) memory.init_barriers(share.octave == kLow, Traits::kStrips);
     ptx::sync_block();
     const uint32_t warpgroup = ptx::shuffle(ptx::thread_x() / 128, 0);
     if (warpgroup < 2) {

@@ -43,7 +43,8 @@ TensorMap encode(const TensorView& view, CUtensorMapDataType type) {
   CUtensorMap map;
   const CUresult result = encode_function()(
       &map, type, static_cast<cuuint32_t>(view.rank), const_cast<void*>(view.address), sizes,
-      strides, box, kDense, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+      strides, box, kDense, CU_TENSOR_MAP_INTERLEAVE_NONE,
+      view.swizzled ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE,
       CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) {
     fail("forward", "the driver refuses a tensor map, with error ", static_cast<int>(result));
@@ -93,6 +94,7 @@ void launch_forward_sm90(const Problem& problem, const PlanSm90& plan,
   for (int phase = 0; phase < 4; ++phase) {
     params.phase[phase] = encode(phase_view(problem, plan.geometry, pointers.in_high, phase), type);
   }
+  params.strip = encode(strip_view(problem, plan.geometry, pointers.in_high), type);
   for (const Octave octave : {kHigh, kLow}) {
     params.low_input[octave] =
         encode(low_view(problem, plan.geometry, pointers.in_low, octave), type);

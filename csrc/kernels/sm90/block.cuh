@@ -12,7 +12,7 @@
 namespace octconv::sm90 {
 
 constexpr int kTaps = 9, kMultiplierWarps = 8;
-constexpr int kPoolWarps = 6, kPoolThreads = 32 * kPoolWarps;
+constexpr int kPoolWarps = 6;
 
 // A position in a ring of kStages buffers, and the parity of its barriers' phase.
 template <int kStages>
@@ -31,10 +31,13 @@ using PlaneRing = Ring<kSm90Planes>;
 // Addresses in shared memory. Each buffer has a barrier for "full" and one for "empty". In blocks
 // of low tiles the first two of the planes' barriers are those of the two areas.
 struct Memory {
-  uint32_t boxes, slots, barriers;
+  uint32_t boxes, slots, barriers, slot_bytes;
 
-  __device__ __forceinline__ explicit Memory(uint32_t address)
-      : boxes(address), slots(address + kSm90Boxes), barriers(slots + kSm90Slots * kSm90Slot) {}
+  __device__ __forceinline__ Memory(uint32_t address, uint32_t bytes_of_slot)
+      : boxes(address),
+        slots(address + kSm90Boxes),
+        barriers(slots + kSm90Slots * kSm90Slot),
+        slot_bytes(bytes_of_slot) {}
 
   __device__ __forceinline__ uint32_t plane(int32_t stage) const {
     return boxes + stage * kSm90Plane;
@@ -43,8 +46,9 @@ struct Memory {
     return boxes + octave * kSm90Area;
   }
   __device__ __forceinline__ uint32_t slot(int32_t stage) const {
-    return slots + stage * kSm90Slot;
+    return slots + stage * slot_bytes;
   }
+  __device__ __forceinline__ uint32_t strips() const { return slots + kSm90LowWeight; }
   __device__ __forceinline__ uint32_t slot_full(int32_t stage) const {
     return barriers + stage * ptx::kBarrierBytes;
   }
@@ -57,16 +61,26 @@ struct Memory {
   __device__ __forceinline__ uint32_t box_empty(int32_t stage) const {
     return box_full(kSm90Planes + stage);
   }
+  __device__ __forceinline__ uint32_t strip_full(int32_t stage) const {
+    return box_full(2 * kSm90Planes + stage);
+  }
+  __device__ __forceinline__ uint32_t strip_empty(int32_t stage) const {
+    return strip_full(kSm90MostStrips + stage);
+  }
 
-  // By one thread; the block's barrier must follow. All threads that pool fill an area together.
-  __device__ __forceinline__ void init_barriers(bool low_tiles) const {
+  // By one thread; the block's barrier must follow. All warps that pool fill an area together.
+  __device__ __forceinline__ void init_barriers(bool low_tiles, int32_t strip_count) const {
     for (int i = 0; i < kSm90Slots; ++i) {
       ptx::init_barrier(slot_full(i), 1);
       ptx::init_barrier(slot_empty(i), kMultiplierWarps);
     }
     for (int i = 0; i < kSm90Planes; ++i) {
-      ptx::init_barrier(box_full(i), low_tiles && i == kHigh ? kPoolThreads : 1);
+      ptx::init_barrier(box_full(i), low_tiles && i == kHigh ? kPoolWarps : 1);
       ptx::init_barrier(box_empty(i), kMultiplierWarps);
+    }
+    for (int i = 0; low_tiles && i < strip_count; ++i) {
+      ptx::init_barrier(strip_full(i), 1);
+      ptx::init_barrier(strip_empty(i), 1);
     }
     ptx::fence_barriers();
   }

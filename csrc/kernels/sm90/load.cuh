@@ -48,30 +48,47 @@ __device__ __forceinline__ void load_planes(const ForwardSm90Params& p, const Me
   }
 }
 
-// The low input of low tiles, which has one area for itself.
+// The inputs of low tiles: the low one, which has an area for itself, and the strips of the high
+// one. Where a chunk's low input is waited for, the strips that fit have been asked for before, and
+// further ones would have to wait longer.
 template <typename Traits>
-__device__ __forceinline__ void load_low_areas(const ForwardSm90Params& p, const Memory& memory,
-                                               const Share& share) {
+__device__ __forceinline__ void load_low_inputs(const ForwardSm90Params& p, const Memory& memory,
+                                                const Share& share) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
-  constexpr QuadBox kTile = sm90_tile(kGeometry, false);
-  constexpr uint32_t kBytes = kGeometry.low.cells() * kSm90Cell;
-  const uint32_t full = memory.box_full(kLow);
-  Ring<1> ring;
+  constexpr QuadBox kTile = sm90_tile(kGeometry, false), kBox = kGeometry.low;
+  constexpr int kRows = kBox.height * kBox.images;
+  static_assert(Traits::kStrips < kRows);
+  const uint32_t strip_bytes = Traits::kStrip >> sm90_narrow_strips(p.channels_in[kHigh]);
+  Ring<1> area;
+  Ring<Traits::kStrips> strips;
   for (int32_t tile = share.first; tile < p.tiles[kLow].items; tile += share.step) {
     const Item item(p.tiles[kLow], kTile, tile);
-    for (int32_t chunk = 0; chunk < p.chunks[kLow]; ++chunk) {
-      ptx::wait_barrier(memory.box_empty(kLow), ring.parity ^ 1);
-      ptx::arrive_expecting(full, kBytes);
-      ptx::copy_box(memory.area(kLow), &p.low_input[kLow], full, chunk * kSm90Chunk, item.x - 1,
-                    item.y - 1, item.image);
-      ring.advance();
+    for (int32_t chunk = 0; chunk < p.chunks[kLow] || chunk < p.chunks[kHigh]; ++chunk) {
+#pragma unroll 1
+      for (int32_t row = 0; row < kRows; ++row) {
+        if (row == Traits::kStrips && chunk < p.chunks[kLow]) {
+          ptx::wait_barrier(memory.box_empty(kLow), area.parity ^ 1);
+          ptx::arrive_expecting(memory.box_full(kLow), kBox.cells() * kSm90Cell);
+          ptx::copy_box(memory.area(kLow), &p.low_input[kLow], memory.box_full(kLow),
+                        chunk * kSm90Chunk, item.x - 1, item.y - 1, item.image);
+          area.advance();
+        }
+        if (chunk >= p.chunks[kHigh]) continue;
+        const uint32_t full = memory.strip_full(strips.stage);
+        ptx::wait_barrier(memory.strip_empty(strips.stage), strips.parity ^ 1);
+        ptx::arrive_expecting(full, strip_bytes);
+        ptx::copy_box(memory.strips() + strips.stage * Traits::kStrip, &p.strip, full,
+                      chunk * kSm90Chunk, 2 * (item.x - 1), 2 * (item.y - 1 + row % kBox.height),
+                      item.image + row / kBox.height);
+        strips.advance();
+      }
     }
   }
 }
 
 // A slot of the weight: `taps` taps of one chunk, each kColumns rows, the last of which stay what
 // they were where there are no channels: nobody stores what they give.
-template <int kColumns>
+template <int kColumns, typename SlotRing>
 __device__ __forceinline__ void load_slot(const ForwardSm90Params& p, const Memory& memory,
                                           SlotRing& ring, Octave to, Octave from, int32_t chunk,
                                           int32_t column_tile, int32_t tap, int32_t taps) {
@@ -118,7 +135,7 @@ __device__ __forceinline__ void load_high_weight(const ForwardSm90Params& p, con
 template <typename Traits>
 __device__ __forceinline__ void load_low_weight(const ForwardSm90Params& p, const Memory& memory,
                                                 const Share& share) {
-  SlotRing ring;
+  Ring<Traits::kLowSlots> ring;
   for (int32_t tile = share.first; tile < p.tiles[kLow].items; tile += share.step) {
     const int32_t column_tile = tile % p.tiles[kLow].columns;
     for (int32_t chunk = 0; chunk < p.chunks[kLow] || chunk < p.chunks[kHigh]; ++chunk) {

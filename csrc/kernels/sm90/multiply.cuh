@@ -185,8 +185,8 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
 // One chunk of one input of a low tile, to both patches of the warpgroup.
 template <typename Traits, int kSteps>
 __device__ __forceinline__ void multiply_area(float (&sum)[2][Traits::kLowColumns / 2],
-                                              const Memory& memory, SlotRing& slots, Octave from,
-                                              int32_t warpgroup, bool stay) {
+                                              const Memory& memory, Ring<Traits::kLowSlots>& slots,
+                                              Octave from, int32_t warpgroup, bool stay) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr QuadBox kBox = kGeometry.low;
   uint64_t input[2];
@@ -234,7 +234,7 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr int kSums = Traits::kLowColumns / 2;
   const bool stay = p.tiles[kLow].weights_stay;
-  SlotRing slots;
+  Ring<Traits::kLowSlots> slots;
   uint32_t parities = 0;  // of both areas, a bit each
   float sum[2][kSums];
 #pragma unroll 1

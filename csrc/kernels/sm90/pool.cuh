@@ -1,4 +1,5 @@
-// The pooled high input of low tiles, which six warps make: as copies would lay it in its area.
+// The pooled high input of low tiles, which six warps make from strips of it: as copies would lay
+// it in its area.
 #pragma once
 
 #include <cstdint>
@@ -9,65 +10,70 @@
 
 namespace octconv::sm90 {
 
-// The window above quad (y, x) of an image, where it is `wanted` and there; `channels`: the map
-// from the first channel on.
-template <typename T>
-__device__ __forceinline__ void load_window(Window<T>& window, const ForwardSm90Params& p,
-                                            const uint16_t* channels, int32_t image, int32_t y,
-                                            int32_t x, bool wanted) {
-  const bool inside =
-      wanted && image < p.batch && y >= 0 && y < p.height[kLow] && x >= 0 && x < p.width[kLow];
-  window = {};
-  if (!inside) return;
-  const int32_t pixel = p.channels_in[kHigh], row = pixel * p.width[kHigh];
-  const uint16_t* first =
-      channels + (int64_t{image} * p.height[kHigh] + 2 * y) * row + 2 * x * pixel;
-  window.load(reinterpret_cast<const char*>(first), int64_t{2} * row, int64_t{2} * pixel,
-              2 * y + 1 < p.height[kHigh] ? 2 : 1, 2 * x + 1 < p.width[kHigh] ? 2 : 1, false);
+// Pools the strip at `strip`, of row `y` of quads from `x` on, to cells from `cell` of the area on.
+// A lane takes 16 bytes of every few quads' channels. Pixels that are not there are zeros.
+template <typename Traits, int kPixel>
+__device__ __forceinline__ void pool_strip(const ForwardSm90Params& p, uint32_t strip,
+                                           uint32_t area, int32_t cell, int32_t y, int32_t x) {
+  constexpr int kWidth = kSm90Geometries[Traits::kGeometry].low.width;
+  constexpr int kVectors = kPixel / 16, kQuadsAtOnce = 32 / kVectors;
+  const uint32_t vector = ptx::lane() % kVectors;
+  const int32_t first = static_cast<int32_t>(ptx::lane() / kVectors);
+  // Of half pixels every other quad takes the right one first: from other banks.
+  const uint32_t turn = kPixel < kSm90Cell ? first % 2 * kPixel : 0;
+  const uint32_t from = strip + first * 2 * kPixel + vector * 16;
+  const uint32_t from_pixel[2] = {from + turn, from + kPixel - turn};
+  const int32_t rows = 2 * y + 1 < p.height[kHigh] ? 2 : 1;
+#pragma unroll
+  for (int begin = 0; begin < kWidth; begin += kQuadsAtOnce) {
+    const int32_t quad = first + begin;
+    const uint32_t to = cell + quad;
+    if (quad >= kWidth) continue;
+    Window<typename Traits::T> window;
+    window.factor = share(rows, 2 * (x + quad) + 1 < p.width[kHigh] ? 2 : 1);
+#pragma unroll
+    for (int pixel = 0; pixel < 4; ++pixel) {
+      ptx::load_shared(window.word[pixel], from_pixel[pixel % 2] + 2 * begin * kPixel +
+                                               pixel / 2 * (2 * kWidth * kPixel));
+    }
+    ptx::store_shared(area + to * kSm90Cell + ((vector ^ to % 8) * 16), window.pooled());
+  }
 }
 
-template <typename Traits>
+// Strips go to the warps in turn, across chunks and tiles.
+template <typename Traits, int kPixel>
 __device__ __forceinline__ void pool_areas(const ForwardSm90Params& p, const Memory& memory,
-                                           const Share& share, int32_t thread) {
+                                           const Share& share, int32_t warp) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr QuadBox kBox = kGeometry.low;
-  constexpr int kVectors = kSm90Chunk / 8, kCellsAtOnce = kPoolThreads / kVectors;
-  constexpr int kWindows = 2;  // whose loads are under way together
-  const int32_t vector = thread % kVectors;
-  const uint32_t area = memory.area(kHigh);
-  Ring<1> ring;
+  constexpr int kRows = kBox.height * kBox.images;
+  const auto release = [](uint32_t barrier) {
+    ptx::sync_warp();
+    if (ptx::lane() == 0) ptx::arrive(barrier);
+  };
+  Ring<1> area;
+  Ring<Traits::kStrips> strips;
+  strips.advance(warp);
+  int32_t row = warp;
+#pragma unroll 1
   for (int32_t i = share.first; i < p.tiles[kLow].items; i += share.step) {
     const Item item(p.tiles[kLow], sm90_tile(kGeometry, false), i);
-    for (int32_t chunk = 0; chunk < p.chunks[kHigh]; ++chunk) {
-      const int32_t channel = chunk * kSm90Chunk + 8 * vector;
-      const uint16_t* channels = static_cast<const uint16_t*>(p.high_input) + channel;
-      const bool wanted = channel < p.channels_in[kHigh];
-      // The last step may have 8 channels that are not there: zeros, not what lay there before.
-      const bool multiplied = 8 * vector < 16 * steps_of(p.channels_in[kHigh], chunk);
-      ptx::wait_barrier(memory.box_empty(kHigh), ring.parity ^ 1);
 #pragma unroll 1
-      for (int32_t first = multiplied ? thread / kVectors : kBox.cells(); first < kBox.cells();
-           first += kWindows * kCellsAtOnce) {
-        Window<typename Traits::T> windows[kWindows];
-#pragma unroll
-        for (int w = 0; w < kWindows; ++w) {
-          const int32_t cell = first + w * kCellsAtOnce;
-          const int32_t image = cell / (kBox.width * kBox.height);
-          const int32_t row = cell / kBox.width - image * kBox.height;
-          load_window(windows[w], p, channels, item.image + image, item.y - 1 + row,
-                      item.x - 1 + cell % kBox.width, wanted && cell < kBox.cells());
-        }
-#pragma unroll
-        for (int w = 0; w < kWindows; ++w) {
-          const int32_t cell = first + w * kCellsAtOnce;
-          if (cell >= kBox.cells()) continue;
-          ptx::store_shared(area + cell * kSm90Cell + ((vector ^ cell % kVectors) * 16),
-                            windows[w].pooled());
-        }
+    for (int32_t chunk = 0; chunk < p.chunks[kHigh]; ++chunk) {
+      ptx::wait_barrier(memory.box_empty(kHigh), area.parity ^ 1);
+#pragma unroll 1
+      for (; row < kRows; row += kPoolWarps) {
+        ptx::wait_barrier(memory.strip_full(strips.stage), strips.parity);
+        pool_strip<Traits, kPixel>(p, memory.strips() + strips.stage * Traits::kStrip,
+                                   memory.area(kHigh), row * kBox.width,
+                                   item.y - 1 + row % kBox.height, item.x - 1);
+        release(memory.strip_empty(strips.stage));
+        strips.advance(kPoolWarps);
       }
+      row -= kRows;
       ptx::fence_shared_writes();
-      ptx::arrive(memory.box_full(kHigh));
-      ring.advance();
+      release(memory.box_full(kHigh));
+      area.advance();
     }
   }
 }
