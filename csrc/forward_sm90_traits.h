@@ -10,21 +10,21 @@
 namespace octconv {
 
 constexpr int kSm90Threads = 512, kSm90Chunk = 64;  // channels in shared memory at a time
-constexpr int kSm90Slots = 6, kSm90Planes = 4;      // of the weight; of the high tiles' inputs
+constexpr int kSm90Slots = 6;                       // of the weight, at most
 
-// In bytes. A cell is a chunk of one quad or low pixel. All but a cell begin at multiples of 1024,
-// where the swizzle begins. Windows that reach beyond a box, for quads outside of the map, end
-// before the memory does, since the weight lies behind the boxes.
-constexpr int kSm90Cell = 2 * kSm90Chunk, kSm90Slot = 24576, kSm90Plane = 20480;
-constexpr int kSm90Area = 41984;  // of each input of a low tile
-constexpr int kSm90Boxes = 2 * kSm90Area;
-// Blocks of low tiles have half of the slots' memory for the weight, in slots of their own size,
-// and the other half for strips of the high input, from which they pool.
-constexpr int kSm90LowWeight = kSm90Slots / 2 * kSm90Slot, kSm90Strips = kSm90LowWeight;
-constexpr int kSm90MostStrips = 16;
-constexpr int kSm90Barriers = 2 * kSm90Slots + 2 * kSm90Planes + 2 * kSm90MostStrips;
-constexpr int kSm90SharedBytes = kSm90Boxes + kSm90Slots * kSm90Slot + 8 * kSm90Barriers;
-static_assert(kSm90Planes * kSm90Plane <= kSm90Boxes && kSm90SharedBytes <= 232448);
+// Shared memory holds
+//   high   planes of both inputs, then slots of the weight
+//   low    an area of each input, strips of the high one, from which it is pooled, then slots
+// in bytes. A cell is a chunk of one quad or low pixel. Planes, areas and slots begin at multiples
+// of 1024, where the swizzle begins. Windows that reach beyond a box, for quads outside of the map,
+// end before the memory does, since the weight lies behind the boxes.
+constexpr int kSm90Cell = 2 * kSm90Chunk, kSm90Plane = 20480, kSm90Area = 41984;
+constexpr int kSm90Strips = 73728, kSm90LowWeight = 73728;
+constexpr int kSm90Buffers = 2 * kSm90Area + kSm90Strips + kSm90LowWeight;
+constexpr int kSm90MostPlanes = 6, kSm90MostStrips = 16;
+constexpr int kSm90Barriers = 2 * kSm90Slots + 2 * kSm90MostPlanes + 2 * kSm90MostStrips;
+constexpr int kSm90SharedBytes = kSm90Buffers + 8 * kSm90Barriers;
+static_assert(kSm90SharedBytes <= 232448);
 
 // Registers of a thread, of the two warpgroups that load and of the two that multiply. A launch
 // gives each thread a quarter of 512: to ask for more than they all have would wait for ever.
@@ -81,7 +81,10 @@ struct Sm90Traits {
   using T = Element;
   static constexpr int kGeometry = kGeometryIndex;
   static constexpr int kHighColumns = kHighTileColumns, kLowColumns = kLowTileColumns;
-  static constexpr int kTapsOfSlot = kLowColumns <= 64 ? 3 : 1;  // of low tiles; high ones: 3
+  static constexpr int kHighSlot = 3 * kHighColumns * kSm90Cell;  // a row of taps
+  static constexpr int kPlanes = kHighColumns <= 32 ? 6 : 4;
+  static_assert(kPlanes * kSm90Plane + kSm90Slots * kHighSlot <= kSm90Buffers);
+  static constexpr int kTapsOfSlot = kLowColumns <= 64 ? 3 : 1;  // of low tiles
   static constexpr int kLowSlot = kTapsOfSlot * kLowColumns * kSm90Cell;
   static constexpr int kLowSlots = kSm90LowWeight / kLowSlot;
   static constexpr int kStrip = sm90_strip(kSm90Geometries[kGeometry]).cells() * kSm90Cell;

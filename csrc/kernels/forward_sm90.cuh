@@ -43,9 +43,10 @@ __global__ void __launch_bounds__(kSm90Threads, 1)
   if constexpr (ptx::kHopper) {
     ptx::SharedMemory shared;
     const sm90::Share share(p);
-    const sm90::Memory memory(shared.take(kSm90SharedBytes),
-                              share.octave == kLow ? Traits::kLowSlot : kSm90Slot);
-    if (ptx::thread_x() == 0) memory.init_barriers(share.octave == kLow, Traits::kStrips);
+    const bool low = share.octave == kLow;
+    const sm90::Memory memory(shared.take(kSm90SharedBytes), low ? Traits::kLowSlots : kSm90Slots,
+                              low ? Traits::kLowSlot : Traits::kHighSlot);
+    if (ptx::thread_x() == 0) memory.init_barriers(low, Traits::kStrips);
     ptx::sync_block();
     const uint32_t warpgroup = ptx::shuffle(ptx::thread_x() / 128, 0);
     if (warpgroup < 2) {

@@ -26,17 +26,16 @@ struct Ring {
   }
 };
 using SlotRing = Ring<kSm90Slots>;
-using PlaneRing = Ring<kSm90Planes>;
 
 // Addresses in shared memory. Each buffer has a barrier for "full" and one for "empty". In blocks
 // of low tiles the first two of the planes' barriers are those of the two areas.
 struct Memory {
   uint32_t boxes, slots, barriers, slot_bytes;
 
-  __device__ __forceinline__ Memory(uint32_t address, uint32_t bytes_of_slot)
+  __device__ __forceinline__ Memory(uint32_t address, int32_t slot_count, int32_t bytes_of_slot)
       : boxes(address),
-        slots(address + kSm90Boxes),
-        barriers(slots + kSm90Slots * kSm90Slot),
+        slots(address + kSm90Buffers - slot_count * bytes_of_slot),
+        barriers(address + kSm90Buffers),
         slot_bytes(bytes_of_slot) {}
 
   __device__ __forceinline__ uint32_t plane(int32_t stage) const {
@@ -48,7 +47,7 @@ struct Memory {
   __device__ __forceinline__ uint32_t slot(int32_t stage) const {
     return slots + stage * slot_bytes;
   }
-  __device__ __forceinline__ uint32_t strips() const { return slots + kSm90LowWeight; }
+  __device__ __forceinline__ uint32_t strips() const { return boxes + 2 * kSm90Area; }
   __device__ __forceinline__ uint32_t slot_full(int32_t stage) const {
     return barriers + stage * ptx::kBarrierBytes;
   }
@@ -59,10 +58,10 @@ struct Memory {
     return slot_full(2 * kSm90Slots + stage);
   }
   __device__ __forceinline__ uint32_t box_empty(int32_t stage) const {
-    return box_full(kSm90Planes + stage);
+    return box_full(kSm90MostPlanes + stage);
   }
   __device__ __forceinline__ uint32_t strip_full(int32_t stage) const {
-    return box_full(2 * kSm90Planes + stage);
+    return box_full(2 * kSm90MostPlanes + stage);
   }
   __device__ __forceinline__ uint32_t strip_empty(int32_t stage) const {
     return strip_full(kSm90MostStrips + stage);
@@ -74,7 +73,7 @@ struct Memory {
       ptx::init_barrier(slot_full(i), 1);
       ptx::init_barrier(slot_empty(i), kMultiplierWarps);
     }
-    for (int i = 0; i < kSm90Planes; ++i) {
+    for (int i = 0; i < kSm90MostPlanes; ++i) {
       ptx::init_barrier(box_full(i), low_tiles && i == kHigh ? kPoolWarps : 1);
       ptx::init_barrier(box_empty(i), kMultiplierWarps);
     }

@@ -21,7 +21,7 @@ __device__ __forceinline__ void load_planes(const ForwardSm90Params& p, const Me
   constexpr QuadBox kTile = sm90_tile(kGeometry, true);
   constexpr uint32_t kQuadBytes = kGeometry.quads.cells() * kSm90Cell;
   constexpr uint32_t kPhaseBytes = kGeometry.phases.cells() * kSm90Cell;
-  PlaneRing ring;
+  Ring<Traits::kPlanes> ring;
   for (int32_t tile = share.first; tile < p.tiles[kHigh].items; tile += share.step) {
     const Item item(p.tiles[kHigh], kTile, tile);
     for (int32_t chunk = 0; chunk < p.chunks[kLow]; ++chunk) {

@@ -29,7 +29,7 @@ __device__ __forceinline__ void with_steps(int32_t channels, int32_t chunk, cons
   }
 }
 
-// The weight in a slot; rows of taps lie kSm90Slot apart.
+// The weight in a slot; rows of taps lie a slot apart.
 __device__ __forceinline__ uint64_t weight_at(const Memory& memory, int32_t stage) {
   return ptx::matrix_at(memory.slot(stage), 8);
 }
@@ -37,7 +37,7 @@ __device__ __forceinline__ uint64_t weight_at(const Memory& memory, int32_t stag
 // One chunk of the low input of a high tile, to one sum for each quad.
 template <typename Traits, int kSteps>
 __device__ __forceinline__ void multiply_quads(float (&sum)[Traits::kHighColumns / 2],
-                                               const Memory& memory, PlaneRing& planes,
+                                               const Memory& memory, Ring<Traits::kPlanes>& planes,
                                                SlotRing& slots, int32_t warpgroup) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr QuadBox kBox = kGeometry.quads;
@@ -80,7 +80,7 @@ __device__ __forceinline__ void multiply_plane(float (&sum)[4][Traits::kHighColu
       // The box begins where the smallest shift does.
       const int cell =
           (phase::shift(y) + kDown) * kGeometry.phases.width + phase::shift(x) + kRight;
-      const int tap = row * (kSm90Slot / 16) + column * Traits::kHighColumns * kCellUnits;
+      const int tap = row * (Traits::kHighSlot / 16) + column * Traits::kHighColumns * kCellUnits;
       ptx::multiply_async<typename Traits::T, Traits::kHighColumns>(
           sum[to], input + cell * kCellUnits + step * kStepUnits, weight + tap + step * kStepUnits);
     }
@@ -91,7 +91,7 @@ __device__ __forceinline__ void multiply_plane(float (&sum)[4][Traits::kHighColu
 // One chunk of the high input of a high tile: its four planes.
 template <typename Traits, int kSteps>
 __device__ __forceinline__ void multiply_phases(float (&sum)[4][Traits::kHighColumns / 2],
-                                                const Memory& memory, PlaneRing& planes,
+                                                const Memory& memory, Ring<Traits::kPlanes>& planes,
                                                 SlotRing& slots, int32_t warpgroup) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr QuadBox kBox = kGeometry.phases;
@@ -136,7 +136,7 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr int kSums = Traits::kHighColumns / 2;
   const bool stay = p.tiles[kHigh].weights_stay;
-  PlaneRing planes;
+  Ring<Traits::kPlanes> planes;
   SlotRing slots;
   float sum[4][kSums];
 #pragma unroll 1
