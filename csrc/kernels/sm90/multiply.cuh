@@ -135,6 +135,9 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
   using T = typename Traits::T;
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr int kSums = Traits::kHighColumns / 2;
+  // Once the first warpgroup gets ahead, by a chunk of the low input: from then on each has the
+  // tensor cores to itself while the other stores or waits for its last products.
+  constexpr uint32_t kAhead = 1, kThreads = 256;
   const bool stay = p.tiles[kHigh].weights_stay;
   Ring<Traits::kPlanes> planes;
   SlotRing slots;
@@ -145,6 +148,7 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
     const int32_t column = item.column_tile * Traits::kHighColumns;
     if (stay) slots = {};
     begin_sums<T>(sum[0], p, kHigh, column);
+    if (i == share.first && warpgroup == 1) ptx::sync_named(kAhead, kThreads);
 #pragma unroll 1
     for (int32_t chunk = 0; chunk < p.chunks[kLow]; ++chunk) {
       with_steps(p.channels_in[kLow], chunk, [&](auto steps) {
@@ -154,6 +158,7 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
       release(memory.box_empty(planes.stage + 1));
       planes.advance(2);
       release_rows(memory, slots, stay);
+      if (i == share.first && chunk == 0 && warpgroup == 0) ptx::arrive_named(kAhead, kThreads);
     }
 #pragma unroll
     for (int n = 0; n < kSums; ++n) sum[1][n] = sum[2][n] = sum[3][n] = sum[0][n];
