@@ -14,6 +14,10 @@ namespace octconv::sm90 {
 
 constexpr int kCellUnits = kSm90Cell / 16, kStepUnits = 32 / 16;  // 16ths of bytes, in descriptors
 
+// Where the second warpgroup waits once, until the first has got ahead by some products: from then
+// on each has the tensor cores to itself while the other stores or waits for its last ones.
+constexpr uint32_t kAhead = 1, kMultipliers = 256;
+
 __device__ __forceinline__ void release(uint32_t barrier) {
   if (ptx::lane() == 0) ptx::arrive(barrier);
 }
@@ -135,9 +139,6 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
   using T = typename Traits::T;
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr int kSums = Traits::kHighColumns / 2;
-  // Once the first warpgroup gets ahead, by a chunk of the low input: from then on each has the
-  // tensor cores to itself while the other stores or waits for its last products.
-  constexpr uint32_t kAhead = 1, kThreads = 256;
   const bool stay = p.tiles[kHigh].weights_stay;
   Ring<Traits::kPlanes> planes;
   SlotRing slots;
@@ -148,7 +149,7 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
     const int32_t column = item.column_tile * Traits::kHighColumns;
     if (stay) slots = {};
     begin_sums<T>(sum[0], p, kHigh, column);
-    if (i == share.first && warpgroup == 1) ptx::sync_named(kAhead, kThreads);
+    if (i == share.first && warpgroup == 1) ptx::sync_named(kAhead, kMultipliers);
 #pragma unroll 1
     for (int32_t chunk = 0; chunk < p.chunks[kLow]; ++chunk) {
       with_steps(p.channels_in[kLow], chunk, [&](auto steps) {
@@ -158,7 +159,7 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
       release(memory.box_empty(planes.stage + 1));
       planes.advance(2);
       release_rows(memory, slots, stay);
-      if (i == share.first && chunk == 0 && warpgroup == 0) ptx::arrive_named(kAhead, kThreads);
+      if (i == share.first && chunk == 0 && warpgroup == 0) ptx::arrive_named(kAhead, kMultipliers);
     }
 #pragma unroll
     for (int n = 0; n < kSums; ++n) sum[1][n] = sum[2][n] = sum[3][n] = sum[0][n];
@@ -191,7 +192,8 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
 template <typename Traits, int kSteps>
 __device__ __forceinline__ void multiply_area(float (&sum)[2][Traits::kLowColumns / 2],
                                               const Memory& memory, Ring<Traits::kLowSlots>& slots,
-                                              Octave from, int32_t warpgroup, bool stay) {
+                                              Octave from, int32_t warpgroup, bool stay,
+                                              bool leads) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr QuadBox kBox = kGeometry.low;
   uint64_t input[2];
@@ -223,6 +225,7 @@ __device__ __forceinline__ void multiply_area(float (&sum)[2][Traits::kLowColumn
     if (tap > 0) {
       ptx::wait_products<1>();
       if (!stay) release(memory.slot_empty(last));
+      if (leads && tap == Traits::kTapsOfSlot) ptx::arrive_named(kAhead, kMultipliers);
     }
     last = slots.stage;
     slots.advance();
@@ -253,13 +256,16 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
     const int32_t chunks = p.chunks[kLow] > p.chunks[kHigh] ? p.chunks[kLow] : p.chunks[kHigh];
 #pragma unroll 1
     for (int32_t turn = 0; turn < 2 * chunks; ++turn) {
+      const bool first = i == share.first && turn == 0;
+      if (first && warpgroup == 1) ptx::sync_named(kAhead, kMultipliers);
       const Octave from = turn % 2 == 0 ? kLow : kHigh;
       const int32_t chunk = turn / 2;
       if (chunk >= p.chunks[from]) continue;
       ptx::wait_barrier(memory.box_full(from), parities >> from & 1);
       parities ^= 1u << from;
       with_steps(p.channels_in[from], chunk, [&](auto steps) {
-        multiply_area<Traits, decltype(steps)::value>(sum, memory, slots, from, warpgroup, stay);
+        multiply_area<Traits, decltype(steps)::value>(sum, memory, slots, from, warpgroup, stay,
+                                                      first && warpgroup == 0);
       });
     }
 
