@@ -83,6 +83,8 @@ struct Sm90Traits {
   static constexpr int kHighColumns = kHighTileColumns, kLowColumns = kLowTileColumns;
   static constexpr int kHighSlot = 3 * kHighColumns * kSm90Cell;  // a row of taps
   static constexpr int kPlanes = kHighColumns <= 32 ? 6 : 4;
+  static constexpr int kQuadBytes = kSm90Geometries[kGeometry].quads.cells() * kSm90Cell;
+  static constexpr int kQuadPlanes = kQuadBytes <= kSm90Plane ? 1 : 2;
   static_assert(kPlanes * kSm90Plane + kSm90Slots * kHighSlot <= kSm90Buffers);
   static constexpr int kTapsOfSlot = kLowColumns <= 64 ? 3 : 1;  // of low tiles
   static constexpr int kLowSlot = kTapsOfSlot * kLowColumns * kSm90Cell;

@@ -13,26 +13,27 @@ namespace octconv::sm90 {
 constexpr int kRowsOfCopy = 32;  // of the weight
 
 // The inputs of high tiles. All chunks of the low input come first: what they give a quad is where
-// the sums of its four phases begin. They take two planes.
+// the sums of its four phases begin. They take one or two planes.
 template <typename Traits>
 __device__ __forceinline__ void load_planes(const ForwardSm90Params& p, const Memory& memory,
                                             const Share& share) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr QuadBox kTile = sm90_tile(kGeometry, true);
-  constexpr uint32_t kQuadBytes = kGeometry.quads.cells() * kSm90Cell;
   constexpr uint32_t kPhaseBytes = kGeometry.phases.cells() * kSm90Cell;
   Ring<Traits::kPlanes> ring;
   for (int32_t tile = share.first; tile < p.tiles[kHigh].items; tile += share.step) {
     const Item item(p.tiles[kHigh], kTile, tile);
     for (int32_t chunk = 0; chunk < p.chunks[kLow]; ++chunk) {
       const uint32_t full = memory.box_full(ring.stage);
-      ptx::wait_barrier(memory.box_empty(ring.stage), ring.parity ^ 1);
-      ptx::wait_barrier(memory.box_empty(ring.stage + 1), ring.parity ^ 1);
-      ptx::arrive_expecting(full, kQuadBytes);
+#pragma unroll
+      for (int i = 0; i < Traits::kQuadPlanes; ++i) {
+        ptx::wait_barrier(memory.box_empty(ring.stage + i), ring.parity ^ 1);
+      }
+      ptx::arrive_expecting(full, Traits::kQuadBytes);
       ptx::copy_box(memory.plane(ring.stage), &p.low_input[kHigh], full, chunk * kSm90Chunk,
                     item.x - 1, item.y - 1, item.image);
-      ptx::arrive(memory.box_full(ring.stage + 1));
-      ring.advance(2);
+      if (Traits::kQuadPlanes == 2) ptx::arrive(memory.box_full(ring.stage + 1));
+      ring.advance(Traits::kQuadPlanes);
     }
     for (int32_t chunk = 0; chunk < p.chunks[kHigh]; ++chunk) {
 #pragma unroll 1

@@ -155,9 +155,8 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
       with_steps(p.channels_in[kLow], chunk, [&](auto steps) {
         multiply_quads<Traits, decltype(steps)::value>(sum[0], memory, planes, slots, warpgroup);
       });
-      release(memory.box_empty(planes.stage));
-      release(memory.box_empty(planes.stage + 1));
-      planes.advance(2);
+      for (int j = 0; j < Traits::kQuadPlanes; ++j) release(memory.box_empty(planes.stage + j));
+      planes.advance(Traits::kQuadPlanes);
       release_rows(memory, slots, stay);
       if (i == share.first && chunk == 0 && warpgroup == 0) ptx::arrive_named(kAhead, kMultipliers);
     }
