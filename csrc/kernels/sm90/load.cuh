@@ -50,8 +50,8 @@ __device__ __forceinline__ void load_planes(const ForwardSm90Params& p, const Me
 }
 
 // The inputs of low tiles: the low one, which has an area for itself, and the strips of the high
-// one. Where a chunk's low input is waited for, the strips that fit have been asked for before, and
-// further ones would have to wait longer.
+// one. Before a chunk's low input has room, the strips that fit have been asked for, and further
+// ones would have to wait longer; only the first chunk's low input waits for nothing.
 template <typename Traits>
 __device__ __forceinline__ void load_low_inputs(const ForwardSm90Params& p, const Memory& memory,
                                                 const Share& share) {
@@ -62,12 +62,13 @@ __device__ __forceinline__ void load_low_inputs(const ForwardSm90Params& p, cons
   const uint32_t strip_bytes = Traits::kStrip >> sm90_narrow_strips(p.channels_in[kHigh]);
   Ring<1> area;
   Ring<Traits::kStrips> strips;
+  int32_t strips_before = 0;
   for (int32_t tile = share.first; tile < p.tiles[kLow].items; tile += share.step) {
     const Item item(p.tiles[kLow], kTile, tile);
     for (int32_t chunk = 0; chunk < p.chunks[kLow] || chunk < p.chunks[kHigh]; ++chunk) {
 #pragma unroll 1
       for (int32_t row = 0; row < kRows; ++row) {
-        if (row == Traits::kStrips && chunk < p.chunks[kLow]) {
+        if (row == strips_before && chunk < p.chunks[kLow]) {
           ptx::wait_barrier(memory.box_empty(kLow), area.parity ^ 1);
           ptx::arrive_expecting(memory.box_full(kLow), kBox.cells() * kSm90Cell);
           ptx::copy_box(memory.area(kLow), &p.low_input[kLow], memory.box_full(kLow),
@@ -83,6 +84,7 @@ __device__ __forceinline__ void load_low_inputs(const ForwardSm90Params& p, cons
                       item.image + row / kBox.height);
         strips.advance();
       }
+      strips_before = Traits::kStrips;
     }
   }
 }
