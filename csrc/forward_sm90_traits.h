@@ -82,7 +82,7 @@ struct Sm90Traits {
   static constexpr int kGeometry = kGeometryIndex;
   static constexpr int kHighColumns = kHighTileColumns, kLowColumns = kLowTileColumns;
   static constexpr int kHighSlot = 3 * kHighColumns * kSm90Cell;  // a row of taps
-  static constexpr int kPlanes = kHighColumns <= 32 ? 6 : 4;
+  static constexpr int kPlanes = 6 * kSm90Plane + kSm90Slots * kHighSlot <= kSm90Buffers ? 6 : 4;
   static constexpr int kQuadBytes = kSm90Geometries[kGeometry].quads.cells() * kSm90Cell;
   static constexpr int kQuadPlanes = kQuadBytes <= kSm90Plane ? 1 : 2;
   static_assert(kPlanes * kSm90Plane + kSm90Slots * kHighSlot <= kSm90Buffers);
