@@ -93,8 +93,8 @@ struct CountingBarrier {
   Thread* initialiser;
   uint32_t fences;  // of barriers, that the initialiser had passed
   std::vector<Thread*> waiting;
-  // Thread sanitizer's, by phase, and the last for copies under way.
-  std::unique_ptr<char[]> sync_objects = std::make_unique<char[]>(5);
+  // Thread sanitizer's, by phase.
+  std::unique_ptr<char[]> sync_objects = std::make_unique<char[]>(4);
 };
 
 struct SharedBuffer {

@@ -110,12 +110,11 @@ bool try_wait(uint32_t address, uint32_t parity, const char* instruction, const 
   return ended(*barrier, parity);
 }
 
-void begin_bytes(uint32_t address, const char* instruction, const Site& at) {
-  CountingBarrier& barrier = barrier_at(address, instruction, at);
+void check_fenced(uint32_t address, const char* instruction, const Site& at) {
+  const CountingBarrier& barrier = barrier_at(address, instruction, at);
   if (barrier.initialiser->barrier_fences == barrier.fences) {
     fail(instruction, at, "its barrier was initialised without a fence_barriers behind it");
   }
-  release(&barrier.sync_objects[4]);
 }
 
 void complete_bytes(uint32_t address, uint32_t bytes, const char* instruction, const Site& at) {

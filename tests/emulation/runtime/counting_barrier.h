@@ -21,8 +21,8 @@ void arrive(uint32_t barrier, uint32_t expected_bytes, const char* instruction, 
 // Sleeps until a phase ends, if the one of this parity has not. Returns whether it has.
 bool try_wait(uint32_t barrier, uint32_t parity, const char* instruction, const Site& at);
 
-// A copy reports to a barrier: at its beginning that it will, in the end that its bytes have come.
-void begin_bytes(uint32_t barrier, const char* instruction, const Site& at);
+// Of a copy: that its barrier is known to it, and that bytes of it have come.
+void check_fenced(uint32_t barrier, const char* instruction, const Site& at);
 void complete_bytes(uint32_t barrier, uint32_t bytes, const char* instruction, const Site& at);
 
 }  // namespace emulation

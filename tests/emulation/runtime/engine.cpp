@@ -182,6 +182,7 @@ bool Engine::land_a_copy() {
   const BoxCopy copy = copies[chosen];
   copies.erase(copies.begin() + chosen);
   self = copy.thread;  // to be named by reports
+  acquire(this);
   try {
     copy.land(copy);
   } catch (const Failure& error) {

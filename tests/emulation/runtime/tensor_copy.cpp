@@ -19,10 +19,6 @@ void require(bool condition, const std::string& text) {
   if (!condition) throw Failure("tensor map: " + text);
 }
 
-char* object_of(const BoxCopy& copy) {
-  return &copy.thread->block->counting_barriers.at(copy.barrier).sync_objects[4];
-}
-
 }  // namespace
 
 // The rules of cuTensorMapEncodeTiled.
@@ -87,16 +83,19 @@ BoxCopy begin_box(uint32_t target, const void* map, uint32_t barrier, uint32_t r
          "thread " + std::to_string(writer->index) +
              " has stored there without a fence_shared_writes behind it");
   }
-  begin_bytes(barrier, kName, at);
+  check_fenced(barrier, kName, at);
   ++engine->counters.box_copies;
   engine->counters.box_bytes += copy.bytes();
-  if (engine->options().late) engine->copies.push_back(copy);
   return copy;
 }
 
-void begin_landing(const BoxCopy& copy) { acquire(object_of(copy)); }
+void queue_box(const BoxCopy& copy) {
+  release(engine);
+  const IgnoreAccesses ignore;
+  engine->copies.push_back(copy);
+}
 
-void end_landing(const BoxCopy& copy) {
+void box_has_landed(const BoxCopy& copy) {
   const IgnoreAccesses ignore;
   complete_bytes(copy.barrier, copy.bytes(), kName, copy.at);
 }

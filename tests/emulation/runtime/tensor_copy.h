@@ -56,9 +56,10 @@ constexpr uint32_t swizzled(uint32_t address) { return address ^ (address / 128 
 
 BoxCopy begin_box(uint32_t target, const void* map, uint32_t barrier, uint32_t rank,
                   const int32_t* first, void (*land)(const BoxCopy&), const Site& at);
-// What thread sanitizer must know before and behind a landing, and the barrier behind it.
-void begin_landing(const BoxCopy& copy);
-void end_landing(const BoxCopy& copy);
+// Of a late one: it is to land later.
+void queue_box(const BoxCopy& copy);
+// Tells the barrier.
+void box_has_landed(const BoxCopy& copy);
 
 // Bytes [begin, end) of a row of the box are at `source`, all others are zeros.
 struct BoxRow {

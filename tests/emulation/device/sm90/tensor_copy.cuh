@@ -22,14 +22,13 @@ inline void write_box_row(const emulation::BoxCopy& copy, uint32_t row, const vo
 }
 
 inline void land_box(const emulation::BoxCopy& copy) {
-  emulation::begin_landing(copy);
   for (uint32_t i = 0; i < copy.rows(); ++i) {
     std::byte bytes[emulation::kSwizzleBytes] = {};
     const emulation::BoxRow row = emulation::box_row(copy, i);
     if (row.source) std::memcpy(bytes + row.begin, row.source, row.end - row.begin);
     write_box_row(copy, i, bytes);
   }
-  emulation::end_landing(copy);
+  emulation::box_has_landed(copy);
 }
 
 template <uint32_t kRank>
@@ -41,6 +40,7 @@ void copy_box_at(uint32_t shared, const void* map, uint32_t barrier, const int32
   std::byte nans[emulation::kSwizzleBytes];
   std::memset(nans, 0xFF, sizeof nans);
   for (uint32_t row = 0; row < copy.rows(); ++row) write_box_row(copy, row, nans);
+  emulation::queue_box(copy);
 }
 
 inline void copy_box(uint32_t shared, const void* map, uint32_t barrier, int32_t c0, int32_t c1,
