@@ -67,6 +67,7 @@ void Engine::prepare() {
       auto block = std::make_unique<Block>();
       block->threads.resize(threads);
       block->warps.resize((threads + kLanes - 1) / kLanes);
+      block->warpgroups.resize((block->warps.size() + kGroupWarps - 1) / kGroupWarps);
       for (Thread& thread : block->threads) {
         thread.fiber = std::make_unique<Fiber>(&Engine::thread_main, kStackBytes);
       }
@@ -75,6 +76,7 @@ void Engine::prepare() {
     }
   }
   warps_.clear();
+  copies.clear();
   for (auto& block : blocks_) {
     block->running = 0;
     for (Warp& warp : block->warps) {
@@ -89,8 +91,9 @@ void Engine::start_block(Block& block, uint32_t index) {
   block.running = block.threads.size();
   block.buffers.clear();
   block.shared_taken = 0;
-  clear_shared_arena(block.shared);
+  clear_shared_arena(block);
   for (Barrier& barrier : block.barriers) barrier = {};
+  block.counting_barriers.clear();
   for (size_t w = 0; w < block.warps.size(); ++w) {
     Warp& warp = block.warps[w];
     warp.threads = &block.threads[w * kLanes];
@@ -100,6 +103,12 @@ void Engine::start_block(Block& block, uint32_t index) {
     warp.sync_objects = std::make_unique<char[]>(2);
     warp.priority = random_();
     warp.accesses.clear();
+  }
+  for (size_t i = 0; i < block.warpgroups.size(); ++i) {
+    Warpgroup& group = block.warpgroups[i] = {};
+    group.warps = &block.warps[i * kGroupWarps];
+    group.count = std::min<size_t>(kGroupWarps, block.warps.size() - i * kGroupWarps);
+    group.sync_objects = std::make_unique<char[]>(2);
   }
   for (uint32_t i = 0; i < block.threads.size(); ++i) {
     Thread& thread = block.threads[i];
@@ -115,6 +124,8 @@ void Engine::start_block(Block& block, uint32_t index) {
     thread.group = thread.shared_buffers = 0;
     thread.fenced = false;
     thread.atomics.clear();
+    thread.proxy_fences = thread.barrier_fences = 0;
+    thread.products = 0;
     thread.accesses.clear();
   }
 }
@@ -151,6 +162,7 @@ void Engine::run(const octconv::LaunchShape& shape, const std::function<void()>&
       self->fiber->switch_from(*main_);
       continue;
     }
+    if (land_a_copy()) continue;
     const bool done = std::all_of(blocks_.begin(), blocks_.end(),
                                   [](const auto& block) { return block->running == 0; });
     if (done) break;
@@ -161,6 +173,22 @@ void Engine::run(const octconv::LaunchShape& shape, const std::function<void()>&
   engine = nullptr;
   acquire(this);  // what the threads did comes before what the host does next
   if (!failure_.empty()) throw Failure(failure_);
+}
+
+// One of the copies under way, when no thread can run. Returns whether there was one.
+bool Engine::land_a_copy() {
+  if (copies.empty()) return false;
+  const size_t chosen = options_.schedule == Schedule::kOrder ? 0 : random_() % copies.size();
+  const BoxCopy copy = copies[chosen];
+  copies.erase(copies.begin() + chosen);
+  self = copy.thread;  // to be named by reports
+  acquire(this);
+  try {
+    copy.land(copy);
+  } catch (const Failure& error) {
+    failure_ = error.what();
+  }
+  return true;
 }
 
 void Engine::thread_main() {
@@ -187,9 +215,21 @@ void Engine::thread_exits() {
   if (self->block->barriers[0].arrived != 0) {
     fail("exit", Site::current(), "other threads wait at sync_block");
   }
+  if (!warpgroup_of(*self).products.empty()) {
+    const Product& product = warpgroup_of(*self).products.front();
+    fail("exit", Site::current(),
+         "products are under way (" + std::string(product.instruction) + " at " +
+             text_of(product.at) + ")");
+  }
   warp.exited |= 1u << self->lane;
   self->waits_for = kNothing;
-  if (--self->block->running == 0) count_open_accesses(*self->block, counters);
+  if (--self->block->running != 0) return;
+  for (const BoxCopy& copy : copies) {
+    if (copy.thread->block == self->block) {
+      fail("exit", Site::current(), "a copy is under way (copy_box at " + text_of(copy.at) + ")");
+    }
+  }
+  count_open_accesses(*self->block, counters);
 }
 
 // After a failure: ends the threads that have not, so that they give up whatever they hold.
@@ -269,6 +309,8 @@ void yield() {
   engine->reschedule();
 }
 
+void sleep(const char* instruction, const Site& at) { engine->wait(instruction, at); }
+
 namespace {
 
 // Enters the running lane into its warp's meeting. Returns whether it is the last one.
@@ -298,6 +340,36 @@ void meet(const char* instruction, const Site& at, void* argument, void (*comput
   compute(warp);
   warp.arrived = 0;
   warp.ready |= warp.all() & ~(1u << self->lane);
+  yield();
+}
+
+Warpgroup& warpgroup_of(const Thread& thread) {
+  return thread.block->warpgroups[thread.index / kGroupThreads];
+}
+
+void meet_warpgroup(const char* instruction, const Site& at, void* argument,
+                    void (*compute)(Warpgroup&)) {
+  IgnoreAccesses ignore;
+  Warp& warp = *self->warp;
+  Warpgroup& group = warpgroup_of(*self);
+  if (group.count != kGroupWarps) {
+    fail(instruction, at, "the warpgroup has fewer than four warps");
+  }
+  if (!arrive(instruction, at, argument)) return engine->wait(instruction, at);
+  warp.arrived = 0;
+  if (group.arrived == 0) {
+    group.instruction = instruction;
+    group.at = at;
+  } else if (!same_place(group.at, at) || std::strcmp(group.instruction, instruction) != 0) {
+    fail(instruction, at,
+         "the warpgroup has diverged: other warps wait at " + std::string(group.instruction) +
+             " (" + text_of(group.at) + ")");
+  }
+  if (++group.arrived < kGroupWarps) return engine->wait(instruction, at);
+  compute(group);
+  group.arrived = 0;
+  for (uint32_t i = 0; i < kGroupWarps; ++i) group.warps[i].ready |= group.warps[i].all();
+  warp.ready &= ~(1u << self->lane);
   yield();
 }
 

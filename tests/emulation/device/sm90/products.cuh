@@ -1,0 +1,51 @@
+// Host twin of csrc/device/sm90/products.cuh. Each thread reads its share of the operands.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "device/matrix.cuh"
+#include "device/memory.cuh"
+#include "runtime/engine.h"
+#include "runtime/products.h"
+
+namespace octconv::ptx {
+
+using emulation::Site;
+
+inline uint64_t matrix_at(uint32_t shared, uint32_t group_rows) {
+  return uint64_t{1} << 62 | uint64_t{group_rows * 8} << 32 | uint64_t{1} << 16 | shared / 16;
+}
+
+inline void read_operands(emulation::Product& product) {
+  const uint32_t first = emulation::self->index % emulation::kGroupThreads;
+  for (uint32_t i = first; i < product.pieces.size(); i += emulation::kGroupThreads) {
+    if (i < product.a_pieces() && product.shape.a_in_registers) continue;
+    Word128 word{{~0u, ~0u, ~0u, ~0u}};
+    if (const std::byte* from = emulation::piece_of(product, i)) read_word(word, from);
+    product.take(i, &word);
+  }
+}
+
+inline void fence_products(Site at = Site::current()) { emulation::fence_products(at); }
+inline void commit_products(Site at = Site::current()) { emulation::commit_products(at); }
+
+template <int kPending>
+void wait_products(Site at = Site::current()) {
+  for (emulation::Product* product : emulation::products_to_read(kPending)) {
+    read_operands(*product);
+  }
+  emulation::finish_products(kPending, at);
+}
+
+template <typename T, int kColumns>
+void multiply_async(float (&sum)[kColumns / 2], uint64_t a, uint64_t b, Site at = Site::current()) {
+  static_assert(sizeof(T) == 2 && kColumns % 8 == 0 && kColumns >= 8 && kColumns <= 256);
+  const bool early = !emulation::engine->options().late;
+  emulation::Product& product = emulation::begin_product({kMatrixType<T>, kColumns}, sum, a,
+                                                         nullptr, b, "multiply_async", at);
+  if (early) read_operands(product);
+  emulation::issue_product(early, at);
+}
+
+}  // namespace octconv::ptx
