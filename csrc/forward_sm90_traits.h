@@ -21,7 +21,8 @@ constexpr int kSm90Slots = 6;                       // of the weight, at most
 constexpr int kSm90Cell = 2 * kSm90Chunk, kSm90Plane = 20480, kSm90Area = 41984;
 constexpr int kSm90Strips = 73728, kSm90LowWeight = 73728;
 constexpr int kSm90Buffers = 2 * kSm90Area + kSm90Strips + kSm90LowWeight;
-constexpr int kSm90MostPlanes = 6, kSm90MostStrips = 16;
+constexpr int kSm90MostPlanes = 6, kSm90MostStrips = 12;
+constexpr int kSm90PoolWarps = 6;
 constexpr int kSm90Barriers = 2 * kSm90Slots + 2 * kSm90MostPlanes + 2 * kSm90MostStrips;
 constexpr int kSm90SharedBytes = kSm90Buffers + 8 * kSm90Barriers;
 static_assert(kSm90SharedBytes <= 232448);
@@ -90,8 +91,9 @@ struct Sm90Traits {
   static constexpr int kLowSlot = kTapsOfSlot * kLowColumns * kSm90Cell;
   static constexpr int kLowSlots = kSm90LowWeight / kLowSlot;
   static constexpr int kStrip = sm90_strip(kSm90Geometries[kGeometry]).cells() * kSm90Cell;
-  static constexpr int kStrips = kSm90Strips / kStrip;
-  static_assert(kLowSlots <= kSm90Slots && kStrips <= kSm90MostStrips);
+  // Whoever waits for a strip must have seen the one before it in its place: copies overtake.
+  static constexpr int kStrips = kSm90Strips / kStrip / kSm90PoolWarps * kSm90PoolWarps;
+  static_assert(kLowSlots <= kSm90Slots && kStrips > 0 && kStrips <= kSm90MostStrips);
 };
 
 // All instantiations for a type. Narrow ones only where the map is large: elsewhere wider ones

@@ -30,6 +30,7 @@ py::tuple run_sm90(const Problem& problem, const PlanSm90& plan, const py::dict&
     p.phase[phase] =
         tensor_map<TensorMap>(phase_view(problem, plan.geometry, pointers.in_high, phase));
   }
+  p.strip = tensor_map<TensorMap>(strip_view(problem, plan.geometry, pointers.in_high));
   for (const Octave octave : {kHigh, kLow}) {
     p.low_input[octave] =
         tensor_map<TensorMap>(low_view(problem, plan.geometry, pointers.in_low, octave));

@@ -12,7 +12,6 @@
 namespace octconv::sm90 {
 
 constexpr int kTaps = 9, kMultiplierWarps = 8;
-constexpr int kPoolWarps = 6;
 
 // A position in a ring of kStages buffers, and the parity of its barriers' phase.
 template <int kStages>
@@ -74,7 +73,7 @@ struct Memory {
       ptx::init_barrier(slot_empty(i), kMultiplierWarps);
     }
     for (int i = 0; i < kSm90MostPlanes; ++i) {
-      ptx::init_barrier(box_full(i), low_tiles && i == kHigh ? kPoolWarps : 1);
+      ptx::init_barrier(box_full(i), low_tiles && i == kHigh ? kSm90PoolWarps : 1);
       ptx::init_barrier(box_empty(i), kMultiplierWarps);
     }
     for (int i = 0; low_tiles && i < strip_count; ++i) {

@@ -62,13 +62,13 @@ __device__ __forceinline__ void pool_areas(const ForwardSm90Params& p, const Mem
     for (int32_t chunk = 0; chunk < p.chunks[kHigh]; ++chunk) {
       ptx::wait_barrier(memory.box_empty(kHigh), area.parity ^ 1);
 #pragma unroll 1
-      for (; row < kRows; row += kPoolWarps) {
+      for (; row < kRows; row += kSm90PoolWarps) {
         ptx::wait_barrier(memory.strip_full(strips.stage), strips.parity);
         pool_strip<Traits, kPixel>(p, memory.strips() + strips.stage * Traits::kStrip,
                                    memory.area(kHigh), row * kBox.width,
                                    item.y - 1 + row % kBox.height, item.x - 1);
         release(memory.strip_empty(strips.stage));
-        strips.advance(kPoolWarps);
+        strips.advance(kSm90PoolWarps);
       }
       row -= kRows;
       ptx::fence_shared_writes();

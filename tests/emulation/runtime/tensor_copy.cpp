@@ -12,7 +12,7 @@ namespace emulation {
 namespace {
 
 constexpr uint64_t kMark = 0x70616D20726F736E;
-constexpr uint32_t kElement = 2, kMostBox = 256;
+constexpr uint32_t kMostBox = 256;
 constexpr const char* kName = "copy_box";
 
 void require(bool condition, const std::string& text) {
@@ -23,7 +23,8 @@ void require(bool condition, const std::string& text) {
 
 // The rules of cuTensorMapEncodeTiled.
 TensorDescription describe_tensor(const void* address, uint32_t rank, const uint64_t* sizes,
-                                  const uint64_t* strides, const uint32_t* box) {
+                                  const uint64_t* strides, const uint32_t* box,
+                                  bool swizzled) {
   TensorDescription tensor{};
   tensor.mark = kMark;
   tensor.address = static_cast<const std::byte*>(address);
@@ -40,8 +41,10 @@ TensorDescription describe_tensor(const void* address, uint32_t rank, const uint
             "stride " + std::to_string(strides[i]));
     tensor.strides[i] = strides[i];
   }
-  require(box[0] * kElement == kSwizzleBytes,
-          "rows of " + std::to_string(box[0] * kElement) + " bytes; the emulation knows only 128");
+  const uint32_t row = box[0] * kElementBytes;
+  require(swizzled ? row == kSwizzleBytes : row % 16 == 0,
+          "rows of " + std::to_string(row) + " bytes; the emulation knows only 128 with a swizzle");
+  tensor.swizzled = swizzled;
   return tensor;
 }
 
@@ -114,18 +117,19 @@ BoxRow box_row(const BoxCopy& copy, uint32_t row) {
   const int64_t begin = std::max<int64_t>(0, -first);
   const int64_t end = std::min<int64_t>(box, tensor.sizes[0] - first);
   if (begin >= end) return {nullptr, 0, 0};
-  source += (first + begin) * kElement;
-  const auto bytes = static_cast<uint32_t>((end - begin) * kElement);
+  source += (first + begin) * kElementBytes;
+  const auto bytes = static_cast<uint32_t>((end - begin) * kElementBytes);
   Buffer& buffer = buffer_of(source, bytes, kName, copy.at);
   if (buffer.writable) check_written(buffer, source, bytes, kName, copy.at);
   const auto address = reinterpret_cast<uintptr_t>(source);
   engine->counters.box_sectors += (address + bytes - 1) / 32 - address / 32 + 1;
-  return {source, static_cast<uint32_t>(begin * kElement), static_cast<uint32_t>(end * kElement)};
+  return {source, static_cast<uint32_t>(begin * kElementBytes), static_cast<uint32_t>(end * kElementBytes)};
 }
 
 std::byte* box_piece(const BoxCopy& copy, uint32_t row, uint32_t piece) {
   const IgnoreAccesses ignore;
-  const uint32_t address = swizzled(copy.target + row * kSwizzleBytes + piece * 16);
+  const uint32_t linear = copy.target + row * copy.row_bytes() + piece * 16;
+  const uint32_t address = copy.tensor.swizzled ? swizzled(linear) : linear;
   piece_at(*copy.thread->block, address).writer = nullptr;
   return copy.thread->block->shared + (address - kSharedBase);
 }

@@ -9,28 +9,31 @@
 
 namespace emulation {
 
-constexpr uint32_t kMostRank = 5, kSwizzleBytes = 128;
+constexpr uint32_t kMostRank = 5, kElementBytes = 2, kSwizzleBytes = 128;
 
 // What a tensor map holds here, where no driver encodes it: a tensor of 16-bit elements, innermost
-// dimension first, and its box, which comes in the swizzle of 128 bytes.
+// dimension first, and its box, which comes in the swizzle of 128 bytes or as it is.
 struct alignas(64) TensorDescription {
   uint64_t mark;
   const std::byte* address;
   uint64_t strides[kMostRank - 1];  // bytes, of all but the innermost dimension
   uint32_t rank, sizes[kMostRank], box[kMostRank];
+  bool swizzled;
 };
 static_assert(sizeof(TensorDescription) == 128);
 
 // Throws Failure where a driver would refuse.
 TensorDescription describe_tensor(const void* address, uint32_t rank, const uint64_t* sizes,
-                                  const uint64_t* strides, const uint32_t* box);
+                                  const uint64_t* strides, const uint32_t* box,
+                                  bool swizzled);
 
 // As a parameter of a kernel, of a view with the same fields.
 template <typename Map, typename View>
 Map tensor_map(const View& view) {
   static_assert(sizeof(Map) == sizeof(TensorDescription) && alignof(Map) >= 64);
   const TensorDescription description = describe_tensor(
-      view.address, static_cast<uint32_t>(view.rank), view.sizes, view.strides, view.box);
+      view.address, static_cast<uint32_t>(view.rank), view.sizes, view.strides, view.box,
+      view.swizzled);
   Map map;
   __builtin_memcpy(&map, &description, sizeof map);
   return map;
@@ -48,7 +51,8 @@ struct BoxCopy {
   void (*land)(const BoxCopy&);
 
   uint32_t rows() const;
-  uint32_t bytes() const { return rows() * kSwizzleBytes; }
+  uint32_t row_bytes() const { return tensor.box[0] * kElementBytes; }
+  uint32_t bytes() const { return rows() * row_bytes(); }
 };
 
 // The address of 16 bytes of shared memory that lie at `address` before the swizzle.
