@@ -12,7 +12,7 @@ namespace emulation {
 namespace {
 
 constexpr uint64_t kMark = 0x70616D20726F736E;
-constexpr uint32_t kElement = 2, kMostBox = 256;
+constexpr uint32_t kElement = 2, kMostBox = 256, kAlignment = 128;
 constexpr const char* kName = "copy_box";
 
 void require(bool condition, const std::string& text) {
@@ -40,8 +40,9 @@ TensorDescription describe_tensor(const void* address, uint32_t rank, const uint
             "stride " + std::to_string(strides[i]));
     tensor.strides[i] = strides[i];
   }
-  require(box[0] * kElement == kSwizzleBytes,
-          "rows of " + std::to_string(box[0] * kElement) + " bytes; the emulation knows only 128");
+  const uint32_t row_bytes = box[0] * kElement;
+  require(row_bytes == 32 || row_bytes == 64 || row_bytes == 128,
+          "rows of " + std::to_string(row_bytes) + " bytes, which no swizzle has");
   return tensor;
 }
 
@@ -71,7 +72,7 @@ BoxCopy begin_box(uint32_t target, const void* map, uint32_t barrier, uint32_t r
   copy.thread = self;
   copy.at = at;
   copy.land = land;
-  check_aligned(target, kSwizzleBytes, kName, at);
+  check_aligned(target, kAlignment, kName, at);
   shared_range(target, copy.bytes(), kName, at);
   for (uint32_t offset = 0; offset < copy.bytes(); offset += 16) {
     if (piece_at(*self->block, target + offset).holds_barrier) {
@@ -125,7 +126,8 @@ BoxRow box_row(const BoxCopy& copy, uint32_t row) {
 
 std::byte* box_piece(const BoxCopy& copy, uint32_t row, uint32_t piece) {
   const IgnoreAccesses ignore;
-  const uint32_t address = swizzled(copy.target + row * kSwizzleBytes + piece * 16);
+  const uint32_t address =
+      swizzled(copy.target + row * copy.row_bytes() + piece * 16, copy.row_bytes());
   piece_at(*copy.thread->block, address).writer = nullptr;
   return copy.thread->block->shared + (address - kSharedBase);
 }

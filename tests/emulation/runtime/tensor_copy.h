@@ -9,10 +9,10 @@
 
 namespace emulation {
 
-constexpr uint32_t kMostRank = 5, kSwizzleBytes = 128;
+constexpr uint32_t kMostRank = 5, kMostRowBytes = 128;
 
 // What a tensor map holds here, where no driver encodes it: a tensor of 16-bit elements, innermost
-// dimension first, and its box, which comes in the swizzle of 128 bytes.
+// dimension first, and its box, which comes in the swizzle of as many bytes as its rows have.
 struct alignas(64) TensorDescription {
   uint64_t mark;
   const std::byte* address;
@@ -48,11 +48,15 @@ struct BoxCopy {
   void (*land)(const BoxCopy&);
 
   uint32_t rows() const;
-  uint32_t bytes() const { return rows() * kSwizzleBytes; }
+  uint32_t row_bytes() const { return tensor.box[0] * 2; }
+  uint32_t bytes() const { return rows() * row_bytes(); }
 };
 
-// The address of 16 bytes of shared memory that lie at `address` before the swizzle.
-constexpr uint32_t swizzled(uint32_t address) { return address ^ (address / 128 % 8 * 16); }
+// Where 16 bytes of shared memory lie in the swizzle of 32, 64 or 128 bytes that would else lie at
+// `address`.
+constexpr uint32_t swizzled(uint32_t address, uint32_t swizzle_bytes) {
+  return address ^ (address / 128 % (swizzle_bytes / 16) * 16);
+}
 
 BoxCopy begin_box(uint32_t target, const void* map, uint32_t barrier, uint32_t rank,
                   const int32_t* first, void (*land)(const BoxCopy&), const Site& at);

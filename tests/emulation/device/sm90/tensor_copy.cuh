@@ -14,7 +14,7 @@ namespace octconv::ptx {
 using emulation::Site;
 
 inline void write_box_row(const emulation::BoxCopy& copy, uint32_t row, const void* bytes) {
-  for (uint32_t piece = 0; piece < emulation::kSwizzleBytes / 16; ++piece) {
+  for (uint32_t piece = 0; piece < copy.row_bytes() / 16; ++piece) {
     Word128 word;
     std::memcpy(&word, static_cast<const std::byte*>(bytes) + piece * 16, sizeof word);
     write_word(emulation::box_piece(copy, row, piece), word);
@@ -23,7 +23,7 @@ inline void write_box_row(const emulation::BoxCopy& copy, uint32_t row, const vo
 
 inline void land_box(const emulation::BoxCopy& copy) {
   for (uint32_t i = 0; i < copy.rows(); ++i) {
-    std::byte bytes[emulation::kSwizzleBytes] = {};
+    std::byte bytes[emulation::kMostRowBytes] = {};
     const emulation::BoxRow row = emulation::box_row(copy, i);
     if (row.source) std::memcpy(bytes + row.begin, row.source, row.end - row.begin);
     write_box_row(copy, i, bytes);
@@ -37,7 +37,7 @@ void copy_box_at(uint32_t shared, const void* map, uint32_t barrier, const int32
   const emulation::BoxCopy copy =
       emulation::begin_box(shared, map, barrier, kRank, first, land_box, at);
   if (!emulation::engine->options().late) return land_box(copy);
-  std::byte nans[emulation::kSwizzleBytes];
+  std::byte nans[emulation::kMostRowBytes];
   std::memset(nans, 0xFF, sizeof nans);
   for (uint32_t row = 0; row < copy.rows(); ++row) write_box_row(copy, row, nans);
   emulation::queue_box(copy);
