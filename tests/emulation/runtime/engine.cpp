@@ -229,6 +229,12 @@ void Engine::thread_exits() {
       fail("exit", Site::current(), "a copy is under way (copy_box at " + text_of(copy.at) + ")");
     }
   }
+  for (const auto& [address, barrier] : self->block->counting_barriers) {
+    if (barrier.missing == barrier.arrivals && barrier.bytes == 0) continue;
+    fail("exit", Site::current(),
+         "a barrier of " + std::to_string(barrier.arrivals) + " arrivals lacks " +
+             std::to_string(barrier.missing) + " of its last phase");
+  }
   count_open_accesses(*self->block, counters);
 }
 
