@@ -126,6 +126,8 @@ void Engine::start_block(Block& block, uint32_t index) {
     thread.atomics.clear();
     thread.proxy_fences = thread.barrier_fences = 0;
     thread.products = 0;
+    thread.stores.clear();
+    thread.store_group = 0;
     thread.accesses.clear();
   }
 }
@@ -220,6 +222,10 @@ void Engine::thread_exits() {
     fail("exit", Site::current(),
          "products are under way (" + std::string(product.instruction) + " at " +
              text_of(product.at) + ")");
+  }
+  if (!self->stores.empty()) {
+    fail("exit", Site::current(),
+         "a store is under way (store_box at " + text_of(self->stores.front().at) + ")");
   }
   warp.exited |= 1u << self->lane;
   self->waits_for = kNothing;

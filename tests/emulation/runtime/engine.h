@@ -12,7 +12,6 @@
 #include "block.h"
 #include "launch_shape.h"
 #include "options.h"
-#include "tensor_copy.h"
 
 namespace emulation {
 

@@ -1,4 +1,4 @@
-// Copies of boxes of tensors to shared memory: tensor maps, and cp.async.bulk.tensor.
+// Copies of boxes of tensors to shared memory and back: tensor maps, and cp.async.bulk.tensor.
 #pragma once
 
 #include <cstddef>
@@ -38,11 +38,11 @@ Map tensor_map(const View& view) {
 
 struct Thread;
 
-// One copy, from its checks to its landing, which land(copy) does.
+// One copy, from its checks to its landing, which land(copy) does; or a store of a group.
 struct BoxCopy {
   TensorDescription tensor;
   int32_t first[kMostRank];
-  uint32_t target, barrier;
+  uint32_t shared, barrier, group;
   Thread* thread;
   Site at;
   void (*land)(const BoxCopy&);
@@ -65,13 +65,20 @@ void queue_box(const BoxCopy& copy);
 // Tells the barrier.
 void box_has_landed(const BoxCopy& copy);
 
-// Bytes [begin, end) of a row of the box are at `source`, all others are zeros.
+// Bytes [begin, end) of a row of the box are at `global`, all others are zeros, or not stored.
 struct BoxRow {
-  const std::byte* source;
+  std::byte* global;
   uint32_t begin, end;
 };
-BoxRow box_row(const BoxCopy& copy, uint32_t row);
-// Where 16 bytes of a row go, which from now on no thread has stored.
-std::byte* box_piece(const BoxCopy& copy, uint32_t row, uint32_t piece);
+BoxRow box_row(const BoxCopy& copy, uint32_t row, bool store);
+// Where 16 bytes of a row lie in shared memory; of a copy, no thread has stored them from now on.
+std::byte* box_piece(const BoxCopy& copy, uint32_t row, uint32_t piece, bool store);
+
+BoxCopy begin_store(const void* map, uint32_t shared, uint32_t rank, const int32_t* first,
+                    const Site& at);
+void queue_store(const BoxCopy& store);
+void commit_stores();
+// As next_to_land of memory.h.
+bool next_to_store(uint32_t pending, BoxCopy& store);
 
 }  // namespace emulation

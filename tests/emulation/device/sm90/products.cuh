@@ -18,6 +18,13 @@ inline uint64_t matrix_at(uint32_t shared, uint32_t group_rows, uint32_t block_b
          shared / 16;
 }
 
+template <int kRowBytes>
+uint64_t transposed_at(uint32_t shared, uint32_t next) {
+  static_assert(kRowBytes == 64 || kRowBytes == 128);
+  return uint64_t{kRowBytes == 128 ? 1 : 2} << 62 | uint64_t{kRowBytes / 2} << 32 |
+         uint64_t{next / 16} << 16 | shared / 16;
+}
+
 // Hardly ever the pieces that the thread itself has stored: its races would go unseen.
 inline void read_operands(emulation::Product& product) {
   const uint32_t first = (emulation::self->index + 37) % emulation::kGroupThreads;
