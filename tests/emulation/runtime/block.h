@@ -11,6 +11,7 @@
 
 #include "fiber.h"
 #include "options.h"
+#include "tensor_copy.h"
 #include "warpgroup.h"
 
 namespace emulation {
@@ -45,6 +46,8 @@ struct Thread {
   uint32_t proxy_fences;       // how many it has passed, of its writes to shared memory
   uint32_t barrier_fences;     // and of the barriers that it initialised
   uint64_t products;           // how many it has issued
+  std::deque<BoxCopy> stores;  // of boxes, that have not read what they store; oldest first
+  uint32_t store_group;        // the one that the next store joins
   std::unordered_map<uint64_t, uint32_t> accesses;  // how often it ran each access, by place
 };
 

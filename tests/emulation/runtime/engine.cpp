@@ -30,11 +30,6 @@ constexpr const char* kNothing = "nothing: it has exited";
 // Thrown where a thread waits when another one has failed.
 struct Cancelled {};
 
-bool same_place(const Site& a, const Site& b) {
-  return a.line() == b.line() && a.column() == b.column() &&
-         std::strcmp(a.file_name(), b.file_name()) == 0;
-}
-
 std::string name_of(const Thread& thread) {
   return "block " + std::to_string(thread.block->index) + ", thread " +
          std::to_string(thread.index) + " (warp " + std::to_string(thread.index / kLanes) +
@@ -42,6 +37,11 @@ std::string name_of(const Thread& thread) {
 }
 
 }  // namespace
+
+bool same_place(const Site& a, const Site& b) {
+  return a.line() == b.line() && a.column() == b.column() &&
+         std::strcmp(a.file_name(), b.file_name()) == 0;
+}
 
 std::string text_of(const Site& at) {
   const std::string file = at.file_name();
@@ -126,6 +126,8 @@ void Engine::start_block(Block& block, uint32_t index) {
     thread.atomics.clear();
     thread.proxy_fences = thread.barrier_fences = 0;
     thread.products = 0;
+    thread.stores.clear();
+    thread.store_group = 0;
     thread.accesses.clear();
   }
 }
@@ -221,6 +223,10 @@ void Engine::thread_exits() {
          "products are under way (" + std::string(product.instruction) + " at " +
              text_of(product.at) + ")");
   }
+  if (!self->stores.empty()) {
+    fail("exit", Site::current(),
+         "a store is under way (store_box at " + text_of(self->stores.front().at) + ")");
+  }
   warp.exited |= 1u << self->lane;
   self->waits_for = kNothing;
   if (--self->block->running != 0) return;
@@ -228,6 +234,12 @@ void Engine::thread_exits() {
     if (copy.thread->block == self->block) {
       fail("exit", Site::current(), "a copy is under way (copy_box at " + text_of(copy.at) + ")");
     }
+  }
+  for (const auto& [address, barrier] : self->block->counting_barriers) {
+    if (barrier.missing == barrier.arrivals && barrier.bytes == 0) continue;
+    fail("exit", Site::current(),
+         "a barrier of " + std::to_string(barrier.arrivals) + " arrivals lacks " +
+             std::to_string(barrier.missing) + " of its last phase");
   }
   count_open_accesses(*self->block, counters);
 }
@@ -310,120 +322,6 @@ void yield() {
 }
 
 void sleep(const char* instruction, const Site& at) { engine->wait(instruction, at); }
-
-namespace {
-
-// Enters the running lane into its warp's meeting. Returns whether it is the last one.
-bool arrive(const char* instruction, const Site& at, void* argument) {
-  Warp& warp = *self->warp;
-  if (warp.exited) fail(instruction, at, "another lane of the warp has exited");
-  if (warp.arrived == 0) {
-    warp.instruction = instruction;
-    warp.at = at;
-  } else if (!same_place(warp.at, at) || std::strcmp(warp.instruction, instruction) != 0) {
-    fail(instruction, at,
-         "the warp has diverged: other lanes wait at " + std::string(warp.instruction) + " (" +
-             text_of(warp.at) + ")");
-  }
-  warp.argument[self->lane] = argument;
-  warp.arrived |= 1u << self->lane;
-  return warp.arrived == warp.all();
-}
-
-}  // namespace
-
-void meet(const char* instruction, const Site& at, void* argument, void (*compute)(Warp&)) {
-  IgnoreAccesses ignore;
-  Warp& warp = *self->warp;
-  if (warp.lanes != kLanes) fail(instruction, at, "the warp has fewer than 32 lanes");
-  if (!arrive(instruction, at, argument)) return engine->wait(instruction, at);
-  compute(warp);
-  warp.arrived = 0;
-  warp.ready |= warp.all() & ~(1u << self->lane);
-  yield();
-}
-
-Warpgroup& warpgroup_of(const Thread& thread) {
-  return thread.block->warpgroups[thread.index / kGroupThreads];
-}
-
-void meet_warpgroup(const char* instruction, const Site& at, void* argument,
-                    void (*compute)(Warpgroup&)) {
-  IgnoreAccesses ignore;
-  Warp& warp = *self->warp;
-  Warpgroup& group = warpgroup_of(*self);
-  if (group.count != kGroupWarps) {
-    fail(instruction, at, "the warpgroup has fewer than four warps");
-  }
-  if (!arrive(instruction, at, argument)) return engine->wait(instruction, at);
-  warp.arrived = 0;
-  if (group.arrived == 0) {
-    group.instruction = instruction;
-    group.at = at;
-  } else if (!same_place(group.at, at) || std::strcmp(group.instruction, instruction) != 0) {
-    fail(instruction, at,
-         "the warpgroup has diverged: other warps wait at " + std::string(group.instruction) +
-             " (" + text_of(group.at) + ")");
-  }
-  if (++group.arrived < kGroupWarps) return engine->wait(instruction, at);
-  compute(group);
-  group.arrived = 0;
-  for (uint32_t i = 0; i < kGroupWarps; ++i) group.warps[i].ready |= group.warps[i].all();
-  warp.ready &= ~(1u << self->lane);
-  yield();
-}
-
-void sync_warp(const Site& at) {
-  char* object = &self->warp->sync_objects[self->warp->generation % 2];
-  release(object);
-  meet("sync_warp", at, nullptr, [](Warp& warp) { ++warp.generation; });
-  acquire(object);
-  self->fenced = false;
-}
-
-void meet_at_barrier(uint32_t number, uint32_t threads, bool waits, const char* instruction,
-                     const Site& at) {
-  Barrier& barrier = self->block->barriers[number];
-  char* object = &barrier.sync_objects[barrier.generation % 4];
-  release(object);
-  {
-    IgnoreAccesses ignore;
-    Warp& warp = *self->warp;
-    if (!arrive(instruction, at, nullptr)) {
-      engine->wait(instruction, at);
-    } else {
-      warp.arrived = 0;
-      if (barrier.arrived != 0 && barrier.expected != threads) {
-        fail(instruction, at,
-             "barrier " + std::to_string(number) + " for " + std::to_string(threads) +
-                 " threads; others came for " + std::to_string(barrier.expected));
-      }
-      barrier.expected = threads;
-      barrier.arrived += kLanes;
-      if (barrier.arrived > threads) {
-        fail(instruction, at, "more threads than the " + std::to_string(threads) + " expected");
-      }
-      if (waits) barrier.waiting.push_back(&warp);
-      const bool complete = barrier.arrived == threads;
-      if (complete) {
-        for (Warp* waiting : barrier.waiting) waiting->ready |= waiting->all();
-        barrier.waiting.clear();
-        barrier.arrived = 0;
-        ++barrier.generation;
-      }
-      if (!waits) warp.ready |= warp.all();
-      if (waits && !complete) {
-        engine->wait(instruction, at);
-      } else {
-        warp.ready &= ~(1u << self->lane);
-        yield();
-      }
-    }
-  }
-  if (!waits) return;
-  acquire(object);
-  self->fenced = false;
-}
 
 // Who waits where, threads of one place together.
 std::string Engine::deadlock() const {

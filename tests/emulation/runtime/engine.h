@@ -12,7 +12,6 @@
 #include "block.h"
 #include "launch_shape.h"
 #include "options.h"
-#include "tensor_copy.h"
 
 namespace emulation {
 
@@ -30,9 +29,6 @@ class Engine {
   std::deque<BoxCopy> copies;  // late ones of all resident blocks, under way
 
  private:
-  friend void meet(const char*, const Site&, void*, void (*)(Warp&));
-  friend void meet_warpgroup(const char*, const Site&, void*, void (*)(Warpgroup&));
-  friend void meet_at_barrier(uint32_t, uint32_t, bool, const char*, const Site&);
   friend void yield();
   friend void sleep(const char*, const Site&);
 

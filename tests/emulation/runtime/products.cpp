@@ -14,8 +14,8 @@
 namespace emulation {
 namespace {
 
-// A NaN of its own, which sums hold while products are under way.
-constexpr uint32_t kMark = 0x7FC0BEEF;
+// A signalling NaN, which sums hold while products are under way: arithmetic makes it a quiet one.
+constexpr uint32_t kMark = 0x7F80BEEF;
 
 uint32_t place_of(const Thread& thread) { return thread.index % kGroupThreads; }
 
@@ -27,7 +27,7 @@ struct Descriptor {
   uint32_t leading() const { return (bits >> 16 & 0x3FFF) * 16; }
   uint32_t stride() const { return (bits >> 32 & 0x3FFF) * 16; }
   uint32_t base() const { return bits >> 49 & 7; }
-  uint32_t swizzle() const { return bits >> 62; }
+  uint32_t swizzle_bytes() const { return bits >> 62 ? 256 >> (bits >> 62) : 0; }
   uint64_t reserved() const { return bits & 0x3FF1'C000'C000'C000; }
 };
 
@@ -37,24 +37,29 @@ void check_descriptor(Descriptor matrix, bool across, uint32_t rows, const char*
     fail(instruction, at, "the descriptor of " + std::string(name) + " " + text);
   };
   if (matrix.reserved() != 0) refuse("has bits where there are no fields");
-  if (matrix.swizzle() != 1) refuse("has another swizzle than that of 128 bytes");
+  if (matrix.swizzle_bytes() == 0) refuse("has no swizzle");
   if (matrix.base() != 0) refuse("has a base offset");
   if (matrix.start() < kSharedBase) refuse("begins before every buffer");
-  const uint32_t bytes = across ? std::min(rows, kSwizzleBytes / 2) * 2 : kDepth * 2;
-  if (matrix.start() % kSwizzleBytes + bytes > kSwizzleBytes) refuse("goes on past rows' ends");
+  const uint32_t row_bytes = matrix.swizzle_bytes();
+  const uint32_t bytes = across ? std::min(rows * 2, row_bytes) : kDepth * 2;
+  if (matrix.start() % row_bytes + bytes > row_bytes) refuse("goes on past rows' ends");
 }
 
-// Where 16 bytes of an operand of `rows` rows lie. By rows, a piece is half of a row of 16
-// elements; across, 8 rows of one of them.
+// Where 16 bytes of an operand lie, in shared memory that has rows as long as the swizzle. An
+// operand by rows has 16 elements of each of its own there, a piece is half of them; one across has
+// as many rows' elements as fit, a piece is 8 of them.
 uint32_t address_of(Descriptor matrix, bool across, uint32_t piece) {
-  if (!across) {
-    const uint32_t row = piece / 2, half = piece % 2;
-    return swizzled(matrix.start() + row / 8 * matrix.stride() + row % 8 * kSwizzleBytes +
-                    half * 16);
+  const uint32_t bytes = matrix.swizzle_bytes();
+  uint32_t address = matrix.start();
+  if (across) {
+    const uint32_t offset = piece / kDepth * 16, element = piece % kDepth;
+    address += offset / bytes * matrix.leading() + offset % bytes;
+    address += element / 8 * matrix.stride() + element % 8 * bytes;
+  } else {
+    const uint32_t row = piece / 2;
+    address += row / 8 * matrix.stride() + row % 8 * bytes + piece % 2 * 16;
   }
-  const uint32_t row = piece / kDepth * 8, element = piece % kDepth;
-  return swizzled(matrix.start() + row / 64 * matrix.leading() + element / 8 * matrix.stride() +
-                  element % 8 * kSwizzleBytes + row % 64 * 2);
+  return swizzled(address, bytes);
 }
 
 // The operand as numbers, element by element: numbers[element * rows + row].

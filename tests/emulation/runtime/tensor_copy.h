@@ -1,4 +1,4 @@
-// Copies of boxes of tensors to shared memory: tensor maps, and cp.async.bulk.tensor.
+// Copies of boxes of tensors to shared memory and back: tensor maps, and cp.async.bulk.tensor.
 #pragma once
 
 #include <cstddef>
@@ -9,31 +9,31 @@
 
 namespace emulation {
 
-constexpr uint32_t kMostRank = 5, kElementBytes = 2, kSwizzleBytes = 128;
+constexpr uint32_t kMostRank = 5, kMostRowBytes = 128;
 
 // What a tensor map holds here, where no driver encodes it: a tensor of 16-bit elements, innermost
-// dimension first, and its box, which comes in the swizzle of 128 bytes or as it is.
+// dimension first, and its box, which comes in the swizzle of as many bytes as its rows have, or in none.
 struct alignas(64) TensorDescription {
   uint64_t mark;
   const std::byte* address;
   uint64_t strides[kMostRank - 1];  // bytes, of all but the innermost dimension
   uint32_t rank, sizes[kMostRank], box[kMostRank];
-  bool swizzled;
+  bool is_swizzled;
 };
 static_assert(sizeof(TensorDescription) == 128);
 
 // Throws Failure where a driver would refuse.
 TensorDescription describe_tensor(const void* address, uint32_t rank, const uint64_t* sizes,
                                   const uint64_t* strides, const uint32_t* box,
-                                  bool swizzled);
+                                  bool is_swizzled = true);
 
 // As a parameter of a kernel, of a view with the same fields.
 template <typename Map, typename View>
 Map tensor_map(const View& view) {
   static_assert(sizeof(Map) == sizeof(TensorDescription) && alignof(Map) >= 64);
-  const TensorDescription description = describe_tensor(
-      view.address, static_cast<uint32_t>(view.rank), view.sizes, view.strides, view.box,
-      view.swizzled);
+  const TensorDescription description =
+      describe_tensor(view.address, static_cast<uint32_t>(view.rank), view.sizes, view.strides,
+                      view.box, view.swizzled);
   Map map;
   __builtin_memcpy(&map, &description, sizeof map);
   return map;
@@ -41,22 +41,25 @@ Map tensor_map(const View& view) {
 
 struct Thread;
 
-// One copy, from its checks to its landing, which land(copy) does.
+// One copy, from its checks to its landing, which land(copy) does; or a store of a group.
 struct BoxCopy {
   TensorDescription tensor;
   int32_t first[kMostRank];
-  uint32_t target, barrier;
+  uint32_t shared, barrier, group;
   Thread* thread;
   Site at;
   void (*land)(const BoxCopy&);
 
   uint32_t rows() const;
-  uint32_t row_bytes() const { return tensor.box[0] * kElementBytes; }
+  uint32_t row_bytes() const { return tensor.box[0] * 2; }
   uint32_t bytes() const { return rows() * row_bytes(); }
 };
 
-// The address of 16 bytes of shared memory that lie at `address` before the swizzle.
-constexpr uint32_t swizzled(uint32_t address) { return address ^ (address / 128 % 8 * 16); }
+// Where 16 bytes of shared memory lie in the swizzle of 32, 64 or 128 bytes that would else lie at
+// `address`.
+constexpr uint32_t swizzled(uint32_t address, uint32_t swizzle_bytes) {
+  return address ^ (address / 128 % (swizzle_bytes / 16) * 16);
+}
 
 BoxCopy begin_box(uint32_t target, const void* map, uint32_t barrier, uint32_t rank,
                   const int32_t* first, void (*land)(const BoxCopy&), const Site& at);
@@ -65,13 +68,20 @@ void queue_box(const BoxCopy& copy);
 // Tells the barrier.
 void box_has_landed(const BoxCopy& copy);
 
-// Bytes [begin, end) of a row of the box are at `source`, all others are zeros.
+// Bytes [begin, end) of a row of the box are at `global`, all others are zeros, or not stored.
 struct BoxRow {
-  const std::byte* source;
+  std::byte* global;
   uint32_t begin, end;
 };
-BoxRow box_row(const BoxCopy& copy, uint32_t row);
-// Where 16 bytes of a row go, which from now on no thread has stored.
-std::byte* box_piece(const BoxCopy& copy, uint32_t row, uint32_t piece);
+BoxRow box_row(const BoxCopy& copy, uint32_t row, bool store);
+// Where 16 bytes of a row lie in shared memory; of a copy, no thread has stored them from now on.
+std::byte* box_piece(const BoxCopy& copy, uint32_t row, uint32_t piece, bool store);
+
+BoxCopy begin_store(const void* map, uint32_t shared, uint32_t rank, const int32_t* first,
+                    const Site& at);
+void queue_store(const BoxCopy& store);
+void commit_stores();
+// As next_to_land of memory.h.
+bool next_to_store(uint32_t pending, BoxCopy& store);
 
 }  // namespace emulation

@@ -22,8 +22,8 @@ struct Piece {
 
 // What a product is. Its operands lie by rows, along the dimension that is summed, or across it.
 struct ProductShape {
-  MatrixType type;
-  uint32_t columns;
+  MatrixType type = MatrixType::kBFloat16;
+  uint32_t columns = 0;
   bool a_across = false, b_across = false;
   bool a_in_registers = false;
 };
