@@ -56,12 +56,17 @@ TensorView low_view(const Problem& p, int32_t geometry, const void* low_input, O
 
 TensorView weight_view(const Problem& p, const void* weight, Octave to, Octave from) {
   const uint64_t tap = u(p.high_in + p.low_in) * kElement, row = 9 * tap;
-  const int64_t first_row = to == kLow ? p.high_out : 0,
-                first_column = from == kLow ? p.high_in : 0;
-  const uint64_t columns = u(from == kLow ? p.low_in : p.high_in);
-  const uint64_t rows = u(to == kLow ? p.low_out : p.high_out);
+  const Octave of_rows = p.input_grad ? from : to, of_columns = p.input_grad ? to : from;
+  const int64_t first_row = of_rows == kLow ? p.high_out : 0,
+                first_column = of_columns == kLow ? p.high_in : 0;
+  const uint64_t columns = u(of_columns == kLow ? p.low_in : p.high_in);
+  const uint64_t rows = u(of_rows == kLow ? p.low_out : p.high_out);
+  const void* first = behind(weight, first_row * 9 * (p.high_in + p.low_in) + first_column);
+  if (p.input_grad) {
+    return {first, 3, {columns, rows, 9}, {row, tap}, {u(kSm90Chunk), u(kSm90Chunk), 1}};
+  }
   // Row 8 i + 2 j + k of 32 comes to place 8 j + 2 i + k.
-  return {behind(weight, first_row * 9 * (p.high_in + p.low_in) + first_column),
+  return {first,
           5,
           {columns, 2, rows / 8, 4, 9},
           {row, 8 * row, 2 * row, tap},

@@ -66,25 +66,37 @@ constexpr Patch sm90_patch(Sm90Geometry geometry, bool high, int index) {
   return high ? Patch{8 * index, 0, 0} : Patch{8 * (index % 2), 8 * (index / 2), 0};
 }
 
-template <typename Element, int kGeometryIndex, int kHighTileColumns, int kLowTileColumns>
+template <typename Element, bool kOfInputGrad, int kGeometryIndex, int kHighTileColumns,
+          int kLowTileColumns>
 struct Sm90Traits {
   using T = Element;
+  static constexpr bool kInputGrad = kOfInputGrad;  // the weight is transposed
   static constexpr int kGeometry = kGeometryIndex;
   static constexpr int kHighColumns = kHighTileColumns, kLowColumns = kLowTileColumns;
+  // A tap's weight in shared memory: as large as cells, a row for each column. Transposed: blocks
+  // of 64 columns, a row for each channel of a chunk. Both come by copies of so many columns.
+  static constexpr int kColumnsOfCopy = kInputGrad ? kSm90Chunk : 32;
+  static constexpr int kCopy = kColumnsOfCopy * kSm90Cell;
+  static constexpr int tap_bytes(int columns) {
+    return (columns + kColumnsOfCopy - 1) / kColumnsOfCopy * kCopy;
+  }
+  static constexpr int kHighTap = tap_bytes(kHighColumns), kLowTap = tap_bytes(kLowColumns);
+  static constexpr int kWeightStep = kInputGrad ? 16 * kSm90Cell : 32;  // bytes to 16 channels more
   static constexpr int kTapsOfSlot = kLowColumns <= 64 ? 3 : 1;  // of low tiles; high ones: 3
+  static_assert(3 * kHighTap <= kSm90Slot && kTapsOfSlot * kLowTap <= kSm90Slot);
 };
 
-// All instantiations for a type. Narrow ones only where the map is large: elsewhere wider ones
-// serve, with columns of zeros.
-template <typename T, typename Visit>
+// All instantiations for a type and direction. Narrow ones only where the map is large: elsewhere
+// wider ones serve, with columns of zeros.
+template <typename T, bool kInputGrad, typename Visit>
 void for_each_sm90(const Visit& visit) {
-  visit(Sm90Traits<T, 0, 32, 32>());
-  visit(Sm90Traits<T, 0, 64, 64>()), visit(Sm90Traits<T, 0, 64, 128>());
-  visit(Sm90Traits<T, 0, 64, 160>());
-  visit(Sm90Traits<T, 1, 64, 64>()), visit(Sm90Traits<T, 1, 64, 128>());
-  visit(Sm90Traits<T, 1, 64, 160>());
-  visit(Sm90Traits<T, 2, 64, 64>()), visit(Sm90Traits<T, 2, 64, 128>());
-  visit(Sm90Traits<T, 2, 64, 160>());
+  visit(Sm90Traits<T, kInputGrad, 0, 32, 32>());
+  visit(Sm90Traits<T, kInputGrad, 0, 64, 64>()), visit(Sm90Traits<T, kInputGrad, 0, 64, 128>());
+  visit(Sm90Traits<T, kInputGrad, 0, 64, 160>());
+  visit(Sm90Traits<T, kInputGrad, 1, 64, 64>()), visit(Sm90Traits<T, kInputGrad, 1, 64, 128>());
+  visit(Sm90Traits<T, kInputGrad, 1, 64, 160>());
+  visit(Sm90Traits<T, kInputGrad, 2, 64, 64>()), visit(Sm90Traits<T, kInputGrad, 2, 64, 128>());
+  visit(Sm90Traits<T, kInputGrad, 2, 64, 160>());
 }
 
 }  // namespace octconv

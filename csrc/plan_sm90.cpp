@@ -54,21 +54,22 @@ const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& 
   if (device.major != 9 || device.minor != 0) return "a GPU of another compute capability than 9.0";
   if (device.shared_per_block < kSm90SharedBytes) return "a GPU with too little shared memory";
   if (type == ElementType::kTFloat32) return "tf32, and kernels for bfloat16 and float16";
-  if (p.input_grad) return "an input gradient";
   if (p.kernel != 3 || p.stride != 1) return "another kernel than 3x3 at stride 1";
   if (std::min({p.high_in, p.low_in, p.high_out, p.low_out}) == 0) return "an absent part";
   if (std::min(p.height, p.width) < 2) return "a single row or column of pixels";
+  // Of all parts: so the input gradient of what is covered is covered, too.
+  const int32_t most_channels = std::max({p.high_in, p.low_in, p.high_out, p.low_out});
   const int64_t most_tiles = int64_t{p.batch} * divide_up(p.quad_height(), 8) *
-                             divide_up(p.quad_width(), 16) *
-                             divide_up(std::max(p.high_out, p.low_out), 32);
+                             divide_up(p.quad_width(), 16) * divide_up(most_channels, 32);
   if (most_tiles > INT32_MAX / 2) return "more than 2^30 tiles";
-  if (int64_t{p.height} * p.width * std::max(p.high_in, p.low_in) >= int64_t{1} << 39) {
+  if (int64_t{p.height} * p.width * most_channels >= int64_t{1} << 39) {
     return "an image of 2^40 bytes or more";
   }
   return nullptr;
 }
 
-PlanSm90 plan_forward_sm90(const Problem& p, ElementType, const DeviceFacts& device) {
+PlanSm90 plan_forward_sm90(const Problem& problem, ElementType, const DeviceFacts& device) {
+  const Problem p = as_convolution(problem);
   const int32_t quads = std::max(p.quad_height(), p.quad_width());
   int32_t geometry = 0;  // the one with the smallest images that these fit
   for (int32_t i = 1; i < kSm90GeometryCount; ++i) {
@@ -76,7 +77,7 @@ PlanSm90 plan_forward_sm90(const Problem& p, ElementType, const DeviceFacts& dev
   }
   const int32_t cells = kSm90Geometries[geometry].low.cells();
   PlanSm90 best{};
-  for_each_sm90<BFloat16>([&](auto traits) {  // the same for float16
+  for_each_sm90<BFloat16, false>([&](auto traits) {  // all types and directions have the same
     using Traits = decltype(traits);
     if (Traits::kGeometry != geometry) return;
     PlanSm90 plan{};

@@ -11,10 +11,10 @@ namespace octconv::sm90 {
 
 // The window above quad (y, x) of an image, where it is `wanted` and there; `channels`: the map
 // from the first channel on.
-template <typename T>
-__device__ __forceinline__ void load_window(Window<T>& window, const ForwardSm90Params& p,
-                                            const uint16_t* channels, int32_t image, int32_t y,
-                                            int32_t x, bool wanted) {
+template <typename Traits>
+__device__ __forceinline__ void load_window(Window<typename Traits::T>& window,
+                                            const ForwardSm90Params& p, const uint16_t* channels,
+                                            int32_t image, int32_t y, int32_t x, bool wanted) {
   const bool inside =
       wanted && image < p.batch && y >= 0 && y < p.height[kLow] && x >= 0 && x < p.width[kLow];
   window = {};
@@ -23,7 +23,8 @@ __device__ __forceinline__ void load_window(Window<T>& window, const ForwardSm90
   const uint16_t* first =
       channels + (int64_t{image} * p.height[kHigh] + 2 * y) * row + 2 * x * pixel;
   window.load(reinterpret_cast<const char*>(first), int64_t{2} * row, int64_t{2} * pixel,
-              2 * y + 1 < p.height[kHigh] ? 2 : 1, 2 * x + 1 < p.width[kHigh] ? 2 : 1, false);
+              2 * y + 1 < p.height[kHigh] ? 2 : 1, 2 * x + 1 < p.width[kHigh] ? 2 : 1,
+              Traits::kInputGrad);
 }
 
 template <typename Traits>
@@ -54,8 +55,8 @@ __device__ __forceinline__ void pool_areas(const ForwardSm90Params& p, const Mem
           const int32_t cell = first + w * kCellsAtOnce;
           const int32_t image = cell / (kBox.width * kBox.height);
           const int32_t row = cell / kBox.width - image * kBox.height;
-          load_window(windows[w], p, channels, item.image + image, item.y - 1 + row,
-                      item.x - 1 + cell % kBox.width, wanted && cell < kBox.cells());
+          load_window<Traits>(windows[w], p, channels, item.image + image, item.y - 1 + row,
+                              item.x - 1 + cell % kBox.width, wanted && cell < kBox.cells());
         }
 #pragma unroll
         for (int w = 0; w < kWindows; ++w) {
