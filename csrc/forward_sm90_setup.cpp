@@ -24,15 +24,18 @@ TensorView map_view(const void* address, const uint64_t (&sizes)[4], const uint6
 
 }  // namespace
 
-Sm90Tiles sm90_tiles(const Problem& p, int32_t geometry, Octave octave, int32_t columns) {
+Sm90Tiles sm90_tiles(const Problem& problem, int32_t geometry, Octave octave, int32_t columns) {
+  const Problem p = as_convolution(problem);
   const QuadBox tile = sm90_tile(kSm90Geometries[geometry], octave == kHigh);
   Sm90Tiles tiles;
   tiles.across = divide_up(p.quad_width(), tile.width);
   tiles.down = divide_up(p.quad_height(), tile.height);
   tiles.columns = divide_up(octave == kHigh ? p.high_out : p.low_out, columns);
   tiles.items = tiles.across * tiles.down * tiles.columns * divide_up(p.batch, tile.images);
-  // Both inputs' chunks fill the ring of slots, of three taps each, exactly once.
-  tiles.weights_stay = tiles.columns == 1 && columns <= (octave == kHigh ? 64 : 32) &&
+  // Both inputs' chunks fill the ring of slots, of three taps each, exactly once. Transposed taps
+  // of 32 columns are as large as those of 64.
+  const int32_t most_columns = octave == kHigh ? 64 : problem.input_grad ? 0 : 32;
+  tiles.weights_stay = tiles.columns == 1 && columns <= most_columns &&
                        p.high_in <= kSm90Chunk && p.low_in <= kSm90Chunk;
   return tiles;
 }
@@ -66,12 +69,17 @@ TensorView strip_view(const Problem& p, int32_t geometry, const void* high_input
 
 TensorView weight_view(const Problem& p, const void* weight, Octave to, Octave from) {
   const uint64_t tap = u(p.high_in + p.low_in) * kElement, row = 9 * tap;
-  const int64_t first_row = to == kLow ? p.high_out : 0,
-                first_column = from == kLow ? p.high_in : 0;
-  const uint64_t columns = u(from == kLow ? p.low_in : p.high_in);
-  const uint64_t rows = u(to == kLow ? p.low_out : p.high_out);
+  const Octave of_rows = p.input_grad ? from : to, of_columns = p.input_grad ? to : from;
+  const int64_t first_row = of_rows == kLow ? p.high_out : 0,
+                first_column = of_columns == kLow ? p.high_in : 0;
+  const uint64_t columns = u(of_columns == kLow ? p.low_in : p.high_in);
+  const uint64_t rows = u(of_rows == kLow ? p.low_out : p.high_out);
+  const void* first = behind(weight, first_row * 9 * (p.high_in + p.low_in) + first_column);
+  if (p.input_grad) {
+    return {first, 3, {columns, rows, 9}, {row, tap}, {u(kSm90Chunk), u(kSm90Chunk), 1}};
+  }
   // Row 8 i + 2 j + k of 32 comes to place 8 j + 2 i + k.
-  return {behind(weight, first_row * 9 * (p.high_in + p.low_in) + first_column),
+  return {first,
           5,
           {columns, 2, rows / 8, 4, 9},
           {row, 8 * row, 2 * row, tap},

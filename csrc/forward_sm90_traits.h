@@ -77,18 +77,29 @@ constexpr QuadBox sm90_strip(Sm90Geometry geometry) { return {2 * geometry.low.w
 
 constexpr bool sm90_narrow_strips(int32_t channels) { return channels <= kSm90Chunk / 2; }
 
-template <typename Element, int kGeometryIndex, int kHighTileColumns, int kLowTileColumns>
+template <typename Element, bool kOfInputGrad, int kGeometryIndex, int kHighTileColumns,
+          int kLowTileColumns>
 struct Sm90Traits {
   using T = Element;
+  static constexpr bool kInputGrad = kOfInputGrad;  // the weight is transposed
   static constexpr int kGeometry = kGeometryIndex;
   static constexpr int kHighColumns = kHighTileColumns, kLowColumns = kLowTileColumns;
-  static constexpr int kHighSlot = 3 * kHighColumns * kSm90Cell;  // a row of taps
+  // A tap's weight in shared memory: as large as cells, a row for each column. Transposed: blocks
+  // of 64 columns, a row for each channel of a chunk. Both come by copies of so many columns.
+  static constexpr int kColumnsOfCopy = kInputGrad ? kSm90Chunk : 32;
+  static constexpr int kCopy = kColumnsOfCopy * kSm90Cell;
+  static constexpr int tap_bytes(int columns) {
+    return (columns + kColumnsOfCopy - 1) / kColumnsOfCopy * kCopy;
+  }
+  static constexpr int kHighTap = tap_bytes(kHighColumns), kLowTap = tap_bytes(kLowColumns);
+  static constexpr int kWeightStep = kInputGrad ? 16 * kSm90Cell : 32;  // bytes to 16 channels more
+  static constexpr int kHighSlot = 3 * kHighTap;                        // a row of taps
   static constexpr int kPlanes = 6 * kSm90Plane + kSm90Slots * kHighSlot <= kSm90Buffers ? 6 : 4;
   static constexpr int kQuadBytes = kSm90Geometries[kGeometry].quads.cells() * kSm90Cell;
   static constexpr int kQuadPlanes = kQuadBytes <= kSm90Plane ? 1 : 2;
   static_assert(kPlanes * kSm90Plane + kSm90Slots * kHighSlot <= kSm90Buffers);
   static constexpr int kTapsOfSlot = kLowColumns <= 64 ? 3 : 1;  // of low tiles
-  static constexpr int kLowSlot = kTapsOfSlot * kLowColumns * kSm90Cell;
+  static constexpr int kLowSlot = kTapsOfSlot * kLowTap;
   static constexpr int kLowSlots = kSm90LowWeight / kLowSlot;
   static constexpr int kStrip = sm90_strip(kSm90Geometries[kGeometry]).cells() * kSm90Cell;
   // Whoever waits for a strip must have seen the one before it in its place: copies overtake.
@@ -96,17 +107,17 @@ struct Sm90Traits {
   static_assert(kLowSlots <= kSm90Slots && kStrips > 0 && kStrips <= kSm90MostStrips);
 };
 
-// All instantiations for a type. Narrow ones only where the map is large: elsewhere wider ones
-// serve, with columns of zeros.
-template <typename T, typename Visit>
+// All instantiations for a type and direction. Narrow ones only where the map is large: elsewhere
+// wider ones serve, with columns of zeros.
+template <typename T, bool kInputGrad, typename Visit>
 void for_each_sm90(const Visit& visit) {
-  visit(Sm90Traits<T, 0, 32, 32>());
-  visit(Sm90Traits<T, 0, 64, 64>()), visit(Sm90Traits<T, 0, 64, 128>());
-  visit(Sm90Traits<T, 0, 64, 160>());
-  visit(Sm90Traits<T, 1, 64, 64>()), visit(Sm90Traits<T, 1, 64, 128>());
-  visit(Sm90Traits<T, 1, 64, 160>());
-  visit(Sm90Traits<T, 2, 64, 64>()), visit(Sm90Traits<T, 2, 64, 128>());
-  visit(Sm90Traits<T, 2, 64, 160>());
+  visit(Sm90Traits<T, kInputGrad, 0, 32, 32>());
+  visit(Sm90Traits<T, kInputGrad, 0, 64, 64>()), visit(Sm90Traits<T, kInputGrad, 0, 64, 128>());
+  visit(Sm90Traits<T, kInputGrad, 0, 64, 160>());
+  visit(Sm90Traits<T, kInputGrad, 1, 64, 64>()), visit(Sm90Traits<T, kInputGrad, 1, 64, 128>());
+  visit(Sm90Traits<T, kInputGrad, 1, 64, 160>());
+  visit(Sm90Traits<T, kInputGrad, 2, 64, 64>()), visit(Sm90Traits<T, kInputGrad, 2, 64, 128>());
+  visit(Sm90Traits<T, kInputGrad, 2, 64, 160>());
 }
 
 }  // namespace octconv

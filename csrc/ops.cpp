@@ -44,6 +44,9 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def(
       "explain_forward(Tensor? x_high, Tensor? x_low, Tensor weight, SymInt high_out, "
       "SymInt[2] size, int stride, bool allow_tf32, str family=\"\") -> str");
+  m.def(
+      "explain_input_grad(Tensor dy_high, Tensor dy_low, Tensor weight, SymInt high_in, "
+      "SymInt[2] size, int stride, bool allow_tf32, str family=\"\") -> str");
   m.def("pool2x2(Tensor high, Tensor? low, bool mean) -> Tensor");
   m.def("upsample2x2_(Tensor(a!) out, Tensor low, bool accumulate, bool mean) -> ()");
   m.def("build_info() -> str");

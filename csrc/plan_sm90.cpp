@@ -10,37 +10,25 @@
 namespace octconv {
 namespace {
 
-// Microseconds beyond the products, fitted to times of high tiles on an H100, and of low tiles
-// without their loads.
+// Microseconds beyond the products, and what those take more than half a clock for each column of
+// a patch of 64 rows, a tap and a step of 16 channels: fitted to times of either octave's tiles
+// alone on an H100.
 constexpr double kLaunch = 4;
-constexpr double kHighTile = 1.9, kHighChunk = 0.3;
-constexpr double kLowTile = 0.6, kLowChunk = 0.3;
-
-// Of a patch of 64 rows, a tap and a step of 16 channels: half a clock for each column, or as long
-// as both operands take from shared memory at 128 bytes a clock.
-double product_clocks(int32_t columns) { return std::max(columns / 2.0, 16 + columns / 4.0); }
+constexpr double kHighTile = 2.2, kHighProducts = 1.25;
+constexpr double kLowTile = 1.6, kPooledChunk = 4.5;
 
 // Steps that are multiplied: all chunks in full, but for the last one, that may do with half.
 double steps_of(int32_t channels) { return 2 * divide_up(channels, kSm90Chunk / 2); }
 
 double high_tile_us(const Problem& p, int32_t columns, double clock) {
   const double products = 2 * 9 * (steps_of(p.low_in) + 4 * steps_of(p.high_in));
-  const int32_t chunks = divide_up(p.low_in, kSm90Chunk) + divide_up(p.high_in, kSm90Chunk);
-  return kHighTile + kHighChunk * chunks + products * product_clocks(columns) / clock * 1e6;
+  return kHighTile + kHighProducts * products * columns / 2 / clock * 1e6;
 }
 
-// All that comes to shared memory and is pooled there shares its 128 bytes a clock, a cell of a
-// chunk, with the operands: four pixels written and read for each pooled cell, itself written.
-double low_tile_us(const Problem& p, int32_t cells, const Sm90Tiles& tiles, int32_t columns,
-                   double clock) {
+double low_tile_us(const Problem& p, int32_t columns, double clock) {
   const double products = 4 * 9 * (steps_of(p.low_in) + steps_of(p.high_in));
-  const int32_t low_chunks = divide_up(p.low_in, kSm90Chunk);
-  const int32_t high_chunks = divide_up(p.high_in, kSm90Chunk), chunks = low_chunks + high_chunks;
-  const double pooled = sm90_narrow_strips(p.high_in) ? 4.5 : 9;
-  const double loads =
-      cells * (low_chunks + pooled * high_chunks) + (tiles.weights_stay ? 0 : 9 * columns * chunks);
-  const double shared = products * (16 + columns / 4.0) + loads;
-  return kLowTile + kLowChunk * chunks + std::max(products * columns / 2, shared) / clock * 1e6;
+  const double pooling = kPooledChunk * divide_up(p.high_in, kSm90Chunk);
+  return kLowTile + pooling + products * columns / 2 / clock * 1e6;
 }
 
 // Shares the blocks out such that neither octave keeps the other waiting.
@@ -63,41 +51,41 @@ const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& 
   if (device.major != 9 || device.minor != 0) return "a GPU of another compute capability than 9.0";
   if (device.shared_per_block < kSm90SharedBytes) return "a GPU with too little shared memory";
   if (type == ElementType::kTFloat32) return "tf32, and kernels for bfloat16 and float16";
-  if (p.input_grad) return "an input gradient";
   if (p.kernel != 3 || p.stride != 1) return "another kernel than 3x3 at stride 1";
   if (std::min({p.high_in, p.low_in, p.high_out, p.low_out}) == 0) return "an absent part";
   if (std::min(p.height, p.width) < 2) return "a single row or column of pixels";
+  // Of all parts: so the input gradient of what is covered is covered, too.
+  const int32_t most_channels = std::max({p.high_in, p.low_in, p.high_out, p.low_out});
   const int64_t most_tiles = int64_t{p.batch} * divide_up(p.quad_height(), 8) *
-                             divide_up(p.quad_width(), 16) *
-                             divide_up(std::max(p.high_out, p.low_out), 32);
+                             divide_up(p.quad_width(), 16) * divide_up(most_channels, 32);
   if (most_tiles > INT32_MAX / 2) return "more than 2^30 tiles";
-  if (int64_t{p.height} * p.width * std::max(p.high_in, p.low_in) >= int64_t{1} << 39) {
+  if (int64_t{p.height} * p.width * most_channels >= int64_t{1} << 39) {
     return "an image of 2^40 bytes or more";
   }
   return nullptr;
 }
 
-PlanSm90 plan_forward_sm90(const Problem& p, ElementType, const DeviceFacts& device) {
+PlanSm90 plan_forward_sm90(const Problem& problem, ElementType, const DeviceFacts& device) {
+  const Problem p = as_convolution(problem);
   const int32_t quads = std::max(p.quad_height(), p.quad_width());
   int32_t geometry = 0;  // the one with the smallest images that these fit
   for (int32_t i = 1; i < kSm90GeometryCount; ++i) {
     if (quads <= kSm90Geometries[i].most_quads) geometry = i;
   }
-  const int32_t cells = kSm90Geometries[geometry].low.cells();
   PlanSm90 best{};
-  for_each_sm90<BFloat16>([&](auto traits) {  // the same for float16
+  for_each_sm90<BFloat16, false>([&](auto traits) {  // all types and directions have the same
     using Traits = decltype(traits);
     if (Traits::kGeometry != geometry) return;
     PlanSm90 plan{};
     plan.geometry = geometry;
     plan.columns[kHigh] = Traits::kHighColumns, plan.columns[kLow] = Traits::kLowColumns;
     for (const Octave octave : {kHigh, kLow}) {
-      plan.tiles[octave] = sm90_tiles(p, geometry, octave, plan.columns[octave]);
+      plan.tiles[octave] = sm90_tiles(problem, geometry, octave, plan.columns[octave]);
     }
     plan.blocks =
         std::min(device.multiprocessors, plan.tiles[kHigh].items + plan.tiles[kLow].items);
     balance(plan, high_tile_us(p, plan.columns[kHigh], device.clock),
-            low_tile_us(p, cells, plan.tiles[kLow], plan.columns[kLow], device.clock));
+            low_tile_us(p, plan.columns[kLow], device.clock));
     if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
   });
   return best;

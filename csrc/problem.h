@@ -25,4 +25,12 @@ struct Problem {
   constexpr int32_t quad_width() const { return half_up(grid_width()); }
 };
 
+// The convolution that is done: at stride 1 the input gradient is that of dy, which comes in, to
+// dx, which comes out, by the weight transposed.
+constexpr Problem as_convolution(Problem p) {
+  if (!p.input_grad) return p;
+  return {p.batch,   p.height, p.width,  p.high_out, p.low_out,
+          p.high_in, p.low_in, p.kernel, p.stride,   false};
+}
+
 }  // namespace octconv

@@ -149,9 +149,10 @@ def test_forward_1x1_pools_in_registers(compiled, arch):
 def test_forward_sm90_is_made_of_hopper_instructions(compiled):
     """Each product stands twice in the code: in loops over all steps of a chunk, and over half."""
     kernels = compiled(FORWARD_SM90, "90a")
-    assert len(kernels) == 3
+    assert len(kernels) == 2 * 3
     for kernel in kernels:
-        high, low = map(int, re.search(r"Li(\d+)ELi(\d+)EE", kernel.name).groups())
+        high, low = map(int, re.search(r"Li(\d+)ELi(\d+)EEE", kernel.name).groups())
+        input_grad = "ELb1E" in kernel.name
         dtype = ".BF16" if "BFloat16" in kernel.name else ""
         steps, taps_of_slot = 4 + 2, 3 if low <= 64 else 1
         of_high, of_low = (9 + 4 * 9) * steps, 2 * taps_of_slot * steps
@@ -159,9 +160,15 @@ def test_forward_sm90_is_made_of_hopper_instructions(compiled):
         products.update({f"HGMMA.64x{low}x16.F32{dtype}": of_low})
         assert kernel.forms(r"HGMMA") == products, kernel.name
         assert kernel.count("HMMA") == 0
+        # Of the input gradient the weight is transposed, and lanes exchange words before stores.
+        assert kernel.count("tnspB") == (products.total() if input_grad else 0)
+        stores = 4 * 2 * high // 32 + 2 * 2 * low // 32
+        assert kernel.count("SHFL") == 1 + (4 * stores if input_grad else 0)
+        assert kernel.count("STG") == stores
         # Both inputs of high tiles and of low ones, and the weight of both.
         assert kernel.count(r"UTMALDG\.4D") == 4
-        assert kernel.count(r"UTMALDG\.5D") == 2
+        assert kernel.count(r"UTMALDG\.3D" if input_grad else r"UTMALDG\.5D") == 2
+        assert kernel.count("UTMALDG") == 6
         assert kernel.forms("USETMAXREG").total() == 2
         assert set(kernel.forms("STG")) == {"STG.E.128"}
     assert all(kernel.count("HGMMA|UTMALDG") == 0 for kernel in compiled(FORWARD_SM90, "80"))

@@ -11,6 +11,7 @@ from emulated_forward import (
     Result,
     check_as_accurate_as_torch,
     check_forward,
+    check_input_grad,
     run_forward,
 )
 from emulation.emulator import RUNS, Emulator
@@ -75,6 +76,11 @@ def test_forward_is_exact_on_integers(emulator_in: Get, mode, case, tiles, dtype
     check_forward(emulator_in(mode), case, tiles, dtype)
 
 
+@sample()
+def test_input_grad_is_exact_on_integers(emulator_in: Get, mode, case, tiles, dtype):
+    check_input_grad(emulator_in(mode), case, tiles, dtype)
+
+
 @NO_COMPILER
 @pytest.mark.parametrize("dtype", [BF16, F16], ids=str)
 @pytest.mark.parametrize(
@@ -87,6 +93,7 @@ def test_as_accurate_as_torch(emulator_in: Get, geometry, name, dtype):
 
 # In geometry 2 windows of quads outside of the map reach into what others fill. Nobody stores what
 # they give, but thread sanitizer cannot know.
+@pytest.mark.parametrize("input_grad", [False, True], ids=["forward", "input_grad"])
 @pytest.mark.parametrize(
     ("mode", "geometry", "name", "columns"),
     [
@@ -100,13 +107,19 @@ def test_as_accurate_as_torch(emulator_in: Get, geometry, name, dtype):
         for mode in ((PLAIN, ASAN) if geometry == 2 else (PLAIN, ASAN, TSAN))
     ],
 )
-def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, geometry, name, columns):
-    operands = CASES[geometry][name].normal().to(BF16)
+def test_every_schedule_gives_the_same_bits(
+    emulator_in: Get, mode, geometry, name, columns, input_grad
+):
+    case = CASES[geometry][name]
+    operands = case.normal().to(BF16)
+    inputs, bias = operands[:2], operands.bias
+    if input_grad:
+        inputs, bias = tuple(g.to(BF16) for g in case.normal_gradients()), None
     tiles = HopperTiles(geometry, columns, (4, 2))
     results = [
         run_forward(
-            emulator_in(mode), CASES[geometry][name], tiles, operands[:2], *operands[2:],
-            run=run._replace(count=False),
+            emulator_in(mode), case, tiles, inputs, operands.weight, bias,
+            input_grad=input_grad, run=run._replace(count=False),
         )
         for run in (RUNS if mode == "plain" else RUNS[::3])
     ]  # fmt: skip

@@ -79,8 +79,8 @@ def check_exact(results: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
         torch.testing.assert_close(result.double(), exact, rtol=0, atol=1e-6)
 
 
-def forward_families(case: Case, device: torch.device, dtype: torch.dtype) -> list[str]:
-    """All that cover a case."""
+def families(case: Case, device: torch.device, dtype: torch.dtype) -> list[str]:
+    """All that cover a case, forward and in its input gradient."""
     if device.type != "cuda":
         return [""]
     hopper = torch.cuda.get_device_capability(device) == (9, 0) and dtype != torch.float32
@@ -93,7 +93,7 @@ def check_forward(case: Case, device: torch.device, dtype: torch.dtype) -> None:
     operands = case.integers()
     arguments = (case.out_channels[0], case.size, case.stride, True)
     expected = OPS.composed_forward(*moved(operands, device, torch.float64), *arguments)
-    for name in forward_families(case, device, dtype):
+    for name in families(case, device, dtype):
         poison([part.to(dtype) for part in expected])
         check_exact(OPS.forward(*moved(operands, device, dtype), *arguments, name), expected)
 
@@ -110,9 +110,9 @@ def check_input_grad(case: Case, device: torch.device, dtype: torch.dtype) -> No
     operands = input_grad_operands(case)
     arguments = (case.in_channels[0], case.size, case.stride, True)
     expected = OPS.composed_input_grad(*moved(operands, device, torch.float64), *arguments)
-    poison([part.to(dtype) for part in expected])
-    results = OPS.input_grad(*moved(operands, device, dtype), *arguments, family(device))
-    check_exact(results, expected)
+    for name in families(case, device, dtype):
+        poison([part.to(dtype) for part in expected])
+        check_exact(OPS.input_grad(*moved(operands, device, dtype), *arguments, name), expected)
 
 
 def check_weight_grad(case: Case, device: torch.device, dtype: torch.dtype) -> None:
@@ -141,27 +141,52 @@ SM90_CASES = (
 
 
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+@pytest.mark.parametrize("check", [check_forward, check_input_grad], ids=lambda f: f.__name__[6:])
 @pytest.mark.parametrize("case", SM90_CASES, ids=str)
-def test_forward_of_family_sm90(case: Case, dtype: torch.dtype, device: torch.device) -> None:
+def test_family_sm90(case: Case, check, dtype: torch.dtype, device: torch.device) -> None:
     if device.type != "cuda" or torch.cuda.get_device_capability(device) != (9, 0):
         pytest.skip("no device of compute capability 9.0")
-    assert "sm90" in forward_families(case, device, dtype)
-    operands = moved(case.integers(), device, dtype)
-    arguments = (case.out_channels[0], case.size, case.stride, True, "sm90")
-    assert "forward_sm90" in OPS.explain_forward(*operands[:3], *arguments)
-    check_forward(case, device, dtype)
-    first, again = (OPS.forward(*operands, *arguments) for _ in range(2))
+    assert "sm90" in families(case, device, dtype)
+    check(case, device, dtype)
+    if check is check_forward:
+        operands, channels = case.integers(), case.out_channels
+        operator, explain = OPS.forward, OPS.explain_forward
+    else:
+        operands, channels = input_grad_operands(case), case.in_channels
+        operator, explain = OPS.input_grad, OPS.explain_input_grad
+    operands = moved(operands, device, dtype)
+    arguments = (channels[0], case.size, case.stride, True, "sm90")
+    assert "forward_sm90" in explain(*operands[:3], *arguments)  # without the bias
+    first, again = (operator(*operands, *arguments) for _ in range(2))
     assert all(map(torch.equal, first, again))
+
+
+def test_sums_of_the_high_gradient_do_not_overflow(device: torch.device) -> None:
+    """They are 120,000 where float16 ends at 65,504, and a quarter of that times the weight."""
+    if device.type != "cuda":
+        pytest.skip("CUDA only")
+    case = Case((64, 64), (64, 64), size=(16, 16))
+    high, low, weight = map(torch.zeros_like, input_grad_operands(case))
+    high.fill_(30000)
+    weight[0, 64:, 1, 1] = 0.25
+    operands = moved([high, low, weight], device, torch.float16)
+    for name in families(case, device, torch.float16):
+        _, result = OPS.input_grad(*operands, 64, case.size, 1, True, name)
+        assert (result == 30000).all(), name
 
 
 def test_family_sm90_says_what_it_does_not_cover(device: torch.device) -> None:
     if device.type != "cuda":
         pytest.skip("CUDA only")
     case = Case((64, 64), (64, 64), (5, 5), size=(28, 28))
-    operands = moved(case.integers(), device, torch.bfloat16)
-    arguments = (case.out_channels[0], case.size, case.stride, True, "sm90")
-    with pytest.raises(RuntimeError, match="family sm90 must serve this call, and does not cover"):
-        OPS.forward(*operands, *arguments)
+    arguments = (64, case.size, case.stride, True, "sm90")
+    message = "family sm90 must serve this call, and does not cover"
+    for operator, operands in (
+        (OPS.forward, case.integers()),
+        (OPS.input_grad, input_grad_operands(case)),
+    ):
+        with pytest.raises(RuntimeError, match=message):
+            operator(*moved(operands, device, torch.bfloat16), *arguments)
 
 
 CHECKS = pytest.mark.parametrize(

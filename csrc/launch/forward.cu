@@ -1,5 +1,5 @@
 // octconv_cuda::forward, inference and input_grad on CUDA devices: one launch of forward_sm80, of
-// forward_1x1_sm80, or, of forward alone, of forward_sm90. What they do not cover, the operators
+// forward_1x1_sm80, or, but for inference, of forward_sm90. What they do not cover, the operators
 // named composed_... serve.
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
@@ -52,8 +52,8 @@ Choice choose(const char* op, const Tensor& weight, const Problem& problem, bool
   return choice;
 }
 
-// The same of the operator forward, which family sm90 serves too: where it is asked for, as long as
-// no report of a GPU says that it is right and faster there.
+// The same of forward and input_grad, which family sm90 serves too: where it is asked for, as long
+// as no report of a GPU says that it is right and faster there.
 Choice choose_forward(const char* op, const Tensor& weight, const Problem& problem, bool allow_tf32,
                       const std::string& argument) {
   if (family_of(op, argument) == "sm90") {
@@ -194,34 +194,43 @@ TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight
                        from(high_out), from(size), from(stride), from(allow_tf32), from(family)});
 }
 
-// What forward does for the same arguments, as JSON: the kernel and its plan, or why there is none.
-std::string explain_forward(const Part& x_high, const Part& x_low, const Tensor& weight,
-                            int64_t high_out, std::vector<int64_t> size, int64_t stride,
-                            bool allow_tf32, std::string family) {
-  check_forward(x_high, x_low, weight, std::nullopt, high_out, size, stride);
-  const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
-  const Choice choice = choose_forward("explain_forward", weight, problem, allow_tf32, family);
+// As JSON: the kernel and its plan, or why there is none.
+std::string explain(const Choice& choice) {
   const std::string kernel = choice.sm90   ? to_string(*choice.sm90)
                              : choice.plan ? to_string(*choice.plan)
                                            : "";
   return R"({"kernel": ")" + kernel + R"(", "reason": ")" + choice.reason + R"("})";
 }
 
+// What forward does for the same arguments.
+std::string explain_forward(const Part& x_high, const Part& x_low, const Tensor& weight,
+                            int64_t high_out, std::vector<int64_t> size, int64_t stride,
+                            bool allow_tf32, std::string family) {
+  check_forward(x_high, x_low, weight, std::nullopt, high_out, size, stride);
+  const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
+  return explain(choose_forward("explain_forward", weight, problem, allow_tf32, family));
+}
+
+Problem input_grad_problem(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
+                           int64_t high_in, const std::vector<int64_t>& size, int64_t stride) {
+  return {number(dy_high.size(0)),
+          number(size[0]),
+          number(size[1]),
+          number(high_in),
+          number(weight.size(1) - high_in),
+          number(dy_high.size(1)),
+          number(dy_low.size(1)),
+          number(weight.size(2)),
+          number(stride),
+          true};
+}
+
 TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
                       int64_t high_in, std::vector<int64_t> size, int64_t stride, bool allow_tf32,
                       std::string family) {
   check_input_grad(dy_high, dy_low, weight, high_in, size, stride);
-  const Problem problem{number(dy_high.size(0)),
-                        number(size[0]),
-                        number(size[1]),
-                        number(high_in),
-                        number(weight.size(1) - high_in),
-                        number(dy_high.size(1)),
-                        number(dy_low.size(1)),
-                        number(weight.size(2)),
-                        number(stride),
-                        true};
-  const Choice choice = choose("input_grad", weight, problem, allow_tf32, family);
+  const Problem problem = input_grad_problem(dy_high, dy_low, weight, high_in, size, stride);
+  const Choice choice = choose_forward("input_grad", weight, problem, allow_tf32, family);
   if (choice.covered()) {
     return run("input_grad", problem, choice, dy_high, dy_low, weight, std::nullopt);
   }
@@ -229,6 +238,15 @@ TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor&
   return dispatch<8>("octconv_cuda::composed_input_grad",
                      {from(dy_high), from(dy_low), from(weight), from(high_in), from(size),
                       from(stride), from(allow_tf32), from(family)});
+}
+
+// What input_grad does for the same arguments.
+std::string explain_input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
+                               int64_t high_in, std::vector<int64_t> size, int64_t stride,
+                               bool allow_tf32, std::string family) {
+  check_input_grad(dy_high, dy_low, weight, high_in, size, stride);
+  const Problem problem = input_grad_problem(dy_high, dy_low, weight, high_in, size, stride);
+  return explain(choose_forward("explain_input_grad", weight, problem, allow_tf32, family));
 }
 
 }  // namespace
@@ -239,4 +257,5 @@ STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CUDA, m) {
   m.impl("explain_forward", TORCH_BOX(&octconv::explain_forward));
   m.impl("inference", TORCH_BOX(&octconv::inference));
   m.impl("input_grad", TORCH_BOX(&octconv::input_grad));
+  m.impl("explain_input_grad", TORCH_BOX(&octconv::explain_input_grad));
 }

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <map>
 #include <tuple>
+#include <type_traits>
 
 #include "coverage.h"
 #include "forward_sm90_setup.h"
@@ -34,7 +35,9 @@ Encode encode_function() {
   return encode;
 }
 
-TensorMap encode(const TensorView& view, CUtensorMapDataType type) {
+TensorMap encode(const char* op, const TensorView& view, ScalarType dtype) {
+  const auto type = dtype == ScalarType::BFloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
+                                                  : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
   constexpr cuuint32_t kDense[5] = {1, 1, 1, 1, 1};
   cuuint64_t sizes[5], strides[4];
   cuuint32_t box[5];
@@ -47,22 +50,32 @@ TensorMap encode(const TensorView& view, CUtensorMapDataType type) {
       view.swizzled ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE,
       CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) {
-    fail("forward", "the driver refuses a tensor map, with error ", static_cast<int>(result));
+    fail(op, "the driver refuses a tensor map, with error ", static_cast<int>(result));
   }
   TensorMap copy;
   std::memcpy(&copy, &map, sizeof copy);
   return copy;
 }
 
-bool has_code(const PlanSm90& plan, ScalarType dtype, int device) {
-  using Key = std::tuple<int, ScalarType, int32_t, int32_t, int32_t>;
+// Calls run(type, direction) with TypeTag<T> and std::bool_constant<kInputGrad>.
+template <typename Run>
+auto with_kernels(ScalarType dtype, bool input_grad, const Run& run) {
+  const auto of_type = [&](auto type) {
+    return input_grad ? run(type, std::true_type()) : run(type, std::false_type());
+  };
+  return dtype == ScalarType::BFloat16 ? of_type(TypeTag<BFloat16>()) : of_type(TypeTag<Float16>());
+}
+
+bool has_code(const PlanSm90& plan, ScalarType dtype, bool input_grad, int device) {
+  using Key = std::tuple<int, ScalarType, bool, int32_t, int32_t, int32_t>;
   thread_local std::map<Key, bool> known;
-  const Key key{device, dtype, plan.geometry, plan.columns[kHigh], plan.columns[kLow]};
+  const Key key{device, dtype, input_grad, plan.geometry, plan.columns[kHigh], plan.columns[kLow]};
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
   const torch::stable::accelerator::DeviceGuard guard(device);
-  return known[key] = dtype == ScalarType::BFloat16 ? has_code_sm90<BFloat16>(plan)
-                                                    : has_code_sm90<Float16>(plan);
+  return known[key] = with_kernels(dtype, input_grad, [&](auto type, auto direction) {
+           return has_code_sm90<typename decltype(type)::type, decltype(direction)::value>(plan);
+         });
 }
 
 }  // namespace
@@ -80,31 +93,33 @@ ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem) {
   if (problem.batch == 0) return {{}, "an empty batch"};
   thread_local PlanCacheSm90 cache;
   const PlanSm90 plan = cache.plan(problem, *type, facts);
-  if (!has_code(plan, dtype, device)) return {{}, "a library without code for sm_90a"};
+  if (!has_code(plan, dtype, problem.input_grad, device)) {
+    return {{}, "a library without code for sm_90a"};
+  }
   if (!encode_function()) return {{}, "a driver that makes no tensor maps"};
   return {plan, ""};
 }
 
 void launch_forward_sm90(const Problem& problem, const PlanSm90& plan,
                          const ForwardPointers& pointers, ScalarType dtype, cudaStream_t stream) {
-  const bool is_bfloat16 = dtype == ScalarType::BFloat16;
-  const auto type =
-      is_bfloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
-  ForwardSm90Params params = forward_sm90_params(problem, plan, pointers);
+  const char* op = problem.input_grad ? "input_grad" : "forward";
+  const Problem convolution = as_convolution(problem);
+  ForwardSm90Params params = forward_sm90_params(convolution, plan, pointers);
+  const auto map_of = [&](const TensorView& view) { return encode(op, view, dtype); };
   for (int phase = 0; phase < 4; ++phase) {
-    params.phase[phase] = encode(phase_view(problem, plan.geometry, pointers.in_high, phase), type);
+    params.phase[phase] = map_of(phase_view(convolution, plan.geometry, pointers.in_high, phase));
   }
-  params.strip = encode(strip_view(problem, plan.geometry, pointers.in_high), type);
+  params.strip = map_of(strip_view(convolution, plan.geometry, pointers.in_high));
   for (const Octave octave : {kHigh, kLow}) {
     params.low_input[octave] =
-        encode(low_view(problem, plan.geometry, pointers.in_low, octave), type);
+        map_of(low_view(convolution, plan.geometry, pointers.in_low, octave));
     for (const Octave from : {kHigh, kLow}) {
-      params.weight[octave][from] =
-          encode(weight_view(problem, pointers.weight, octave, from), type);
+      params.weight[octave][from] = map_of(weight_view(problem, pointers.weight, octave, from));
     }
   }
-  is_bfloat16 ? launch_sm90<BFloat16>(plan, params, stream)
-              : launch_sm90<Float16>(plan, params, stream);
+  with_kernels(dtype, problem.input_grad, [&](auto type, auto direction) {
+    launch_sm90<typename decltype(type)::type, decltype(direction)::value>(plan, params, stream);
+  });
 }
 
 }  // namespace octconv

@@ -1,4 +1,4 @@
-// The launch of forward_sm90, as the operator forward calls it.
+// The launch of forward_sm90, as the operators forward and input_grad call it.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -26,13 +26,13 @@ ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem);
 void launch_forward_sm90(const Problem& problem, const PlanSm90& plan,
                          const ForwardPointers& pointers, ScalarType dtype, cudaStream_t stream);
 
-// T is BFloat16 or Float16. Each is compiled in a file of its own, side by side.
-template <typename T>
+// T is BFloat16 or Float16. Each direction of each is compiled in a file of its own, side by side.
+template <typename T, bool kInputGrad>
 void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStream_t stream);
 
 // Whether the library has the kernel's code for the current device, with the registers that its
 // warpgroups pass on to each other.
-template <typename T>
+template <typename T, bool kInputGrad>
 bool has_code_sm90(const PlanSm90& plan);
 
 }  // namespace octconv

@@ -25,15 +25,16 @@ py::tuple run_sm90(const Problem& problem, const PlanSm90& plan, const py::dict&
   Device device(options_from(options));
   const ForwardArrays<typename Traits::T> memory(device, problem, arrays);
   const octconv::ForwardPointers& pointers = memory.pointers;
-  ForwardSm90Params p = forward_sm90_params(problem, plan, pointers);
+  const Problem convolution = as_convolution(problem);
+  ForwardSm90Params p = forward_sm90_params(convolution, plan, pointers);
   for (int phase = 0; phase < 4; ++phase) {
     p.phase[phase] =
-        tensor_map<TensorMap>(phase_view(problem, plan.geometry, pointers.in_high, phase));
+        tensor_map<TensorMap>(phase_view(convolution, plan.geometry, pointers.in_high, phase));
   }
-  p.strip = tensor_map<TensorMap>(strip_view(problem, plan.geometry, pointers.in_high));
+  p.strip = tensor_map<TensorMap>(strip_view(convolution, plan.geometry, pointers.in_high));
   for (const Octave octave : {kHigh, kLow}) {
     p.low_input[octave] =
-        tensor_map<TensorMap>(low_view(problem, plan.geometry, pointers.in_low, octave));
+        tensor_map<TensorMap>(low_view(convolution, plan.geometry, pointers.in_low, octave));
     for (const Octave from : {kHigh, kLow}) {
       p.weight[octave][from] =
           tensor_map<TensorMap>(weight_view(problem, pointers.weight, octave, from));
@@ -44,11 +45,11 @@ py::tuple run_sm90(const Problem& problem, const PlanSm90& plan, const py::dict&
   return memory.results(device);
 }
 
-template <typename T>
-py::tuple with_plan_sm90(const Problem& problem, const PlanSm90& plan, const py::dict& arrays,
-                         const py::dict& options) {
+template <typename T, bool kInputGrad>
+py::tuple with_direction_sm90(const Problem& problem, const PlanSm90& plan, const py::dict& arrays,
+                              const py::dict& options) {
   py::object result = py::none();
-  octconv::for_each_sm90<T>([&](auto traits) {
+  octconv::for_each_sm90<T, kInputGrad>([&](auto traits) {
     using Traits = decltype(traits);
     if (Traits::kGeometry != plan.geometry || Traits::kHighColumns != plan.columns[kHigh] ||
         Traits::kLowColumns != plan.columns[kLow]) {
@@ -58,6 +59,13 @@ py::tuple with_plan_sm90(const Problem& problem, const PlanSm90& plan, const py:
   });
   if (result.is_none()) throw std::invalid_argument("no kernel has such tiles");
   return result;
+}
+
+template <typename T>
+py::tuple with_plan_sm90(const Problem& problem, const PlanSm90& plan, const py::dict& arrays,
+                         const py::dict& options) {
+  return problem.input_grad ? with_direction_sm90<T, true>(problem, plan, arrays, options)
+                            : with_direction_sm90<T, false>(problem, plan, arrays, options);
 }
 
 // Each in its file.

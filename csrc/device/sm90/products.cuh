@@ -10,10 +10,12 @@ namespace octconv::ptx {
 
 // Asynchronous Warpgroup Level Matrix Instructions, Matrix Descriptor Format: rows of 128 bytes in
 // the swizzle of 128 bytes, eight to a group, `group_rows` rows from one group to the next. To
-// begin at another row or column, add 16ths of its bytes.
-__device__ __forceinline__ uint64_t matrix_at(uint32_t shared, uint32_t group_rows) {
-  constexpr uint64_t kSwizzle128 = uint64_t{1} << 62, kLeading = uint64_t{1} << 16;
-  return kSwizzle128 | uint64_t{group_rows * 8} << 32 | kLeading | shared / 16;
+// begin at another row or column, add 16ths of its bytes. Transposed matrices may be wider than a
+// row: then they lie in blocks, `block_bytes` from one to the next.
+__device__ __forceinline__ uint64_t matrix_at(uint32_t shared, uint32_t group_rows,
+                                              uint32_t block_bytes = 16) {
+  constexpr uint64_t kSwizzle128 = uint64_t{1} << 62;
+  return kSwizzle128 | uint64_t{group_rows * 8} << 32 | block_bytes / 16 << 16 | shared / 16;
 }
 
 // Asynchronous Warpgroup Level Matrix Instructions: wgmma.fence. Before the first products, and
@@ -35,9 +37,9 @@ __device__ __forceinline__ void wait_products() {
 }
 
 // Asynchronous Warpgroup Level Matrix Instructions: wgmma.mma_async.m64nNk16. sum += a * b, for a
-// of 64 x 16 elements and b of N x 16, both by rows. Sum 4j + 2h + i of a thread is that of row 16
-// (warp % 4) + 8h + lane / 4 and column 8j + 2 (lane % 4) + i.
-template <typename T, int kColumns>
+// of 64 x 16 elements and b of N x 16, both by rows, or b transposed: 16 rows of N. Sum 4j + 2h + i
+// of a thread is that of row 16 (warp % 4) + 8h + lane / 4 and column 8j + 2 (lane % 4) + i.
+template <typename T, int kColumns, bool kTransposed>
 __device__ void multiply_async(float (&sum)[kColumns / 2], uint64_t a, uint64_t b);
 
 // The operand lists of the instruction: "%0, %1, ..." and "+f"(sum[0]), ...
@@ -53,25 +55,29 @@ __device__ void multiply_async(float (&sum)[kColumns / 2], uint64_t a, uint64_t 
   OCTCONV_SUMS_4(i), OCTCONV_SUMS_4(i + 4), OCTCONV_SUMS_4(i + 8), OCTCONV_SUMS_4(i + 12)
 #define OCTCONV_SUMS_32(i) OCTCONV_SUMS_16(i), OCTCONV_SUMS_16(i + 16)
 
-#define OCTCONV_MULTIPLY(T, TYPE, COLUMNS, REGISTERS, OPERANDS, ...)                    \
-  template <>                                                                           \
-  __device__ __forceinline__ void multiply_async<T, COLUMNS>(float (&sum)[COLUMNS / 2], \
-                                                             uint64_t a, uint64_t b) {  \
-    asm volatile("wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32." TYPE "." TYPE  \
-                 " {" REGISTERS "}, " OPERANDS ", 1, 1, 1, 0, 0;"                       \
-                 : __VA_ARGS__                                                          \
-                 : "l"(a), "l"(b));                                                     \
+#define OCTCONV_MULTIPLY(T, TYPE, TRANSPOSED, COLUMNS, REGISTERS, OPERANDS, ...)       \
+  template <>                                                                          \
+  __device__ __forceinline__ void multiply_async<T, COLUMNS, TRANSPOSED != 0>(         \
+      float (&sum)[COLUMNS / 2], uint64_t a, uint64_t b) {                             \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32." TYPE "." TYPE \
+                 " {" REGISTERS "}, " OPERANDS ", 1, 1, 1, 0, " #TRANSPOSED ";"        \
+                 : __VA_ARGS__                                                         \
+                 : "l"(a), "l"(b));                                                    \
   }
-#define OCTCONV_MULTIPLY_ALL(T, TYPE)                                                        \
-  OCTCONV_MULTIPLY(T, TYPE, 32, OCTCONV_SIXTEEN, "%16, %17", OCTCONV_SUMS_16(0))             \
-  OCTCONV_MULTIPLY(T, TYPE, 64, OCTCONV_THIRTY ", %30, %31", "%32, %33", OCTCONV_SUMS_32(0)) \
-  OCTCONV_MULTIPLY(T, TYPE, 128, OCTCONV_SIXTY ", %60, %61, %62, %63", "%64, %65",           \
-                   OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32))                                  \
-  OCTCONV_MULTIPLY(T, TYPE, 160, OCTCONV_SIXTY ", " OCTCONV_TEN(6) ", " OCTCONV_TEN(7),      \
-                   "%80, %81", OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32), OCTCONV_SUMS_16(64))
+#define OCTCONV_MULTIPLY_ALL(T, TYPE, TRANSPOSED)                                              \
+  OCTCONV_MULTIPLY(T, TYPE, TRANSPOSED, 32, OCTCONV_SIXTEEN, "%16, %17", OCTCONV_SUMS_16(0))   \
+  OCTCONV_MULTIPLY(T, TYPE, TRANSPOSED, 64, OCTCONV_THIRTY ", %30, %31", "%32, %33",           \
+                   OCTCONV_SUMS_32(0))                                                         \
+  OCTCONV_MULTIPLY(T, TYPE, TRANSPOSED, 128, OCTCONV_SIXTY ", %60, %61, %62, %63", "%64, %65", \
+                   OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32))                                    \
+  OCTCONV_MULTIPLY(T, TYPE, TRANSPOSED, 160,                                                   \
+                   OCTCONV_SIXTY ", " OCTCONV_TEN(6) ", " OCTCONV_TEN(7), "%80, %81",          \
+                   OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32), OCTCONV_SUMS_16(64))
 
-OCTCONV_MULTIPLY_ALL(BFloat16, "bf16")
-OCTCONV_MULTIPLY_ALL(Float16, "f16")
+OCTCONV_MULTIPLY_ALL(BFloat16, "bf16", 0)
+OCTCONV_MULTIPLY_ALL(BFloat16, "bf16", 1)
+OCTCONV_MULTIPLY_ALL(Float16, "f16", 0)
+OCTCONV_MULTIPLY_ALL(Float16, "f16", 1)
 
 #undef OCTCONV_MULTIPLY_ALL
 #undef OCTCONV_MULTIPLY

@@ -9,6 +9,14 @@ namespace octconv::ptx {
 // CUtensorMap among the kernel's parameters, that begins at these coordinates, innermost first;
 // what lies outside of the tensor is zeros. All its bytes count for `barrier`.
 __device__ __forceinline__ void copy_box(uint32_t shared, const void* map, uint32_t barrier,
+                                         int32_t c0, int32_t c1, int32_t c2) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
+      "[%0], [%1, {%3, %4, %5}], [%2];" ::"r"(shared),
+      "l"(map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2)
+      : "memory");
+}
+__device__ __forceinline__ void copy_box(uint32_t shared, const void* map, uint32_t barrier,
                                          int32_t c0, int32_t c1, int32_t c2, int32_t c3) {
   asm volatile(
       "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "

@@ -10,8 +10,6 @@
 
 namespace octconv::sm90 {
 
-constexpr int kRowsOfCopy = 32;  // of the weight
-
 // The inputs of high tiles. All chunks of the low input come first: what they give a quad is where
 // the sums of its four phases begin. They take one or two planes.
 template <typename Traits>
@@ -89,24 +87,32 @@ __device__ __forceinline__ void load_low_inputs(const ForwardSm90Params& p, cons
   }
 }
 
-// A slot of the weight: `taps` taps of one chunk, each kColumns rows, the last of which stay what
-// they were where there are no channels: nobody stores what they give.
-template <int kColumns, typename SlotRing>
+// A slot of the weight: `taps` taps of one chunk, each kColumns columns, the last of which stay
+// what they were where there are no channels: nobody stores what they give. The input gradient
+// takes the taps from the other end.
+template <typename Traits, int kColumns, typename SlotRing>
 __device__ __forceinline__ void load_slot(const ForwardSm90Params& p, const Memory& memory,
                                           SlotRing& ring, Octave to, Octave from, int32_t chunk,
                                           int32_t column_tile, int32_t tap, int32_t taps) {
   const int32_t first = column_tile * kColumns, left = p.channels_out[to] - first;
-  const int32_t copies = ((left < kColumns ? left : kColumns) + kRowsOfCopy - 1) / kRowsOfCopy;
+  constexpr int kColumnsOfCopy = Traits::kColumnsOfCopy;
+  const int32_t copies =
+      ((left < kColumns ? left : kColumns) + kColumnsOfCopy - 1) / kColumnsOfCopy;
   const uint32_t full = memory.slot_full(ring.stage);
   ptx::wait_barrier(memory.slot_empty(ring.stage), ring.parity ^ 1);
-  ptx::arrive_expecting(full, taps * copies * kRowsOfCopy * kSm90Cell);
+  ptx::arrive_expecting(full, taps * copies * Traits::kCopy);
   uint32_t shared = memory.slot(ring.stage);
 #pragma unroll 1
-  for (int32_t end = tap + taps; tap < end; ++tap, shared += kColumns * kSm90Cell) {
+  for (int32_t end = tap + taps; tap < end; ++tap, shared += Traits::tap_bytes(kColumns)) {
 #pragma unroll 1
     for (int32_t copy = 0; copy < copies; ++copy) {
-      ptx::copy_box(shared + copy * kRowsOfCopy * kSm90Cell, &p.weight[to][from], full,
-                    chunk * kSm90Chunk, 0, (first + copy * kRowsOfCopy) / 8, 0, tap);
+      const int32_t column = first + copy * kColumnsOfCopy, channel = chunk * kSm90Chunk;
+      const uint32_t to_copy = shared + copy * Traits::kCopy;
+      if constexpr (Traits::kInputGrad) {
+        ptx::copy_box(to_copy, &p.weight[to][from], full, column, channel, kTaps - 1 - tap);
+      } else {
+        ptx::copy_box(to_copy, &p.weight[to][from], full, channel, 0, column / 8, 0, tap);
+      }
     }
   }
   ring.advance();
@@ -126,7 +132,8 @@ __device__ __forceinline__ void load_high_weight(const ForwardSm90Params& p, con
       for (int32_t chunk = 0; chunk < p.chunks[from]; ++chunk) {
 #pragma unroll 1
         for (int32_t tap = 0; tap < kTaps; tap += 3) {
-          load_slot<Traits::kHighColumns>(p, memory, ring, kHigh, from, chunk, column_tile, tap, 3);
+          load_slot<Traits, Traits::kHighColumns>(p, memory, ring, kHigh, from, chunk, column_tile,
+                                                  tap, 3);
         }
       }
     }
@@ -148,8 +155,8 @@ __device__ __forceinline__ void load_low_weight(const ForwardSm90Params& p, cons
         if (chunk >= p.chunks[from]) continue;
 #pragma unroll 1
         for (int32_t tap = 0; tap < kTaps; tap += Traits::kTapsOfSlot) {
-          load_slot<Traits::kLowColumns>(p, memory, ring, kLow, from, chunk, column_tile, tap,
-                                         Traits::kTapsOfSlot);
+          load_slot<Traits, Traits::kLowColumns>(p, memory, ring, kLow, from, chunk, column_tile,
+                                                 tap, Traits::kTapsOfSlot);
         }
       }
     }

@@ -34,8 +34,9 @@ __device__ __forceinline__ void with_steps(int32_t channels, int32_t chunk, cons
 }
 
 // The weight in a slot; rows of taps lie a slot apart.
+template <typename Traits>
 __device__ __forceinline__ uint64_t weight_at(const Memory& memory, int32_t stage) {
-  return ptx::matrix_at(memory.slot(stage), 8);
+  return ptx::matrix_at(memory.slot(stage), 8, Traits::kInputGrad ? Traits::kCopy : 16);
 }
 
 // One chunk of the low input of a high tile, to one sum for each quad.
@@ -51,15 +52,15 @@ __device__ __forceinline__ void multiply_quads(float (&sum)[Traits::kHighColumns
 #pragma unroll
   for (int row = 0; row < 3; ++row) {
     ptx::wait_barrier(memory.slot_full(slots.stage + row), slots.parity);
-    const uint64_t weight = weight_at(memory, slots.stage + row);
+    const uint64_t weight = weight_at<Traits>(memory, slots.stage + row);
     ptx::fence_products();
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
 #pragma unroll
       for (int column = 0; column < 3; ++column) {
-        ptx::multiply_async<typename Traits::T, Traits::kHighColumns>(
+        ptx::multiply_async<typename Traits::T, Traits::kHighColumns, Traits::kInputGrad>(
             sum, input + (row * kBox.width + column) * kCellUnits + step * kStepUnits,
-            weight + column * Traits::kHighColumns * kCellUnits + step * kStepUnits);
+            weight + (column * Traits::kHighTap + step * Traits::kWeightStep) / 16);
       }
     }
     ptx::commit_products();
@@ -84,9 +85,9 @@ __device__ __forceinline__ void multiply_plane(float (&sum)[4][Traits::kHighColu
       // The box begins where the smallest shift does.
       const int cell =
           (phase::shift(y) + kDown) * kGeometry.phases.width + phase::shift(x) + kRight;
-      const int tap = row * (Traits::kHighSlot / 16) + column * Traits::kHighColumns * kCellUnits;
-      ptx::multiply_async<typename Traits::T, Traits::kHighColumns>(
-          sum[to], input + cell * kCellUnits + step * kStepUnits, weight + tap + step * kStepUnits);
+      const int of_tap = row * Traits::kHighSlot + column * Traits::kHighTap + step * Traits::kWeightStep;
+      ptx::multiply_async<typename Traits::T, Traits::kHighColumns, Traits::kInputGrad>(
+          sum[to], input + cell * kCellUnits + step * kStepUnits, weight + of_tap / 16);
     }
   }
   ptx::commit_products();
@@ -104,7 +105,7 @@ __device__ __forceinline__ void multiply_phases(float (&sum)[4][Traits::kHighCol
   for (int row = 0; row < 3; ++row) {
     ptx::wait_barrier(memory.slot_full(slots.stage + row), slots.parity);
   }
-  const uint64_t weight = weight_at(memory, slots.stage);
+  const uint64_t weight = weight_at<Traits>(memory, slots.stage);
   int32_t last = 0;
   // The next plane's products are under way before the last one is given back.
   const auto begin = [&] {
@@ -160,6 +161,8 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
       release_rows(memory, slots, stay);
       if (i == share.first && chunk == 0 && warpgroup == 0) ptx::arrive_named(kAhead, kMultipliers);
     }
+    const Patch patch = sm90_patch(kGeometry, true, warpgroup);
+    if constexpr (Traits::kInputGrad) divide_quads(sum[0], p, item, patch);
 #pragma unroll
     for (int n = 0; n < kSums; ++n) sum[1][n] = sum[2][n] = sum[3][n] = sum[0][n];
 #pragma unroll 1
@@ -170,18 +173,17 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
       release_rows(memory, slots, stay);
     }
 
-    const Patch patch = sm90_patch(kGeometry, true, warpgroup);
     const int32_t channel = first_channel(column), image = item.image + patch.image;
-    const int32_t x = 2 * (item.x + patch.x + ptx::lane() / 4);
+    const int32_t x = 2 * quad_x(item, patch);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const int32_t y = 2 * (item.y + patch.y + ptx::thread_x() / 32 % 4 * 2 + half);
+      const int32_t y = 2 * quad_y(item, patch, half);
 #pragma unroll
       for (int to = 0; to < 4; ++to) {
         const bool inside =
             image < p.batch && y + to / 2 < p.height[kHigh] && x + to % 2 < p.width[kHigh];
-        store_sums<T>(sum[to], half, pixel_of<T>(p, kHigh, image, y + to / 2, x + to % 2), channel,
-                      p.channels_out[kHigh], inside);
+        store_sums<Traits>(sum[to], half, pixel_of<T>(p, kHigh, image, y + to / 2, x + to % 2),
+                           channel, p.channels_out[kHigh], inside);
       }
     }
   }
@@ -206,7 +208,7 @@ __device__ __forceinline__ void multiply_area(float (&sum)[2][Traits::kLowColumn
   for (int32_t tap = 0; tap < kTaps; tap += Traits::kTapsOfSlot) {
     ptx::wait_barrier(memory.slot_full(slots.stage), slots.parity);
     const int32_t window = (tap / 3 * kBox.width + tap % 3) * kCellUnits;
-    const uint64_t weight = weight_at(memory, slots.stage);
+    const uint64_t weight = weight_at<Traits>(memory, slots.stage);
     ptx::fence_products();
 #pragma unroll
     for (int step = 0; step < kSteps; ++step) {
@@ -214,9 +216,9 @@ __device__ __forceinline__ void multiply_area(float (&sum)[2][Traits::kLowColumn
       for (int column = 0; column < Traits::kTapsOfSlot; ++column) {
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-          ptx::multiply_async<typename Traits::T, Traits::kLowColumns>(
+          ptx::multiply_async<typename Traits::T, Traits::kLowColumns, Traits::kInputGrad>(
               sum[i], input[i] + window + column * kCellUnits + step * kStepUnits,
-              weight + column * Traits::kLowColumns * kCellUnits + step * kStepUnits);
+              weight + (column * Traits::kLowTap + step * Traits::kWeightStep) / 16);
         }
       }
     }
@@ -262,23 +264,27 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
       if (chunk >= p.chunks[from]) continue;
       ptx::wait_barrier(memory.box_full(from), parities >> from & 1);
       parities ^= 1u << from;
+      // The input gradient wants sums of quads, of which it pools quarters: they cannot overflow.
+      const bool quarters = Traits::kInputGrad && from == kHigh;
+      if (quarters) scale(sum, 0.25f);
       with_steps(p.channels_in[from], chunk, [&](auto steps) {
         multiply_area<Traits, decltype(steps)::value>(sum, memory, slots, from, warpgroup, stay,
                                                       first && warpgroup == 0);
       });
+      if (quarters) scale(sum, 4.0f);
     }
 
     const int32_t channel = first_channel(column);
 #pragma unroll
     for (int j = 0; j < 2; ++j) {
       const Patch patch = sm90_patch(kGeometry, false, 2 * warpgroup + j);
-      const int32_t image = item.image + patch.image, x = item.x + patch.x + ptx::lane() / 4;
+      const int32_t image = item.image + patch.image, x = quad_x(item, patch);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        const int32_t y = item.y + patch.y + ptx::thread_x() / 32 % 4 * 2 + half;
+        const int32_t y = quad_y(item, patch, half);
         const bool inside = image < p.batch && y < p.height[kLow] && x < p.width[kLow];
-        store_sums<T>(sum[j], half, pixel_of<T>(p, kLow, image, y, x), channel,
-                      p.channels_out[kLow], inside);
+        store_sums<Traits>(sum[j], half, pixel_of<T>(p, kLow, image, y, x), channel,
+                           p.channels_out[kLow], inside);
       }
     }
   }

@@ -1,8 +1,0 @@
-#include "launch/forward_sm90.cuh"
-
-namespace octconv {
-
-template void launch_sm90<Float16>(const PlanSm90&, const ForwardSm90Params&, cudaStream_t);
-template bool has_code_sm90<Float16>(const PlanSm90&);
-
-}  // namespace octconv
