@@ -51,7 +51,7 @@ STAGES = ("known-answers", "small-case", "tests", "memcheck", "racecheck", *LAYE
 def device_stages(folder: Path) -> list[Stage]:
     """What runs on a GPU; results are left in the folder."""
     # A file of tests is run by one process: its fixtures compile.
-    parallel = ("-n", "4", "--dist", "loadfile") if importlib.util.find_spec("xdist") else ()
+    parallel = ("-n", "8", "--dist", "loadfile") if importlib.util.find_spec("xdist") else ()
     tests = ("-k", "cuda or (test_device_layer and gpu)", "--maxfail=20", *parallel)
     return [
         _known_answers(),
