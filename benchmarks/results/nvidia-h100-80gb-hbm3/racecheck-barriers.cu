@@ -1,6 +1,6 @@
 // Producers store to shared memory and arrive at a named barrier, at which consumers wait before
 // they load: ordered, as the PTX manual has it. compute-sanitizer's racecheck (CUDA 13.0) reports
-// two hazards nevertheless, and four where the barriers are left out.
+// a hazard nevertheless, as where the barriers are left out.
 // nvcc -arch=sm_90a racecheck-barriers.cu && compute-sanitizer --tool racecheck ./a.out [without]
 #include <cstdint>
 #include <cstdio>
