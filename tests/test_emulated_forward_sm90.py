@@ -39,6 +39,7 @@ CASES = {
         "steps": case_of((24, 72), (40, 104), 13, 17, batch=2),
         "largest": case_of((40, 8), (8, 72), 28, 27),
         "chunks": case_of((104, 40), (104, 8), 15, 2),
+        "rounds": case_of((64, 64), (64, 64), 28, 28, batch=3),  # of the ring of strips
     },
     2: {
         "images": case_of((104, 40), (40, 104), 13, 11, batch=3),
@@ -102,6 +103,7 @@ def test_as_accurate_as_torch(emulator_in: Get, geometry, name, dtype):
             (0, "weights stay", (32, 32)),
             (0, "two chunks", (64, 160)),
             (1, "steps", (64, 128)),
+            (1, "rounds", (64, 64)),
             (2, "images", (64, 160)),
         )
         for mode in ((PLAIN, ASAN) if geometry == 2 else (PLAIN, ASAN, TSAN))
