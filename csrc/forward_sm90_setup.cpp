@@ -35,8 +35,8 @@ Sm90Tiles sm90_tiles(const Problem& problem, int32_t geometry, Octave octave, in
   // Both inputs' chunks fill the ring of slots, of three taps each, exactly once. Transposed taps
   // of 32 columns are as large as those of 64.
   const int32_t most_columns = octave == kHigh ? 64 : problem.input_grad ? 0 : 32;
-  tiles.weights_stay = tiles.columns == 1 && columns <= most_columns &&
-                       p.high_in <= kSm90Chunk && p.low_in <= kSm90Chunk;
+  tiles.weights_stay = tiles.columns == 1 && columns <= most_columns && p.high_in <= kSm90Chunk &&
+                       p.low_in <= kSm90Chunk;
   return tiles;
 }
 

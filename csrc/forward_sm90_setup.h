@@ -23,7 +23,8 @@ struct TensorView {
 // The tiles of an octave's output, `columns` channels each.
 Sm90Tiles sm90_tiles(const Problem& problem, int32_t geometry, Octave octave, int32_t columns);
 
-// All views but weight_view take the problem as_convolution. What high tiles read of a phase of the high input, and tiles of either octave of the low input.
+// All views but weight_view take the problem as_convolution. What high tiles read of a phase of the
+// high input, and tiles of either octave of the low input.
 TensorView phase_view(const Problem& problem, int32_t geometry, const void* high_input, int phase);
 TensorView low_view(const Problem& problem, int32_t geometry, const void* low_input, Octave tiles);
 

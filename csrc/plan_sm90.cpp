@@ -11,11 +11,10 @@ namespace octconv {
 namespace {
 
 // Microseconds beyond the products, and what those take more than half a clock for each column of
-// a patch of 64 rows, a tap and a step of 16 channels: fitted to times of either octave's tiles
-// alone on an H100.
+// a patch of 64 rows, a tap and a step of 16 channels: fitted to times on an H100.
 constexpr double kLaunch = 4;
-constexpr double kHighTile = 2.2, kHighProducts = 1.25;
-constexpr double kLowTile = 1.6, kPooledChunk = 4.5;
+constexpr double kHighTile = 1.2, kHighProducts = 1.2;
+constexpr double kLowTile = 0.6, kPooledChunk = 4;
 
 // Steps that are multiplied: all chunks in full, but for the last one, that may do with half.
 double steps_of(int32_t channels) { return 2 * divide_up(channels, kSm90Chunk / 2); }

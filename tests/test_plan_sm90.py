@@ -98,20 +98,21 @@ def test_blocks_and_columns(channels, size, batch, dtype) -> None:
 @pytest.mark.parametrize(
     ("problem", "us"),
     [
-        (square(56, 32, 256), 123),
-        (square(28, 64, 256), 60),
+        (square(56, 32, 256), 104),
+        (square(28, 64, 256), 58),
         (square(14, 128, 256), 62),
-        (square(64, 160, 8), 54),
-        (square(256, 32, 8), 69),
-        (square(112, 64, 32), 109),
-        (square(28, 256, 32), 105),
+        (square(64, 160, 8), 49),
+        (square(256, 32, 8), 57),
+        (square(32, 320, 8), 53),
+        (square(112, 64, 32), 111),
+        (square(28, 256, 32), 103),
     ],
     ids=str,
 )
 def test_predictions_are_near_what_was_measured(problem, us) -> None:
-    """On an H100, by a prototype whose low tiles pooled slower, at the best of some shares."""
+    """On an H100, at the best of some shares: forward-sm90-blocks.txt."""
     plan = plan_of(problem)
-    assert 0.75 * us <= plan["us"] <= 1.2 * us
+    assert 0.85 * us <= plan["us"] <= 1.15 * us
 
 
 def test_an_input_gradient_is_the_convolution_of_dy_to_dx() -> None:
@@ -123,7 +124,7 @@ def test_an_input_gradient_is_the_convolution_of_dy_to_dx() -> None:
 def test_text() -> None:
     text = plan_of(square(112, 64, 32))["text"]
     assert text == (
-        "forward_sm90, 16x8 quads x 64, low 16x16 x 64, 132 blocks, 47 of them for low tiles"
+        "forward_sm90, 16x8 quads x 64, low 16x16 x 64, 132 blocks, 57 of them for low tiles"
     )
     assert (
         "16x8 quads of 2 images x 64, low 16x16 of 4 images" in plan_of(square(14, 64, 8))["text"]

@@ -85,7 +85,8 @@ __device__ __forceinline__ void multiply_plane(float (&sum)[4][Traits::kHighColu
       // The box begins where the smallest shift does.
       const int cell =
           (phase::shift(y) + kDown) * kGeometry.phases.width + phase::shift(x) + kRight;
-      const int of_tap = row * Traits::kHighSlot + column * Traits::kHighTap + step * Traits::kWeightStep;
+      const int of_tap =
+          row * Traits::kHighSlot + column * Traits::kHighTap + step * Traits::kWeightStep;
       ptx::multiply_async<typename Traits::T, Traits::kHighColumns, Traits::kInputGrad>(
           sum[to], input + cell * kCellUnits + step * kStepUnits, weight + of_tap / 16);
     }

@@ -23,8 +23,7 @@ void require(bool condition, const std::string& text) {
 
 // The rules of cuTensorMapEncodeTiled.
 TensorDescription describe_tensor(const void* address, uint32_t rank, const uint64_t* sizes,
-                                  const uint64_t* strides, const uint32_t* box,
-                                  bool is_swizzled) {
+                                  const uint64_t* strides, const uint32_t* box, bool is_swizzled) {
   TensorDescription tensor{};
   tensor.mark = kMark;
   tensor.address = static_cast<const std::byte*>(address);

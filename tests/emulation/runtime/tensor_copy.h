@@ -12,7 +12,8 @@ namespace emulation {
 constexpr uint32_t kMostRank = 5, kMostRowBytes = 128;
 
 // What a tensor map holds here, where no driver encodes it: a tensor of 16-bit elements, innermost
-// dimension first, and its box, which comes in the swizzle of as many bytes as its rows have, or in none.
+// dimension first, and its box, which comes in the swizzle of as many bytes as its rows have, or in
+// none.
 struct alignas(64) TensorDescription {
   uint64_t mark;
   const std::byte* address;
