@@ -1,0 +1,87 @@
+// The products of forward_1x1_sm90: of 64 quads, the four phases and the low pixels, with 32 or 64
+// columns of each octave. Each box is multiplied with the weight to both octaves. The sums to the
+// low output of all phases are one sum: tensor cores pool.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "device/sm90/products.cuh"
+#include "joint_block.cuh"
+#include "multiply.cuh"
+
+namespace octconv::sm90 {
+
+template <typename Traits>
+using JointSums = float[kLowSums + 1][Traits::kColumns / 2];
+
+// The weight to an octave, and the distance of its steps, in 16ths of bytes.
+template <typename Traits>
+__device__ __forceinline__ uint64_t weight_of(uint32_t part) {
+  if constexpr (Traits::kTransposed) return ptx::transposed_at<2 * Traits::kColumns>(part);
+  return ptx::matrix_at(part, 8);
+}
+template <typename Traits>
+constexpr int kWeightStep = Traits::kTransposed ? 16 * 2 * Traits::kColumns / 16 : kStepUnits;
+
+template <typename Traits, int kSteps, int kPhase>
+__device__ __forceinline__ void multiply_box(JointSums<Traits>& sum, uint64_t input, uint32_t slot) {
+  const uint64_t high = weight_of<Traits>(slot), low = weight_of<Traits>(slot + Traits::kPart);
+  ptx::fence_products();
+#pragma unroll
+  for (int step = 0; step < kSteps; ++step) {
+    using T = typename Traits::T;
+    const uint64_t from = input + step * kStepUnits;
+    ptx::multiply_async<T, Traits::kColumns, Traits::kTransposed>(
+        sum[kPhase], from, high + step * kWeightStep<Traits>);
+    ptx::multiply_async<T, Traits::kColumns, Traits::kTransposed>(
+        sum[kLowSums], from, low + step * kWeightStep<Traits>);
+  }
+  ptx::commit_products();
+}
+
+// One chunk of the low input, to the sums of phase 0, or of the high one. The next box's products
+// are under way before the last one is given back.
+template <typename Traits, int kSteps, Octave kFrom>
+__device__ __forceinline__ void multiply_boxes(JointSums<Traits>& sum, JointRing& boxes,
+                                               uint32_t slot, int32_t row_group) {
+  uint32_t last = 0;
+  const auto begin = [&] {
+    ptx::wait_barrier(boxes.full(), boxes.parity);
+    return ptx::matrix_at(boxes.buffer() + row_group * Traits::kGroupBox, 8);
+  };
+  const auto end = [&](bool first) {
+    if (!first) {
+      ptx::wait_products<1>();
+      release(last);
+    }
+    last = boxes.empty();
+    boxes.advance();
+  };
+  multiply_box<Traits, kSteps, 0>(sum, begin(), slot), end(true);
+  if constexpr (kFrom == kHigh) {
+    multiply_box<Traits, kSteps, 1>(sum, begin(), slot), end(false);
+    multiply_box<Traits, kSteps, 2>(sum, begin(), slot), end(false);
+    multiply_box<Traits, kSteps, 3>(sum, begin(), slot), end(false);
+  }
+  ptx::wait_products<0>();
+  release(last);
+}
+
+template <typename Traits, Octave kFrom>
+__device__ __forceinline__ void multiply_input(const JointSm90Params& p, JointSums<Traits>& sum,
+                                               JointRing& boxes, JointRing& slots,
+                                               int32_t row_group, int32_t column_group) {
+#pragma unroll 1
+  for (int32_t chunk = 0; chunk < p.chunks[kFrom]; ++chunk) {
+    ptx::wait_barrier(slots.full(), slots.parity);
+    const uint32_t slot = slots.buffer() + column_group * 2 * Traits::kPart;
+    with_steps(p.channels_in[kFrom], chunk, [&](auto steps) {
+      multiply_boxes<Traits, decltype(steps)::value, kFrom>(sum, boxes, slot, row_group);
+    });
+    if (!p.weights_stay) release(slots.empty());
+    slots.advance();
+  }
+}
+
+}  // namespace octconv::sm90

@@ -1,0 +1,76 @@
+// Where the sums of forward_1x1_sm90 begin and what becomes of them between its inputs. Sums 4j +
+// 2h and the next are those of row 8h + lane / 4 of the warp's 16, columns 8j + 2 (lane % 4).
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "joint_multiply.cuh"
+
+namespace octconv::sm90 {
+
+// Sums of an octave begin with the bias.
+template <typename T, int kSums>
+__device__ __forceinline__ void begin_joint(float (&sum)[kSums], const JointSm90Params& p,
+                                            Octave octave, int32_t column) {
+#pragma unroll
+  for (int i = 0; i < kSums; ++i) sum[i] = 0.0f;
+  if (!p.bias) return;
+  column += 2 * static_cast<int32_t>(ptx::lane() % 4);
+  const T* bias = static_cast<const T*>(p.bias) + (octave == kLow ? p.channels_out[kHigh] : 0);
+#pragma unroll
+  for (int j = 0; j < kSums / 4; ++j) {
+    if (column + 8 * j >= p.channels_out[octave]) continue;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      T value;
+      ptx::load_constant(value.bits, bias + column + 8 * j + i);
+      sum[4 * j + i] = sum[4 * j + 2 + i] = ptx::widen(value);
+    }
+  }
+}
+
+// How many pixels the quads of a lane's two rows have.
+__device__ __forceinline__ void count_pixels(float (&pixels)[2], const JointSm90Params& p,
+                                             const JointItem& item) {
+  pixels[0] = pixels[1] = 4.0f;
+  if ((p.height | p.width) % 2 == 0) return;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const int32_t quad = ptx::thread_x() / 32 % 4 * 16 + half * 8 + ptx::lane() / 4;
+    const int32_t row = quad / p.box.width;
+    const int32_t x = item.x + quad - row * p.box.width, y = item.y + row % p.box.height;
+    pixels[half] = (2 * x + 1 < p.width ? 2.0f : 1.0f) * (2 * y + 1 < p.height ? 2.0f : 1.0f);
+  }
+}
+
+// Behind the low input all phases begin with what the low pixel gave; in the input gradient that is
+// divided by the pixels that are there. Else the low sums go on as a multiple of the mean.
+template <typename Traits>
+__device__ __forceinline__ void spread_low(JointSums<Traits>& sum, const float (&pixels)[2]) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const float factor = Traits::kTransposed ? 1 / pixels[half] : pixels[half];
+    constexpr int kScaled = Traits::kTransposed ? 0 : kLowSums;
+#pragma unroll
+    for (int i = 0; i < Traits::kColumns / 4; ++i) {
+      const int at = i / 2 * 4 + 2 * half + i % 2;
+      sum[kScaled][at] *= factor;
+      sum[1][at] = sum[2][at] = sum[3][at] = sum[0][at];
+    }
+  }
+}
+
+template <typename Traits>
+__device__ __forceinline__ void finish_low(JointSums<Traits>& sum, const float (&pixels)[2]) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const float factor = Traits::kTransposed ? 1 : 1 / pixels[half];
+#pragma unroll
+    for (int i = 0; i < Traits::kColumns / 4; ++i) {
+      sum[kLowSums][i / 2 * 4 + 2 * half + i % 2] *= factor;
+    }
+  }
+}
+
+}  // namespace octconv::sm90
