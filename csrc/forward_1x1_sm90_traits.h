@@ -16,10 +16,11 @@ constexpr int kJointLoaderRegisters = 40, kJointMultiplierRegisters = 232, kJoin
 static_assert(kJointLoaderRegisters + 2 * kJointMultiplierRegisters <= 3 * kJointRegisters);
 
 template <typename Element, bool kIsInputGrad, int kOctaveColumns, bool kSplitsColumns,
-          int kStagingCount = 3>
+          int kStagingCount = 3, bool kPoolsInRegisters = false>
 struct JointSm90Traits {
   using T = Element;
   static constexpr bool kTransposed = kIsInputGrad;  // the weight, as the products take it
+  static constexpr bool kPools = kPoolsInRegisters;
   static constexpr int kColumns = kOctaveColumns;    // of each octave, of a warpgroup
   static constexpr int kColumnGroups = kSplitsColumns ? 2 : 1, kRowGroups = 3 - kColumnGroups;
 

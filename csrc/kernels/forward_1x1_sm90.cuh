@@ -18,6 +18,7 @@ template <typename Traits>
 __device__ __forceinline__ void multiply_joint(const JointSm90Params& p,
                                                const sm90::JointMemory<Traits>& memory,
                                                int32_t warpgroup) {
+  using T = typename Traits::T;
   const int32_t row_group = Traits::kRowGroups == 2 ? warpgroup : 0;
   const int32_t column_group = Traits::kColumnGroups == 2 ? warpgroup : 0;
   sm90::JointRing boxes = memory.boxes, slots = memory.slots;
@@ -29,14 +30,16 @@ __device__ __forceinline__ void multiply_joint(const JointSm90Params& p,
     const int32_t column =
         (item.column_tile * Traits::kColumnGroups + column_group) * Traits::kColumns;
     if (p.weights_stay) slots = memory.slots;
-    sm90::begin_joint<typename Traits::T>(sum[0], p, kHigh, column);
-    sm90::begin_joint<typename Traits::T>(sum[sm90::kLowSums], p, kLow, column);
-    float pixels[2];
-    sm90::count_pixels(pixels, p, item);
-    sm90::multiply_input<Traits, kLow>(p, sum, boxes, slots, row_group, column_group);
-    sm90::spread_low<Traits>(sum, pixels);
-    sm90::multiply_input<Traits, kHigh>(p, sum, boxes, slots, row_group, column_group);
-    sm90::finish_low<Traits>(sum, pixels);
+    sm90::begin_joint<T>(sum[sm90::kLastPhase], p, kHigh, column);
+    sm90::begin_joint<T>(sum[sm90::kLowSums], p, kLow, column);
+    float share[2];
+    sm90::find_shares(share, p, item);
+    sm90::multiply_input<Traits, kLow>(p, sum, boxes, slots, row_group, column_group, share);
+    sm90::spread_low<Traits>(sum, share);
+    sm90::multiply_input<Traits, kHigh>(p, sum, boxes, slots, row_group, column_group, share);
+    if constexpr (!Traits::kTransposed && !Traits::kPools) {
+      sm90::scale_rows(sum[sm90::kLowSums], share);
+    }
     out.store(p, sum, item, column);
   }
   out.finish();

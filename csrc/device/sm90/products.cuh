@@ -17,13 +17,13 @@ __device__ __forceinline__ uint64_t matrix_at(uint32_t shared, uint32_t group_ro
 }
 
 // The same of a transposed matrix: rows of kRowBytes, 64 or 128, in the swizzle of as many bytes,
-// one behind the other.
+// one behind the other; what does not fit such a row lies `next` bytes further on.
 template <int kRowBytes>
-__device__ __forceinline__ uint64_t transposed_at(uint32_t shared) {
+__device__ __forceinline__ uint64_t transposed_at(uint32_t shared, uint32_t next) {
   static_assert(kRowBytes == 64 || kRowBytes == 128);
   constexpr uint64_t kSwizzle = uint64_t{kRowBytes == 128 ? 1 : 2} << 62;
   constexpr uint64_t kGroup = 8 * kRowBytes / 16;
-  return kSwizzle | kGroup << 32 | kGroup << 16 | shared / 16;
+  return kSwizzle | kGroup << 32 | uint64_t{next / 16} << 16 | shared / 16;
 }
 
 // Asynchronous Warpgroup Level Matrix Instructions: wgmma.fence. Before the first products, and
@@ -51,6 +51,10 @@ __device__ __forceinline__ void wait_products() {
 template <typename T, int kColumns, bool kTransposed = false>
 __device__ void multiply_async(float (&sum)[kColumns / 2], uint64_t a, uint64_t b);
 
+// The same with a in registers: each warp has its 16 rows, as load_matrix gives them.
+template <typename T, int kColumns, bool kTransposed = false>
+__device__ void multiply_async(float (&sum)[kColumns / 2], const uint32_t (&a)[4], uint64_t b);
+
 // The operand lists of the instruction: "%0, %1, ..." and "+f"(sum[0]), ...
 #define OCTCONV_TEN(tens)                                                                 \
   "%" #tens "0, %" #tens "1, %" #tens "2, %" #tens "3, %" #tens "4, %" #tens "5, %" #tens \
@@ -64,25 +68,38 @@ __device__ void multiply_async(float (&sum)[kColumns / 2], uint64_t a, uint64_t 
   OCTCONV_SUMS_4(i), OCTCONV_SUMS_4(i + 4), OCTCONV_SUMS_4(i + 8), OCTCONV_SUMS_4(i + 12)
 #define OCTCONV_SUMS_32(i) OCTCONV_SUMS_16(i), OCTCONV_SUMS_16(i + 16)
 
-#define OCTCONV_MULTIPLY(T, TYPE, COLUMNS, TRANSPOSED, REGISTERS, OPERANDS, ...)       \
-  template <>                                                                          \
-  __device__ __forceinline__ void multiply_async<T, COLUMNS, TRANSPOSED>(              \
-      float (&sum)[COLUMNS / 2], uint64_t a, uint64_t b) {                             \
-    asm volatile("wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32." TYPE "." TYPE \
-                 " {" REGISTERS "}, " OPERANDS ", 1, 1, 1, 0, " #TRANSPOSED ";"        \
-                 : __VA_ARGS__                                                         \
-                 : "l"(a), "l"(b));                                                    \
+#define OCTCONV_MULTIPLY(T, TYPE, COLUMNS, TRANSPOSED, REGISTERS, OPERANDS, ...)            \
+  template <>                                                                                  \
+  __device__ __forceinline__ void multiply_async<T, COLUMNS, TRANSPOSED>(                      \
+      float (&sum)[COLUMNS / 2], uint64_t a, uint64_t b) {                                     \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32." TYPE "." TYPE         \
+                 " {" REGISTERS "}, " OPERANDS ", 1, 1, 1, 0, " #TRANSPOSED ";"                \
+                 : __VA_ARGS__                                                                 \
+                 : "l"(a), "l"(b));                                                            \
   }
-#define OCTCONV_MULTIPLY_BOTH(T, TYPE, TRANSPOSED)                                           \
+#define OCTCONV_MULTIPLY_REGISTERS(T, TYPE, COLUMNS, TRANSPOSED, REGISTERS, OPERANDS, ...)     \
+  template <>                                                                                  \
+  __device__ __forceinline__ void multiply_async<T, COLUMNS, TRANSPOSED>(                      \
+      float (&sum)[COLUMNS / 2], const uint32_t(&a)[4], uint64_t b) {                          \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32." TYPE "." TYPE         \
+                 " {" REGISTERS "}, " OPERANDS ", 1, 1, 1, " #TRANSPOSED ";"                   \
+                 : __VA_ARGS__                                                                 \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                        \
+  }
+#define OCTCONV_MULTIPLY_BOTH(T, TYPE, TRANSPOSED)                                             \
   OCTCONV_MULTIPLY(T, TYPE, 32, TRANSPOSED, OCTCONV_SIXTEEN, "%16, %17", OCTCONV_SUMS_16(0)) \
   OCTCONV_MULTIPLY(T, TYPE, 64, TRANSPOSED, OCTCONV_THIRTY ", %30, %31", "%32, %33",         \
-                   OCTCONV_SUMS_32(0))
-#define OCTCONV_MULTIPLY_ALL(T, TYPE)                                                      \
-  OCTCONV_MULTIPLY_BOTH(T, TYPE, 0)                                                        \
-  OCTCONV_MULTIPLY_BOTH(T, TYPE, 1)                                                        \
-  OCTCONV_MULTIPLY(T, TYPE, 128, 0, OCTCONV_SIXTY ", %60, %61, %62, %63", "%64, %65",      \
-                   OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32))                                \
-  OCTCONV_MULTIPLY(T, TYPE, 160, 0, OCTCONV_SIXTY ", " OCTCONV_TEN(6) ", " OCTCONV_TEN(7), \
+                   OCTCONV_SUMS_32(0))                                                         \
+  OCTCONV_MULTIPLY(T, TYPE, 128, TRANSPOSED, OCTCONV_SIXTY ", %60, %61, %62, %63",             \
+                   "%64, %65", OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32))                      \
+  OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 32, TRANSPOSED, OCTCONV_SIXTEEN,                         \
+                             "{%16, %17, %18, %19}, %20", OCTCONV_SUMS_16(0))                  \
+  OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 64, TRANSPOSED, OCTCONV_THIRTY ", %30, %31",             \
+                             "{%32, %33, %34, %35}, %36", OCTCONV_SUMS_32(0))
+#define OCTCONV_MULTIPLY_ALL(T, TYPE)                                                          \
+  OCTCONV_MULTIPLY_BOTH(T, TYPE, 0)                                                            \
+  OCTCONV_MULTIPLY_BOTH(T, TYPE, 1)                                                            \
+  OCTCONV_MULTIPLY(T, TYPE, 160, 0, OCTCONV_SIXTY ", " OCTCONV_TEN(6) ", " OCTCONV_TEN(7),     \
                    "%80, %81", OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32), OCTCONV_SUMS_16(64))
 
 OCTCONV_MULTIPLY_ALL(BFloat16, "bf16")
@@ -90,6 +107,7 @@ OCTCONV_MULTIPLY_ALL(Float16, "f16")
 
 #undef OCTCONV_MULTIPLY_ALL
 #undef OCTCONV_MULTIPLY_BOTH
+#undef OCTCONV_MULTIPLY_REGISTERS
 #undef OCTCONV_MULTIPLY
 #undef OCTCONV_SUMS_32
 #undef OCTCONV_SUMS_16

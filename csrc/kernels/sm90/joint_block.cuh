@@ -11,7 +11,7 @@
 
 namespace octconv::sm90 {
 
-constexpr int kLowSums = 4;  // behind those of the phases
+constexpr int kLastPhase = 3, kLowSums = 4;  // of the sums
 
 // Buffers that are filled and emptied in turns, and the barriers that say which they are.
 struct JointRing {

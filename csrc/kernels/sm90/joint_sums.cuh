@@ -30,46 +30,39 @@ __device__ __forceinline__ void begin_joint(float (&sum)[kSums], const JointSm90
   }
 }
 
-// How many pixels the quads of a lane's two rows have.
-__device__ __forceinline__ void count_pixels(float (&pixels)[2], const JointSm90Params& p,
-                                             const JointItem& item) {
-  pixels[0] = pixels[1] = 4.0f;
+// One over the pixels that the quads of a lane's two rows have.
+__device__ __forceinline__ void find_shares(float (&share)[2], const JointSm90Params& p,
+                                            const JointItem& item) {
+  share[0] = share[1] = 0.25f;
   if ((p.height | p.width) % 2 == 0) return;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int32_t quad = ptx::thread_x() / 32 % 4 * 16 + half * 8 + ptx::lane() / 4;
     const int32_t row = quad / p.box.width;
     const int32_t x = item.x + quad - row * p.box.width, y = item.y + row % p.box.height;
-    pixels[half] = (2 * x + 1 < p.width ? 2.0f : 1.0f) * (2 * y + 1 < p.height ? 2.0f : 1.0f);
+    share[half] = (2 * x + 1 < p.width ? 0.5f : 1.0f) * (2 * y + 1 < p.height ? 0.5f : 1.0f);
   }
+}
+
+template <int kSums>
+__device__ __forceinline__ void scale_rows(float (&sum)[kSums], const float (&factor)[2]) {
+#pragma unroll
+  for (int i = 0; i < kSums; ++i) sum[i] *= factor[i / 2 % 2];
 }
 
 // Behind the low input all phases begin with what the low pixel gave; in the input gradient that is
 // divided by the pixels that are there. Else the low sums go on as a multiple of the mean.
 template <typename Traits>
-__device__ __forceinline__ void spread_low(JointSums<Traits>& sum, const float (&pixels)[2]) {
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const float factor = Traits::kTransposed ? 1 / pixels[half] : pixels[half];
-    constexpr int kScaled = Traits::kTransposed ? 0 : kLowSums;
-#pragma unroll
-    for (int i = 0; i < Traits::kColumns / 4; ++i) {
-      const int at = i / 2 * 4 + 2 * half + i % 2;
-      sum[kScaled][at] *= factor;
-      sum[1][at] = sum[2][at] = sum[3][at] = sum[0][at];
-    }
+__device__ __forceinline__ void spread_low(JointSums<Traits>& sum, const float (&share)[2]) {
+  const float pixels[2] = {ptx::reciprocal_approximate(share[0]), ptx::reciprocal_approximate(share[1])};
+  if constexpr (Traits::kTransposed) {
+    scale_rows(sum[kLastPhase], share);
+  } else if constexpr (!Traits::kPools) {
+    scale_rows(sum[kLowSums], pixels);
   }
-}
-
-template <typename Traits>
-__device__ __forceinline__ void finish_low(JointSums<Traits>& sum, const float (&pixels)[2]) {
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const float factor = Traits::kTransposed ? 1 : 1 / pixels[half];
-#pragma unroll
-    for (int i = 0; i < Traits::kColumns / 4; ++i) {
-      sum[kLowSums][i / 2 * 4 + 2 * half + i % 2] *= factor;
-    }
+  for (int i = 0; i < Traits::kColumns / 2; ++i) {
+    sum[0][i] = sum[1][i] = sum[2][i] = sum[kLastPhase][i];
   }
 }
 
