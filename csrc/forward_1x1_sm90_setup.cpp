@@ -67,9 +67,10 @@ TensorView weight_view(const Problem& p, const void* weight, Octave to, Octave f
   const int64_t row = int64_t{p.high_in} + p.low_in;
   const int32_t rows = out == kHigh ? p.high_out : p.low_out;
   const QuadBox box{p.input_grad ? kSm90Chunk : columns, 1, 1};
-  return map_view(behind(weight, (out == kLow ? p.high_out : 0) * row + (in == kLow ? p.high_in : 0)),
-                  in == kHigh ? p.high_in : p.low_in, {rows, 1, 1}, {row, rows * row, rows * row},
-                  p.input_grad ? columns : kSm90Chunk, box);
+  return map_view(
+      behind(weight, (out == kLow ? p.high_out : 0) * row + (in == kLow ? p.high_in : 0)),
+      in == kHigh ? p.high_in : p.low_in, {rows, 1, 1}, {row, rows * row, rows * row},
+      p.input_grad ? columns : kSm90Chunk, box);
 }
 
 int64_t boxes_of(const Problem& p, const QuadBox& box) {
@@ -91,15 +92,19 @@ QuadBox fewest_boxes(const Problem& problem) {
   return best;
 }
 
+int32_t joint_chunks(const Problem& p) {
+  return divide_up(channels_in(p, kHigh), kSm90Chunk) + divide_up(channels_in(p, kLow), kSm90Chunk);
+}
+
 JointViews joint_views(const Problem& problem, const JointCut& cut,
                        const ForwardPointers& pointers) {
   const Problem p = stacked(problem);
   JointViews views;
   for (int phase = 0; phase < 4; ++phase) {
-    views.in_phase[phase] = phase_view(p, pointers.in_high, channels_in(p, kHigh), phase,
-                                       kSm90Chunk, cut.box);
-    views.out_phase[phase] = phase_view(p, pointers.out_high, channels_out(p, kHigh), phase,
-                                        cut.columns, cut.box);
+    views.in_phase[phase] =
+        phase_view(p, pointers.in_high, channels_in(p, kHigh), phase, kSm90Chunk, cut.box);
+    views.out_phase[phase] =
+        phase_view(p, pointers.out_high, channels_out(p, kHigh), phase, cut.columns, cut.box);
   }
   views.in_low = low_view(p, pointers.in_low, channels_in(p, kLow), kSm90Chunk, cut.box);
   views.out_low = low_view(p, pointers.out_low, channels_out(p, kLow), cut.columns, cut.box);
@@ -128,7 +133,7 @@ JointSm90Params joint_sm90_params(const Problem& problem, const JointCut& cut,
   params.columns = divide_up(std::max(params.channels_out[kHigh], params.channels_out[kLow]),
                              cut.columns * cut.column_groups);
   params.items = divide_up(boxes_of(p, cut.box), cut.row_groups) * params.columns;
-  params.boxes = cut.boxes, params.slots = cut.slots;
+  params.boxes = cut.boxes, params.slots = cut.slots, params.weights_stay = cut.weights_stay;
   params.absent = (p.width > 1 ? 0 : 0b1010) | (p.height > 1 ? 0 : 0b1100);
   return params;
 }

@@ -10,16 +10,11 @@
 
 namespace octconv {
 
-// How a launch is cut. columns: of a warpgroup, of each octave.
-struct JointCut {
-  int32_t columns;
-  int32_t row_groups, column_groups;  // of a block: 2 and 1, or 1 and 2
-  QuadBox box;
-  int32_t boxes, slots;
-};
-
 // The box of at most kJointRows quads of which the fewest cover the problem; the widest of those.
 QuadBox fewest_boxes(const Problem& problem);
+
+// Of both inputs together.
+int32_t joint_chunks(const Problem& problem);
 
 // The tensors behind the maps of the parameters. Boxes of outputs have a warpgroup's columns.
 struct JointViews {

@@ -21,7 +21,7 @@ struct JointSm90Traits {
   using T = Element;
   static constexpr bool kTransposed = kIsInputGrad;  // the weight, as the products take it
   static constexpr bool kPools = kPoolsInRegisters;
-  static constexpr int kColumns = kOctaveColumns;    // of each octave, of a warpgroup
+  static constexpr int kColumns = kOctaveColumns;  // of each octave, of a warpgroup
   static constexpr int kColumnGroups = kSplitsColumns ? 2 : 1, kRowGroups = 3 - kColumnGroups;
 
   // In bytes: a box of each group of rows; a chunk of the weight of an octave, and of all; results.

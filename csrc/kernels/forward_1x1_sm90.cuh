@@ -51,8 +51,7 @@ __global__ void __launch_bounds__(kJointThreads, 1)
     forward_1x1_sm90(const __grid_constant__ JointSm90Params p) {
   if constexpr (ptx::kHopper) {
     ptx::SharedMemory shared;
-    const sm90::JointMemory<Traits> memory(
-        p, shared.take(Traits::shared_bytes(p.boxes, p.slots)));
+    const sm90::JointMemory<Traits> memory(p, shared.take(Traits::shared_bytes(p.boxes, p.slots)));
     if (ptx::thread_x() == 0) {
       memory.boxes.init(sm90::kMultiplierWarps);
       memory.slots.init(sm90::kMultiplierWarps);

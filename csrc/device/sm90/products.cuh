@@ -68,38 +68,38 @@ __device__ void multiply_async(float (&sum)[kColumns / 2], const uint32_t (&a)[4
   OCTCONV_SUMS_4(i), OCTCONV_SUMS_4(i + 4), OCTCONV_SUMS_4(i + 8), OCTCONV_SUMS_4(i + 12)
 #define OCTCONV_SUMS_32(i) OCTCONV_SUMS_16(i), OCTCONV_SUMS_16(i + 16)
 
-#define OCTCONV_MULTIPLY(T, TYPE, COLUMNS, TRANSPOSED, REGISTERS, OPERANDS, ...)            \
-  template <>                                                                                  \
-  __device__ __forceinline__ void multiply_async<T, COLUMNS, TRANSPOSED>(                      \
-      float (&sum)[COLUMNS / 2], uint64_t a, uint64_t b) {                                     \
-    asm volatile("wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32." TYPE "." TYPE         \
-                 " {" REGISTERS "}, " OPERANDS ", 1, 1, 1, 0, " #TRANSPOSED ";"                \
-                 : __VA_ARGS__                                                                 \
-                 : "l"(a), "l"(b));                                                            \
+#define OCTCONV_MULTIPLY(T, TYPE, COLUMNS, TRANSPOSED, REGISTERS, OPERANDS, ...)       \
+  template <>                                                                          \
+  __device__ __forceinline__ void multiply_async<T, COLUMNS, TRANSPOSED>(              \
+      float (&sum)[COLUMNS / 2], uint64_t a, uint64_t b) {                             \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32." TYPE "." TYPE \
+                 " {" REGISTERS "}, " OPERANDS ", 1, 1, 1, 0, " #TRANSPOSED ";"        \
+                 : __VA_ARGS__                                                         \
+                 : "l"(a), "l"(b));                                                    \
   }
-#define OCTCONV_MULTIPLY_REGISTERS(T, TYPE, COLUMNS, TRANSPOSED, REGISTERS, OPERANDS, ...)     \
-  template <>                                                                                  \
-  __device__ __forceinline__ void multiply_async<T, COLUMNS, TRANSPOSED>(                      \
-      float (&sum)[COLUMNS / 2], const uint32_t(&a)[4], uint64_t b) {                          \
-    asm volatile("wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32." TYPE "." TYPE         \
-                 " {" REGISTERS "}, " OPERANDS ", 1, 1, 1, " #TRANSPOSED ";"                   \
-                 : __VA_ARGS__                                                                 \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                        \
+#define OCTCONV_MULTIPLY_REGISTERS(T, TYPE, COLUMNS, TRANSPOSED, REGISTERS, OPERANDS, ...) \
+  template <>                                                                              \
+  __device__ __forceinline__ void multiply_async<T, COLUMNS, TRANSPOSED>(                  \
+      float (&sum)[COLUMNS / 2], const uint32_t (&a)[4], uint64_t b) {                     \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32." TYPE "." TYPE     \
+                 " {" REGISTERS "}, " OPERANDS ", 1, 1, 1, " #TRANSPOSED ";"               \
+                 : __VA_ARGS__                                                             \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                    \
   }
 #define OCTCONV_MULTIPLY_BOTH(T, TYPE, TRANSPOSED)                                             \
-  OCTCONV_MULTIPLY(T, TYPE, 32, TRANSPOSED, OCTCONV_SIXTEEN, "%16, %17", OCTCONV_SUMS_16(0)) \
-  OCTCONV_MULTIPLY(T, TYPE, 64, TRANSPOSED, OCTCONV_THIRTY ", %30, %31", "%32, %33",         \
+  OCTCONV_MULTIPLY(T, TYPE, 32, TRANSPOSED, OCTCONV_SIXTEEN, "%16, %17", OCTCONV_SUMS_16(0))   \
+  OCTCONV_MULTIPLY(T, TYPE, 64, TRANSPOSED, OCTCONV_THIRTY ", %30, %31", "%32, %33",           \
                    OCTCONV_SUMS_32(0))                                                         \
-  OCTCONV_MULTIPLY(T, TYPE, 128, TRANSPOSED, OCTCONV_SIXTY ", %60, %61, %62, %63",             \
-                   "%64, %65", OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32))                      \
+  OCTCONV_MULTIPLY(T, TYPE, 128, TRANSPOSED, OCTCONV_SIXTY ", %60, %61, %62, %63", "%64, %65", \
+                   OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32))                                    \
   OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 32, TRANSPOSED, OCTCONV_SIXTEEN,                         \
                              "{%16, %17, %18, %19}, %20", OCTCONV_SUMS_16(0))                  \
   OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 64, TRANSPOSED, OCTCONV_THIRTY ", %30, %31",             \
                              "{%32, %33, %34, %35}, %36", OCTCONV_SUMS_32(0))
-#define OCTCONV_MULTIPLY_ALL(T, TYPE)                                                          \
-  OCTCONV_MULTIPLY_BOTH(T, TYPE, 0)                                                            \
-  OCTCONV_MULTIPLY_BOTH(T, TYPE, 1)                                                            \
-  OCTCONV_MULTIPLY(T, TYPE, 160, 0, OCTCONV_SIXTY ", " OCTCONV_TEN(6) ", " OCTCONV_TEN(7),     \
+#define OCTCONV_MULTIPLY_ALL(T, TYPE)                                                      \
+  OCTCONV_MULTIPLY_BOTH(T, TYPE, 0)                                                        \
+  OCTCONV_MULTIPLY_BOTH(T, TYPE, 1)                                                        \
+  OCTCONV_MULTIPLY(T, TYPE, 160, 0, OCTCONV_SIXTY ", " OCTCONV_TEN(6) ", " OCTCONV_TEN(7), \
                    "%80, %81", OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32), OCTCONV_SUMS_16(64))
 
 OCTCONV_MULTIPLY_ALL(BFloat16, "bf16")

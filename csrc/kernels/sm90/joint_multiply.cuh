@@ -44,8 +44,8 @@ __device__ __forceinline__ void multiply_box(JointSums<Traits>& sum, uint64_t in
   ptx::commit_products();
 }
 
-// One chunk of the low input, to the sums of the last phase, or of the high one. The next box's products
-// are under way before the last one is given back.
+// One chunk of the low input, to the sums of the last phase, or of the high one. The next box's
+// products are under way before the last one is given back.
 template <typename Traits, int kSteps, Octave kFrom>
 __device__ __forceinline__ void multiply_boxes(JointSums<Traits>& sum, JointRing& boxes,
                                                uint32_t slot, int32_t row_group) {

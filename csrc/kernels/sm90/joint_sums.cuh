@@ -54,7 +54,8 @@ __device__ __forceinline__ void scale_rows(float (&sum)[kSums], const float (&fa
 // divided by the pixels that are there. Else the low sums go on as a multiple of the mean.
 template <typename Traits>
 __device__ __forceinline__ void spread_low(JointSums<Traits>& sum, const float (&share)[2]) {
-  const float pixels[2] = {ptx::reciprocal_approximate(share[0]), ptx::reciprocal_approximate(share[1])};
+  const float pixels[2] = {ptx::reciprocal_approximate(share[0]),
+                           ptx::reciprocal_approximate(share[1])};
   if constexpr (Traits::kTransposed) {
     scale_rows(sum[kLastPhase], share);
   } else if constexpr (!Traits::kPools) {
