@@ -58,7 +58,8 @@ Choice choose_any(const char* op, const Tensor& weight, const Problem& problem, 
                   const std::string& argument) {
   if (family_of(op, argument) == "sm90") {
     const ChoiceSm90 choice = find_plan_sm90(weight, problem);
-    check_covered(op, argument, choice.plan || problem.batch == 0, choice.reason, "sm90");
+    const bool may_pass = problem.batch == 0 || problem.input_grad;
+    check_covered(op, argument, choice.plan || may_pass, choice.reason, "sm90");
     if (choice.plan) return {{}, "", choice.plan};
   }
   return choose(op, weight, problem, allow_tf32, argument);
