@@ -6,6 +6,7 @@
 #include "dtype.h"
 #include "forward_sm90_setup.h"
 #include "forward_sm90_traits.h"
+#include "plan_1x1_sm90.h"
 
 namespace octconv {
 namespace {
@@ -15,9 +16,6 @@ namespace {
 constexpr double kLaunch = 4;
 constexpr double kHighTile = 1.2, kHighProducts = 1.2;
 constexpr double kLowTile = 0.6, kPooledChunk = 4;
-
-// Steps that are multiplied: all chunks in full, but for the last one, that may do with half.
-double steps_of(int32_t channels) { return 2 * divide_up(channels, kSm90Chunk / 2); }
 
 double high_tile_us(const Problem& p, int32_t columns, double clock) {
   const double products = 2 * 9 * (steps_of(p.low_in) + 4 * steps_of(p.high_in));
@@ -50,9 +48,11 @@ const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& 
   if (device.major != 9 || device.minor != 0) return "a GPU of another compute capability than 9.0";
   if (device.shared_per_block < kSm90SharedBytes) return "a GPU with too little shared memory";
   if (type == ElementType::kTFloat32) return "tf32, and kernels for bfloat16 and float16";
-  if (p.kernel != 3 || p.stride != 1) return "another kernel than 3x3 at stride 1";
+  if ((p.kernel != 3 && p.kernel != 1) || p.stride != 1) {
+    return "another kernel than 1x1 or 3x3 at stride 1";
+  }
   if (std::min({p.high_in, p.low_in, p.high_out, p.low_out}) == 0) return "an absent part";
-  if (std::min(p.height, p.width) < 2) return "a single row or column of pixels";
+  if (p.kernel == 3 && std::min(p.height, p.width) < 2) return "a single row or column of pixels";
   // Of all parts: so the input gradient of what is covered is covered, too.
   const int32_t most_channels = std::max({p.high_in, p.low_in, p.high_out, p.low_out});
   const int64_t most_tiles = int64_t{p.batch} * divide_up(p.quad_height(), 8) *
@@ -65,6 +65,7 @@ const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& 
 }
 
 PlanSm90 plan_forward_sm90(const Problem& problem, ElementType, const DeviceFacts& device) {
+  if (problem.kernel == 1) return plan_1x1_sm90(problem, device);
   const Problem p = as_convolution(problem);
   const int32_t quads = std::max(p.quad_height(), p.quad_width());
   int32_t geometry = 0;  // the one with the smallest images that these fit
@@ -91,6 +92,7 @@ PlanSm90 plan_forward_sm90(const Problem& problem, ElementType, const DeviceFact
 }
 
 std::string to_string(const PlanSm90& plan) {
+  if (plan.joint_items > 0) return joint_text(plan);
   std::ostringstream text;
   text << "forward_sm90, ";
   for (const Octave octave : {kHigh, kLow}) {

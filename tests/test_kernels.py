@@ -84,7 +84,8 @@ def families(case: Case, device: torch.device, dtype: torch.dtype) -> list[str]:
     if device.type != "cuda":
         return [""]
     hopper = torch.cuda.get_device_capability(device) == (9, 0) and dtype != torch.float32
-    plain = case.kernel_size == (3, 3) and case.stride == 1 and min(case.size) > 1
+    pixels = case.kernel_size == (3, 3) and min(case.size) > 1
+    plain = case.stride == 1 and (pixels or case.kernel_size == (1, 1))
     exchanges = min(*case.in_channels, *case.out_channels) > 0
     return ["sm80", "sm90"] if hopper and plain and exchanges else ["sm80"]
 
@@ -139,10 +140,24 @@ SM90_CASES = (
     Case((160, 160), (160, 160), size=(64, 64), batch=8),
 )
 
+# The same for kernels of one tap: boxes of several images, phases that no quad has, weights that
+# stay and such that do not.
+SM90_1X1_CASES = (
+    Case(*split(64, 0.5, 256, 0.5), (1, 1), size=(56, 56), batch=40),
+    Case(*split(256, 0.5, 64, 0.5), (1, 1), size=(56, 56), batch=40),
+    Case(*split(128, 0.5, 512, 0.5), (1, 1), size=(28, 28), batch=9),
+    Case(*split(1024, 0.5, 256, 0.5), (1, 1), size=(14, 14), batch=9),
+    Case((8, 24), (72, 8), (1, 1), size=(1, 1), batch=3),
+    Case((24, 72), (8, 72), (1, 1), size=(7, 5), batch=33),
+    Case((72, 8), (24, 136), (1, 1), size=(13, 9), batch=7),
+    Case((136, 200), (72, 24), (1, 1), size=(1, 70), batch=5, bias=False),
+    Case((40, 24), (72, 200), (1, 1), size=(56, 57), batch=5),
+)
+
 
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
 @pytest.mark.parametrize("check", [check_forward, check_input_grad], ids=lambda f: f.__name__[6:])
-@pytest.mark.parametrize("case", SM90_CASES, ids=str)
+@pytest.mark.parametrize("case", SM90_CASES + SM90_1X1_CASES, ids=str)
 def test_family_sm90(case: Case, check, dtype: torch.dtype, device: torch.device) -> None:
     if device.type != "cuda" or torch.cuda.get_device_capability(device) != (9, 0):
         pytest.skip("no device of compute capability 9.0")
@@ -156,7 +171,8 @@ def test_family_sm90(case: Case, check, dtype: torch.dtype, device: torch.device
         operator, explain = OPS.input_grad, OPS.explain_input_grad
     operands = moved(operands, device, dtype)
     arguments = (channels[0], case.size, case.stride, True, "sm90")
-    assert "forward_sm90" in explain(*operands[:3], *arguments)  # without the bias
+    kernel = "forward_1x1_sm90" if case.kernel_size == (1, 1) else "forward_sm90"
+    assert kernel in explain(*operands[:3], *arguments)  # without the bias
     first, again = (operator(*operands, *arguments) for _ in range(2))
     assert all(map(torch.equal, first, again))
 

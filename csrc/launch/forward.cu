@@ -1,6 +1,6 @@
 // octconv_cuda::forward, inference and input_grad on CUDA devices: one launch of forward_sm80, of
-// forward_1x1_sm80, or, but for inference, of forward_sm90. What they do not cover, the operators
-// named composed_... serve.
+// forward_1x1_sm80, or, but for inference, of forward_sm90 or forward_1x1_sm90. What they do not
+// cover, the operators named composed_... serve.
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
