@@ -10,6 +10,7 @@
 
 #include "check.h"
 #include "coverage.h"
+#include "forward_1x1_sm90_setup.h"
 #include "forward_sm90_traits.h"
 #include "plan.h"
 #include "plan_sm90.h"
@@ -116,6 +117,21 @@ std::string tiles_text(const PlanSm90& plan, Octave octave) {
   return json.str();
 }
 
+// The same of forward_1x1_sm90.
+std::string joint_json(const Problem& problem, const PlanSm90& plan) {
+  const JointCut& cut = plan.joint;
+  const JointSm90Params params = joint_sm90_params(problem, cut, {});
+  std::ostringstream json;
+  json << "{\"items\": " << plan.joint_items << ", \"columns\": " << cut.columns
+       << ", \"groups\": [" << cut.row_groups << ", " << cut.column_groups << "], \"box\": ["
+       << cut.box.width << ", " << cut.box.height << ", " << cut.box.images << "], \"image\": ["
+       << params.width << ", " << params.height << ", " << params.batch << "], \"grid\": ["
+       << params.across << ", " << params.down << ", " << params.columns
+       << "], \"boxes\": " << cut.boxes << ", \"slots\": " << cut.slots
+       << ", \"weights_stay\": " << (cut.weights_stay ? "true" : "false") << "}";
+  return json.str();
+}
+
 std::string plan_forward_sm90_text(std::vector<int64_t> numbers, std::string dtype,
                                    std::string device) {
   const char* op = "plan_forward_sm90";
@@ -124,10 +140,15 @@ std::string plan_forward_sm90_text(std::vector<int64_t> numbers, std::string dty
   const Problem problem = problem_of(numbers);
   const ElementType type = element_type(dtype);
   if (const char* reason = why_not_sm90(problem, type, *facts)) {
-    fail(op, "forward_sm90 does not cover this: ", reason);
+    fail(op, "family sm90 does not cover this: ", reason);
   }
   const PlanSm90 plan = plan_forward_sm90(problem, type, *facts);
   std::ostringstream json;
+  if (plan.joint_items > 0) {
+    json << "{\"joint\": " << joint_json(problem, plan) << ", \"blocks\": " << plan.blocks
+         << ", \"us\": " << plan.microseconds << ", \"text\": \"" << to_string(plan) << "\"}";
+    return json.str();
+  }
   json << "{\"high\": " << tiles_text(plan, kHigh) << ", \"low\": " << tiles_text(plan, kLow)
        << ", \"blocks\": " << plan.blocks << ", \"low_blocks\": " << plan.low_blocks
        << ", \"us\": " << plan.microseconds << ", \"text\": \"" << to_string(plan) << "\"}";

@@ -6,6 +6,7 @@
 #include "dtype.h"
 #include "forward_sm90_setup.h"
 #include "forward_sm90_traits.h"
+#include "plan_1x1_sm90.h"
 
 namespace octconv {
 namespace {
@@ -14,13 +15,6 @@ namespace {
 constexpr double kLaunch = 4;
 constexpr double kHighTile = 1.9, kHighChunk = 0.3;               // beyond the products
 constexpr double kLowTile = 3.5 / 324, kPooledChunk = 2.0 / 324;  // for each cell of the box
-
-// Of a patch of 64 rows, a tap and a step of 16 channels: half a clock for each column, or as long
-// as both operands take from shared memory at 128 bytes a clock.
-double product_clocks(int32_t columns) { return std::max(columns / 2.0, 16 + columns / 4.0); }
-
-// Steps that are multiplied: all chunks in full, but for the last one, that may do with half.
-double steps_of(int32_t channels) { return 2 * divide_up(channels, kSm90Chunk / 2); }
 
 double high_tile_us(const Problem& p, int32_t columns, double clock) {
   const double products = 2 * 9 * (steps_of(p.low_in) + 4 * steps_of(p.high_in));
@@ -54,10 +48,12 @@ const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& 
   if (device.major != 9 || device.minor != 0) return "a GPU of another compute capability than 9.0";
   if (device.shared_per_block < kSm90SharedBytes) return "a GPU with too little shared memory";
   if (type == ElementType::kTFloat32) return "tf32, and kernels for bfloat16 and float16";
-  if (p.input_grad) return "an input gradient";
-  if (p.kernel != 3 || p.stride != 1) return "another kernel than 3x3 at stride 1";
+  if ((p.kernel != 3 && p.kernel != 1) || p.stride != 1) {
+    return "another kernel than 1x1 or 3x3 at stride 1";
+  }
   if (std::min({p.high_in, p.low_in, p.high_out, p.low_out}) == 0) return "an absent part";
-  if (std::min(p.height, p.width) < 2) return "a single row or column of pixels";
+  if (p.kernel == 3 && p.input_grad) return "an input gradient";
+  if (p.kernel == 3 && std::min(p.height, p.width) < 2) return "a single row or column of pixels";
   const int64_t most_tiles = int64_t{p.batch} * divide_up(p.quad_height(), 8) *
                              divide_up(p.quad_width(), 16) *
                              divide_up(std::max(p.high_out, p.low_out), 32);
@@ -69,6 +65,7 @@ const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& 
 }
 
 PlanSm90 plan_forward_sm90(const Problem& p, ElementType, const DeviceFacts& device) {
+  if (p.kernel == 1) return plan_1x1_sm90(p, device);
   const int32_t quads = std::max(p.quad_height(), p.quad_width());
   int32_t geometry = 0;  // the one with the smallest images that these fit
   for (int32_t i = 1; i < kSm90GeometryCount; ++i) {
@@ -95,6 +92,7 @@ PlanSm90 plan_forward_sm90(const Problem& p, ElementType, const DeviceFacts& dev
 }
 
 std::string to_string(const PlanSm90& plan) {
+  if (plan.joint_items > 0) return joint_text(plan);
   std::ostringstream text;
   text << "forward_sm90, ";
   for (const Octave octave : {kHigh, kLow}) {

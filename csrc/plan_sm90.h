@@ -2,10 +2,12 @@
 // Plain C++.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
 #include "device_facts.h"
+#include "forward_1x1_sm90_params.h"
 #include "forward_sm90_params.h"
 #include "plan_cache.h"
 #include "problem.h"
@@ -17,6 +19,9 @@ struct PlanSm90 {
   int32_t columns[2];  // of a tile of either octave
   Sm90Tiles tiles[2];
   int32_t blocks, low_blocks;
+  // Of a kernel of 1x1 taps: items of forward_1x1_sm90, and none of all the above but the blocks.
+  JointCut joint;
+  int32_t joint_items;
   double microseconds;  // predicted
 };
 
@@ -25,6 +30,15 @@ const char* why_not_sm90(const Problem& problem, ElementType type, const DeviceF
 
 // Of problems that are covered.
 PlanSm90 plan_forward_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
+
+// Clocks of the products of 64 rows and a step of 16 channels with so many columns: half a clock
+// for each column, or as long as both operands take from shared memory at 128 bytes a clock.
+constexpr double product_clocks(int32_t columns) {
+  return std::max(columns / 2.0, 16 + columns / 4.0);
+}
+
+// Steps that are multiplied: all chunks in full, but for the last one, that may do with half.
+constexpr int32_t steps_of(int32_t channels) { return 2 * divide_up(channels, kSm90Chunk / 2); }
 
 // One line, such as "forward_sm90, 16x8 quads x 64, low 16x16 x 64, 132 blocks, 54 of them for low
 // tiles".

@@ -17,6 +17,7 @@ GEMM = EMULATION / "gpu" / "gemm.cu"
 
 FORWARD = EMULATION / "gpu" / "forward.cu"
 FORWARD_1X1 = EMULATION / "gpu" / "forward_1x1.cu"
+FORWARD_1X1_SM90 = EMULATION / "gpu" / "forward_1x1_sm90.cu"
 FORWARD_SM90 = EMULATION / "gpu" / "forward_sm90.cu"
 WEIGHT_GRAD = EMULATION / "gpu" / "weight_grad.cu"
 
@@ -24,7 +25,7 @@ WEIGHT_GRAD = EMULATION / "gpu" / "weight_grad.cu"
 REGISTERS = {
     "pool2x2": 48, "gemm": 80, "forward_sm80": 255, "forward_1x1_sm80": 255,
     "weight_grad_sm80": 255, "weight_grad_1x1_sm80": 255, "add_weight_grad_splits": 48,
-    "forward_sm90": 128,
+    "forward_sm90": 128, "forward_1x1_sm90": 168,
 }  # fmt: skip
 
 
@@ -65,7 +66,7 @@ def test_the_library_keeps_everything_in_registers(library_resources):
 @pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize(
     "source",
-    [POOL2X2, GEMM, FORWARD, FORWARD_1X1, FORWARD_SM90, WEIGHT_GRAD],
+    [POOL2X2, GEMM, FORWARD, FORWARD_1X1, FORWARD_SM90, FORWARD_1X1_SM90, WEIGHT_GRAD],
     ids=lambda source: source.stem,
 )
 def test_compiled_with_hardly_any_local_memory(compiled, source, arch):

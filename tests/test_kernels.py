@@ -79,12 +79,13 @@ def check_exact(results: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
         torch.testing.assert_close(result.double(), exact, rtol=0, atol=1e-6)
 
 
-def forward_families(case: Case, device: torch.device, dtype: torch.dtype) -> list[str]:
-    """All that cover a case."""
+def families(case: Case, device: torch.device, dtype: torch.dtype, taps: set[int]) -> list[str]:
+    """All that cover a case, where sm90 serves kernels of so many taps along an axis."""
     if device.type != "cuda":
         return [""]
     hopper = torch.cuda.get_device_capability(device) == (9, 0) and dtype != torch.float32
-    plain = case.kernel_size == (3, 3) and case.stride == 1 and min(case.size) > 1
+    taps_of_case, _ = case.kernel_size
+    plain = case.stride == 1 and taps_of_case in taps and (taps_of_case == 1 or min(case.size) > 1)
     exchanges = min(*case.in_channels, *case.out_channels) > 0
     return ["sm80", "sm90"] if hopper and plain and exchanges else ["sm80"]
 
@@ -93,7 +94,7 @@ def check_forward(case: Case, device: torch.device, dtype: torch.dtype) -> None:
     operands = case.integers()
     arguments = (case.out_channels[0], case.size, case.stride, True)
     expected = OPS.composed_forward(*moved(operands, device, torch.float64), *arguments)
-    for name in forward_families(case, device, dtype):
+    for name in families(case, device, dtype, {1, 3}):
         poison([part.to(dtype) for part in expected])
         check_exact(OPS.forward(*moved(operands, device, dtype), *arguments, name), expected)
 
@@ -110,9 +111,9 @@ def check_input_grad(case: Case, device: torch.device, dtype: torch.dtype) -> No
     operands = input_grad_operands(case)
     arguments = (case.in_channels[0], case.size, case.stride, True)
     expected = OPS.composed_input_grad(*moved(operands, device, torch.float64), *arguments)
-    poison([part.to(dtype) for part in expected])
-    results = OPS.input_grad(*moved(operands, device, dtype), *arguments, family(device))
-    check_exact(results, expected)
+    for name in families(case, device, dtype, {1}):
+        poison([part.to(dtype) for part in expected])
+        check_exact(OPS.input_grad(*moved(operands, device, dtype), *arguments, name), expected)
 
 
 def check_weight_grad(case: Case, device: torch.device, dtype: torch.dtype) -> None:
@@ -139,19 +140,42 @@ SM90_CASES = (
     Case((160, 160), (160, 160), size=(64, 64), batch=8),
 )
 
+# The same for kernels of one tap: boxes of several images, phases that no quad has, weights that
+# stay and such that do not.
+SM90_1X1_CASES = (
+    Case(*split(64, 0.5, 256, 0.5), (1, 1), size=(56, 56), batch=40),
+    Case(*split(256, 0.5, 64, 0.5), (1, 1), size=(56, 56), batch=40),
+    Case(*split(128, 0.5, 512, 0.5), (1, 1), size=(28, 28), batch=9),
+    Case(*split(1024, 0.5, 256, 0.5), (1, 1), size=(14, 14), batch=9),
+    Case((8, 24), (72, 8), (1, 1), size=(1, 1), batch=3),
+    Case((24, 72), (8, 72), (1, 1), size=(7, 5), batch=33),
+    Case((72, 8), (24, 136), (1, 1), size=(13, 9), batch=7),
+    Case((136, 200), (72, 24), (1, 1), size=(1, 70), batch=5, bias=False),
+    Case((40, 24), (72, 200), (1, 1), size=(56, 57), batch=5),
+)
+
 
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
-@pytest.mark.parametrize("case", SM90_CASES, ids=str)
+@pytest.mark.parametrize("case", SM90_CASES + SM90_1X1_CASES, ids=str)
 def test_forward_of_family_sm90(case: Case, dtype: torch.dtype, device: torch.device) -> None:
     if device.type != "cuda" or torch.cuda.get_device_capability(device) != (9, 0):
         pytest.skip("no device of compute capability 9.0")
-    assert "sm90" in forward_families(case, device, dtype)
+    assert "sm90" in families(case, device, dtype, {1, 3})
     operands = moved(case.integers(), device, dtype)
     arguments = (case.out_channels[0], case.size, case.stride, True, "sm90")
-    assert "forward_sm90" in OPS.explain_forward(*operands[:3], *arguments)
+    kernel = "forward_1x1_sm90" if case.kernel_size == (1, 1) else "forward_sm90"
+    assert kernel in OPS.explain_forward(*operands[:3], *arguments)
     check_forward(case, device, dtype)
     first, again = (OPS.forward(*operands, *arguments) for _ in range(2))
     assert all(map(torch.equal, first, again))
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+@pytest.mark.parametrize("case", SM90_1X1_CASES, ids=str)
+def test_input_grad_of_family_sm90(case: Case, dtype: torch.dtype, device: torch.device) -> None:
+    if "sm90" not in families(case, device, dtype, {1}):
+        pytest.skip("no device of compute capability 9.0")
+    check_input_grad(case, device, dtype)
 
 
 def test_family_sm90_says_what_it_does_not_cover(device: torch.device) -> None:

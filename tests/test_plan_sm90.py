@@ -115,6 +115,10 @@ def test_predictions_are_near_what_was_measured(problem, us) -> None:
 
 
 def test_text() -> None:
+    text = plan_of(Problem(256, 56, 56, 32, 32, 128, 128, 1))["text"]
+    assert text == (
+        "forward_1x1_sm90, 4x16 quads x 2 * 64 columns, 14 boxes, 2 slots that stay, 132 blocks"
+    )
     text = plan_of(square(112, 64, 32))["text"]
     assert text == (
         "forward_sm90, 16x8 quads x 64, low 16x16 x 64, 132 blocks, 57 of them for low tiles"
@@ -124,11 +128,46 @@ def test_text() -> None:
     )
 
 
+@given(
+    channels=st.tuples(*4 * [st.integers(1, 130).map(lambda n: 8 * n)]),
+    size=st.tuples(st.integers(1, 80), st.integers(1, 80)),
+    batch=st.integers(1, 300),
+    input_grad=st.booleans(),
+)
+def test_items_of_1x1_kernels(channels, size, batch, input_grad) -> None:
+    problem = Problem(batch, *size, *channels, 1, 1, input_grad)
+    plan = plan_of(problem)
+    joint, (row_groups, column_groups) = plan["joint"], plan["joint"]["groups"]
+    assert row_groups * column_groups == 2
+    width, height, images = joint["box"]
+    assert width * height * images <= 64
+    # Rows of images are only put below each other where they come in pairs.
+    image = joint["image"]
+    assert image in ([size[1], size[0], batch], [size[1], size[0] * batch, 1])
+    assert image[2] == batch or size[0] % 2 == 0
+    across, down, columns = joint["grid"]
+    assert (across, down) == (
+        math.ceil(math.ceil(image[0] / 2) / width), math.ceil(math.ceil(image[1] / 2) / height)
+    )  # fmt: skip
+    boxes = across * down * math.ceil(image[2] / images)
+    of_item = joint["columns"] * column_groups
+    assert of_item * (columns - 1) < max(problem.columns) <= of_item * columns
+    assert joint["items"] == math.ceil(boxes / row_groups) * columns
+    assert 1 <= plan["blocks"] <= min(132, joint["items"])
+    chunks = sum(math.ceil(n / 64) for n in (channels[2:] if input_grad else channels[:2]))
+    if joint["weights_stay"]:  # then a block has the same columns in all its items
+        assert plan["blocks"] % columns == 0
+        assert joint["slots"] == chunks
+    # A box of each phase must be there before one is given back.
+    assert joint["boxes"] >= 8
+    assert joint["slots"] >= 1
+
+
 @pytest.mark.parametrize(
     ("changes", "dtype", "device", "reason"),
     [
-        ({"kernel": 5}, "bfloat16", "H100", "another kernel than 3x3"),
-        ({"stride": 2}, "bfloat16", "H100", "another kernel than 3x3 at stride 1"),
+        ({"kernel": 5}, "bfloat16", "H100", "another kernel than 1x1 or 3x3"),
+        ({"stride": 2}, "bfloat16", "H100", "another kernel than 1x1 or 3x3 at stride 1"),
         ({"input_grad": True}, "bfloat16", "H100", "an input gradient"),
         ({"high_in": 0}, "bfloat16", "H100", "an absent part"),
         ({"low_out": 0}, "bfloat16", "H100", "an absent part"),

@@ -1,6 +1,6 @@
 // octconv_cuda::forward, inference and input_grad on CUDA devices: one launch of forward_sm80, of
-// forward_1x1_sm80, or, of forward alone, of forward_sm90. What they do not cover, the operators
-// named composed_... serve.
+// forward_1x1_sm80, or, but of inference, of forward_sm90 or forward_1x1_sm90. What they do not
+// cover, the operators named composed_... serve.
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -52,13 +52,14 @@ Choice choose(const char* op, const Tensor& weight, const Problem& problem, bool
   return choice;
 }
 
-// The same of the operator forward, which family sm90 serves too: where it is asked for, as long as
-// no report of a GPU says that it is right and faster there.
-Choice choose_forward(const char* op, const Tensor& weight, const Problem& problem, bool allow_tf32,
-                      const std::string& argument) {
+// The same of the operators that family sm90 serves too: where it is asked for, as long as no
+// report of a GPU says that it is right and faster there.
+Choice choose_any(const char* op, const Tensor& weight, const Problem& problem, bool allow_tf32,
+                  const std::string& argument) {
   if (family_of(op, argument) == "sm90") {
     const ChoiceSm90 choice = find_plan_sm90(weight, problem);
-    check_covered(op, argument, choice.plan || problem.batch == 0, choice.reason, "sm90");
+    const bool may_pass = problem.batch == 0 || problem.input_grad;
+    check_covered(op, argument, choice.plan || may_pass, choice.reason, "sm90");
     if (choice.plan) return {{}, "", choice.plan};
   }
   return choose(op, weight, problem, allow_tf32, argument);
@@ -159,7 +160,7 @@ TensorPair forward(const Part& x_high, const Part& x_low, const Tensor& weight, 
                    std::string family) {
   check_forward(x_high, x_low, weight, bias, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
-  const Choice choice = choose_forward("forward", weight, problem, allow_tf32, family);
+  const Choice choice = choose_any("forward", weight, problem, allow_tf32, family);
   if (choice.covered()) return run("forward", problem, choice, x_high, x_low, weight, bias);
   using torch::stable::detail::from;
   return dispatch<9>("octconv_cuda::composed_forward",
@@ -200,7 +201,7 @@ std::string explain_forward(const Part& x_high, const Part& x_low, const Tensor&
                             bool allow_tf32, std::string family) {
   check_forward(x_high, x_low, weight, std::nullopt, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
-  const Choice choice = choose_forward("explain_forward", weight, problem, allow_tf32, family);
+  const Choice choice = choose_any("explain_forward", weight, problem, allow_tf32, family);
   const std::string kernel = choice.sm90   ? to_string(*choice.sm90)
                              : choice.plan ? to_string(*choice.plan)
                                            : "";
@@ -221,7 +222,7 @@ TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor&
                         number(weight.size(2)),
                         number(stride),
                         true};
-  const Choice choice = choose("input_grad", weight, problem, allow_tf32, family);
+  const Choice choice = choose_any("input_grad", weight, problem, allow_tf32, family);
   if (choice.covered()) {
     return run("input_grad", problem, choice, dy_high, dy_low, weight, std::nullopt);
   }

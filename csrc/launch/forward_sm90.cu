@@ -1,67 +1,64 @@
-// What forward_sm90 needs of the driver: tensor maps.
-#include <cuda.h>
+// Which calls kernels of family sm90 serve, and their launches.
 #include <torch/csrc/stable/accelerator.h>
 
-#include <cstring>
 #include <map>
 #include <tuple>
 
 #include "coverage.h"
+#include "forward_1x1_sm90_setup.h"
 #include "forward_sm90_setup.h"
 #include "launch/call.cuh"
 #include "launch/forward_sm90.h"
+#include "launch/tensor_map.h"
 
 namespace octconv {
 namespace {
 
-static_assert(sizeof(TensorMap) == sizeof(CUtensorMap) &&
-              alignof(TensorMap) >= alignof(CUtensorMap));
-
-// The driver's function, without which the library does not link to the driver; null if it is
-// older.
-using Encode = decltype(&cuTensorMapEncodeTiled);
-Encode encode_function() {
-  static const Encode encode = [] {
-    constexpr unsigned kSince = 12000;  // the version of CUDA
-    void* function = nullptr;
-    cudaDriverEntryPointQueryResult result{};
-    const cudaError_t error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function,
-                                                               kSince, cudaEnableDefault, &result);
-    const bool found = error == cudaSuccess && result == cudaDriverEntryPointSuccess;
-    if (!found) cudaGetLastError();  // not to be found by a later call
-    return reinterpret_cast<Encode>(found ? function : nullptr);
-  }();
-  return encode;
+template <typename T>
+bool has_code(const Problem& problem, const PlanSm90& plan) {
+  if (plan.joint_items > 0) return has_code_1x1_sm90<T>(plan, problem.input_grad);
+  return has_code_sm90<T>(plan);
 }
 
-TensorMap encode(const TensorView& view, CUtensorMapDataType type) {
-  constexpr cuuint32_t kDense[5] = {1, 1, 1, 1, 1};
-  cuuint64_t sizes[5], strides[4];
-  cuuint32_t box[5];
-  for (int i = 0; i < 5; ++i) sizes[i] = view.sizes[i], box[i] = view.box[i];
-  for (int i = 0; i < 4; ++i) strides[i] = view.strides[i];
-  CUtensorMap map;
-  const CUresult result = encode_function()(
-      &map, type, static_cast<cuuint32_t>(view.rank), const_cast<void*>(view.address), sizes,
-      strides, box, kDense, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-      CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
-  if (result != CUDA_SUCCESS) {
-    fail("forward", "the driver refuses a tensor map, with error ", static_cast<int>(result));
-  }
-  TensorMap copy;
-  std::memcpy(&copy, &map, sizeof copy);
-  return copy;
-}
-
-bool has_code(const PlanSm90& plan, ScalarType dtype, int device) {
-  using Key = std::tuple<int, ScalarType, int32_t, int32_t, int32_t>;
+bool has_code(const Problem& problem, const PlanSm90& plan, ScalarType dtype, int device) {
+  using Key = std::tuple<int, ScalarType, bool, int32_t, int32_t, int32_t, int32_t>;
   thread_local std::map<Key, bool> known;
-  const Key key{device, dtype, plan.geometry, plan.columns[kHigh], plan.columns[kLow]};
+  const Key key{device,
+                dtype,
+                problem.input_grad,
+                plan.geometry,
+                plan.columns[kHigh] + plan.joint.columns,
+                plan.columns[kLow],
+                plan.joint.column_groups};
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
   const torch::stable::accelerator::DeviceGuard guard(device);
-  return known[key] = dtype == ScalarType::BFloat16 ? has_code_sm90<BFloat16>(plan)
-                                                    : has_code_sm90<Float16>(plan);
+  return known[key] = dtype == ScalarType::BFloat16 ? has_code<BFloat16>(problem, plan)
+                                                    : has_code<Float16>(problem, plan);
+}
+
+// Makes maps of tensors of a type, for a problem's operator.
+auto map_maker(const Problem& problem, ScalarType dtype) {
+  const char* op = problem.input_grad ? "input_grad" : "forward";
+  return [=](const TensorView& view) { return tensor_map(op, view, dtype); };
+}
+
+void launch_1x1(const Problem& problem, const PlanSm90& plan, const ForwardPointers& pointers,
+                ScalarType dtype, cudaStream_t stream) {
+  const auto map = map_maker(problem, dtype);
+  const JointViews views = joint_views(problem, plan.joint, pointers);
+  JointSm90Params params = joint_sm90_params(problem, plan.joint, pointers);
+  for (int phase = 0; phase < 4; ++phase) {
+    params.in_phase[phase] = map(views.in_phase[phase]);
+    params.out_phase[phase] = map(views.out_phase[phase]);
+  }
+  params.in_low = map(views.in_low), params.out_low = map(views.out_low);
+  for (const Octave to : {kHigh, kLow}) {
+    for (const Octave from : {kHigh, kLow}) params.weight[to][from] = map(views.weight[to][from]);
+  }
+  dtype == ScalarType::BFloat16
+      ? launch_1x1_sm90<BFloat16>(plan, params, problem.input_grad, stream)
+      : launch_1x1_sm90<Float16>(plan, params, problem.input_grad, stream);
 }
 
 }  // namespace
@@ -79,30 +76,27 @@ ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem) {
   if (problem.batch == 0) return {{}, "an empty batch"};
   thread_local PlanCacheSm90 cache;
   const PlanSm90 plan = cache.plan(problem, *type, facts);
-  if (!has_code(plan, dtype, device)) return {{}, "a library without code for sm_90a"};
-  if (!encode_function()) return {{}, "a driver that makes no tensor maps"};
+  if (!has_code(problem, plan, dtype, device)) return {{}, "a library without code for sm_90a"};
+  if (!makes_tensor_maps()) return {{}, "a driver that makes no tensor maps"};
   return {plan, ""};
 }
 
 void launch_forward_sm90(const Problem& problem, const PlanSm90& plan,
                          const ForwardPointers& pointers, ScalarType dtype, cudaStream_t stream) {
-  const bool is_bfloat16 = dtype == ScalarType::BFloat16;
-  const auto type =
-      is_bfloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
+  if (plan.joint_items > 0) return launch_1x1(problem, plan, pointers, dtype, stream);
+  const auto map = map_maker(problem, dtype);
   ForwardSm90Params params = forward_sm90_params(problem, plan, pointers);
   for (int phase = 0; phase < 4; ++phase) {
-    params.phase[phase] = encode(phase_view(problem, plan.geometry, pointers.in_high, phase), type);
+    params.phase[phase] = map(phase_view(problem, plan.geometry, pointers.in_high, phase));
   }
   for (const Octave octave : {kHigh, kLow}) {
-    params.low_input[octave] =
-        encode(low_view(problem, plan.geometry, pointers.in_low, octave), type);
+    params.low_input[octave] = map(low_view(problem, plan.geometry, pointers.in_low, octave));
     for (const Octave from : {kHigh, kLow}) {
-      params.weight[octave][from] =
-          encode(weight_view(problem, pointers.weight, octave, from), type);
+      params.weight[octave][from] = map(weight_view(problem, pointers.weight, octave, from));
     }
   }
-  is_bfloat16 ? launch_sm90<BFloat16>(plan, params, stream)
-              : launch_sm90<Float16>(plan, params, stream);
+  dtype == ScalarType::BFloat16 ? launch_sm90<BFloat16>(plan, params, stream)
+                                : launch_sm90<Float16>(plan, params, stream);
 }
 
 }  // namespace octconv

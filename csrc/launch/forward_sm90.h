@@ -1,4 +1,4 @@
-// The launch of forward_sm90, as the operator forward calls it.
+// The launches of family sm90, as the operators forward and input_grad call them.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -15,7 +15,7 @@
 
 namespace octconv {
 
-// Its plan for what it covers and can run, or why not.
+// The plan for what they cover and can run, or why not.
 struct ChoiceSm90 {
   std::optional<PlanSm90> plan;
   std::string reason;
@@ -34,5 +34,12 @@ void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStre
 // warpgroups pass on to each other.
 template <typename T>
 bool has_code_sm90(const PlanSm90& plan);
+
+// The same two of forward_1x1_sm90.
+template <typename T>
+void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, bool input_grad,
+                     cudaStream_t stream);
+template <typename T>
+bool has_code_1x1_sm90(const PlanSm90& plan, bool input_grad);
 
 }  // namespace octconv

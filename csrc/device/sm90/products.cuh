@@ -16,6 +16,16 @@ __device__ __forceinline__ uint64_t matrix_at(uint32_t shared, uint32_t group_ro
   return kSwizzle128 | uint64_t{group_rows * 8} << 32 | kLeading | shared / 16;
 }
 
+// The same of a transposed matrix: rows of kRowBytes, 64 or 128, in the swizzle of as many bytes,
+// one behind the other; what does not fit such a row lies `next` bytes further on.
+template <int kRowBytes>
+__device__ __forceinline__ uint64_t transposed_at(uint32_t shared, uint32_t next) {
+  static_assert(kRowBytes == 64 || kRowBytes == 128);
+  constexpr uint64_t kSwizzle = uint64_t{kRowBytes == 128 ? 1 : 2} << 62;
+  constexpr uint64_t kGroup = 8 * kRowBytes / 16;
+  return kSwizzle | kGroup << 32 | uint64_t{next / 16} << 16 | shared / 16;
+}
+
 // Asynchronous Warpgroup Level Matrix Instructions: wgmma.fence. Before the first products, and
 // wherever the sums have been touched since.
 __device__ __forceinline__ void fence_products() {
@@ -36,9 +46,14 @@ __device__ __forceinline__ void wait_products() {
 
 // Asynchronous Warpgroup Level Matrix Instructions: wgmma.mma_async.m64nNk16. sum += a * b, for a
 // of 64 x 16 elements and b of N x 16, both by rows. Sum 4j + 2h + i of a thread is that of row 16
-// (warp % 4) + 8h + lane / 4 and column 8j + 2 (lane % 4) + i.
-template <typename T, int kColumns>
+// (warp % 4) + 8h + lane / 4 and column 8j + 2 (lane % 4) + i. kTransposed: b lies by columns, as
+// 16 rows of N elements.
+template <typename T, int kColumns, bool kTransposed = false>
 __device__ void multiply_async(float (&sum)[kColumns / 2], uint64_t a, uint64_t b);
+
+// The same with a in registers: each warp has its 16 rows, as load_matrix gives them.
+template <typename T, int kColumns, bool kTransposed = false>
+__device__ void multiply_async(float (&sum)[kColumns / 2], const uint32_t (&a)[4], uint64_t b);
 
 // The operand lists of the instruction: "%0, %1, ..." and "+f"(sum[0]), ...
 #define OCTCONV_TEN(tens)                                                                 \
@@ -53,27 +68,46 @@ __device__ void multiply_async(float (&sum)[kColumns / 2], uint64_t a, uint64_t 
   OCTCONV_SUMS_4(i), OCTCONV_SUMS_4(i + 4), OCTCONV_SUMS_4(i + 8), OCTCONV_SUMS_4(i + 12)
 #define OCTCONV_SUMS_32(i) OCTCONV_SUMS_16(i), OCTCONV_SUMS_16(i + 16)
 
-#define OCTCONV_MULTIPLY(T, TYPE, COLUMNS, REGISTERS, OPERANDS, ...)                    \
-  template <>                                                                           \
-  __device__ __forceinline__ void multiply_async<T, COLUMNS>(float (&sum)[COLUMNS / 2], \
-                                                             uint64_t a, uint64_t b) {  \
-    asm volatile("wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32." TYPE "." TYPE  \
-                 " {" REGISTERS "}, " OPERANDS ", 1, 1, 1, 0, 0;"                       \
-                 : __VA_ARGS__                                                          \
-                 : "l"(a), "l"(b));                                                     \
+#define OCTCONV_MULTIPLY(T, TYPE, COLUMNS, TRANSPOSED, REGISTERS, OPERANDS, ...)       \
+  template <>                                                                          \
+  __device__ __forceinline__ void multiply_async<T, COLUMNS, TRANSPOSED>(              \
+      float (&sum)[COLUMNS / 2], uint64_t a, uint64_t b) {                             \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32." TYPE "." TYPE \
+                 " {" REGISTERS "}, " OPERANDS ", 1, 1, 1, 0, " #TRANSPOSED ";"        \
+                 : __VA_ARGS__                                                         \
+                 : "l"(a), "l"(b));                                                    \
   }
-#define OCTCONV_MULTIPLY_ALL(T, TYPE)                                                        \
-  OCTCONV_MULTIPLY(T, TYPE, 32, OCTCONV_SIXTEEN, "%16, %17", OCTCONV_SUMS_16(0))             \
-  OCTCONV_MULTIPLY(T, TYPE, 64, OCTCONV_THIRTY ", %30, %31", "%32, %33", OCTCONV_SUMS_32(0)) \
-  OCTCONV_MULTIPLY(T, TYPE, 128, OCTCONV_SIXTY ", %60, %61, %62, %63", "%64, %65",           \
-                   OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32))                                  \
-  OCTCONV_MULTIPLY(T, TYPE, 160, OCTCONV_SIXTY ", " OCTCONV_TEN(6) ", " OCTCONV_TEN(7),      \
+#define OCTCONV_MULTIPLY_REGISTERS(T, TYPE, COLUMNS, TRANSPOSED, REGISTERS, OPERANDS, ...) \
+  template <>                                                                              \
+  __device__ __forceinline__ void multiply_async<T, COLUMNS, TRANSPOSED>(                  \
+      float (&sum)[COLUMNS / 2], const uint32_t (&a)[4], uint64_t b) {                     \
+    asm volatile("wgmma.mma_async.sync.aligned.m64n" #COLUMNS "k16.f32." TYPE "." TYPE     \
+                 " {" REGISTERS "}, " OPERANDS ", 1, 1, 1, " #TRANSPOSED ";"               \
+                 : __VA_ARGS__                                                             \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                    \
+  }
+#define OCTCONV_MULTIPLY_BOTH(T, TYPE, TRANSPOSED)                                             \
+  OCTCONV_MULTIPLY(T, TYPE, 32, TRANSPOSED, OCTCONV_SIXTEEN, "%16, %17", OCTCONV_SUMS_16(0))   \
+  OCTCONV_MULTIPLY(T, TYPE, 64, TRANSPOSED, OCTCONV_THIRTY ", %30, %31", "%32, %33",           \
+                   OCTCONV_SUMS_32(0))                                                         \
+  OCTCONV_MULTIPLY(T, TYPE, 128, TRANSPOSED, OCTCONV_SIXTY ", %60, %61, %62, %63", "%64, %65", \
+                   OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32))                                    \
+  OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 32, TRANSPOSED, OCTCONV_SIXTEEN,                         \
+                             "{%16, %17, %18, %19}, %20", OCTCONV_SUMS_16(0))                  \
+  OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 64, TRANSPOSED, OCTCONV_THIRTY ", %30, %31",             \
+                             "{%32, %33, %34, %35}, %36", OCTCONV_SUMS_32(0))
+#define OCTCONV_MULTIPLY_ALL(T, TYPE)                                                      \
+  OCTCONV_MULTIPLY_BOTH(T, TYPE, 0)                                                        \
+  OCTCONV_MULTIPLY_BOTH(T, TYPE, 1)                                                        \
+  OCTCONV_MULTIPLY(T, TYPE, 160, 0, OCTCONV_SIXTY ", " OCTCONV_TEN(6) ", " OCTCONV_TEN(7), \
                    "%80, %81", OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32), OCTCONV_SUMS_16(64))
 
 OCTCONV_MULTIPLY_ALL(BFloat16, "bf16")
 OCTCONV_MULTIPLY_ALL(Float16, "f16")
 
 #undef OCTCONV_MULTIPLY_ALL
+#undef OCTCONV_MULTIPLY_BOTH
+#undef OCTCONV_MULTIPLY_REGISTERS
 #undef OCTCONV_MULTIPLY
 #undef OCTCONV_SUMS_32
 #undef OCTCONV_SUMS_16

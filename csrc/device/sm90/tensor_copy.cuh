@@ -1,4 +1,4 @@
-// Copies of boxes of tensors to shared memory, by the unit that reads tensor maps (sm_90).
+// Copies of boxes of tensors to shared memory and back, by the unit that reads tensor maps (sm_90).
 #pragma once
 
 #include <cstdint>
@@ -24,6 +24,29 @@ __device__ __forceinline__ void copy_box(uint32_t shared, const void* map, uint3
       "[%0], [%1, {%3, %4, %5, %6, %7}], [%2];" ::"r"(shared),
       "l"(map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "r"(c4)
       : "memory");
+}
+
+// Data Movement and Conversion Instructions: cp.async.bulk.tensor. The same from shared memory to
+// the tensor; what lies outside of it is not stored.
+__device__ __forceinline__ void store_box(const void* map, uint32_t shared, int32_t c0, int32_t c1,
+                                          int32_t c2, int32_t c3) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.global.shared::cta.tile.bulk_group [%0, {%2, %3, %4, %5}], "
+      "[%1];" ::"l"(map),
+      "r"(shared), "r"(c0), "r"(c1), "r"(c2), "r"(c3)
+      : "memory");
+}
+
+// Data Movement and Conversion Instructions: cp.async.bulk.commit_group
+__device__ __forceinline__ void commit_stores() {
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+
+// Data Movement and Conversion Instructions: cp.async.bulk.wait_group. All groups of this thread
+// but the last kPending have read what they store.
+template <int kPending>
+__device__ __forceinline__ void wait_stores_read() {
+  asm volatile("cp.async.bulk.wait_group.read %0;" ::"n"(kPending) : "memory");
 }
 
 }  // namespace octconv::ptx

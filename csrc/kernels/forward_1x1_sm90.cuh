@@ -1,0 +1,73 @@
+// The fused octave convolution, or its input gradient, for Hopper: 1x1 kernels at stride 1. A tile
+// gives the high and the low results of its quads, and each pixel is read once. In a block one
+// warpgroup loads, by tensor maps, and two multiply straight from shared memory.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "sm90/joint_block.cuh"
+#include "sm90/joint_load.cuh"
+#include "sm90/joint_multiply.cuh"
+#include "sm90/joint_store.cuh"
+#include "sm90/joint_sums.cuh"
+
+namespace octconv {
+
+template <typename Traits>
+__device__ __forceinline__ void multiply_joint(const JointSm90Params& p,
+                                               const sm90::JointMemory<Traits>& memory,
+                                               int32_t warpgroup) {
+  using T = typename Traits::T;
+  const int32_t row_group = Traits::kRowGroups == 2 ? warpgroup : 0;
+  const int32_t column_group = Traits::kColumnGroups == 2 ? warpgroup : 0;
+  sm90::JointRing boxes = memory.boxes, slots = memory.slots;
+  sm90::JointStore<Traits> out(memory, warpgroup);
+  sm90::JointSums<Traits> sum;
+#pragma unroll 1
+  for (int32_t index = ptx::block_x(); index < p.items; index += ptx::blocks_x()) {
+    const auto item = sm90::JointItem::of<Traits>(p, index, row_group);
+    const int32_t column =
+        (item.column_tile * Traits::kColumnGroups + column_group) * Traits::kColumns;
+    if (p.weights_stay) slots = memory.slots;
+    sm90::begin_joint<T>(sum[sm90::kLastPhase], p, kHigh, column);
+    sm90::begin_joint<T>(sum[sm90::kLowSums], p, kLow, column);
+    float share[2];
+    sm90::find_shares(share, p, item);
+    sm90::multiply_input<Traits, kLow>(p, sum, boxes, slots, row_group, column_group, share);
+    sm90::spread_low<Traits>(sum, share);
+    sm90::multiply_input<Traits, kHigh>(p, sum, boxes, slots, row_group, column_group, share);
+    if constexpr (!Traits::kTransposed && !Traits::kPools) {
+      sm90::scale_rows(sum[sm90::kLowSums], share);
+    }
+    out.store(p, sum, item, column);
+  }
+  out.finish();
+}
+
+// Compiled for other targets it is empty, and the launcher never starts it.
+template <typename Traits>
+__global__ void __launch_bounds__(kJointThreads, 1)
+    forward_1x1_sm90(const __grid_constant__ JointSm90Params p) {
+  if constexpr (ptx::kHopper) {
+    ptx::SharedMemory shared;
+    const sm90::JointMemory<Traits> memory(p, shared.take(Traits::shared_bytes(p.boxes, p.slots)));
+    if (ptx::thread_x() == 0) {
+      memory.boxes.init(sm90::kMultiplierWarps);
+      memory.slots.init(sm90::kMultiplierWarps);
+      ptx::fence_barriers();
+    }
+    ptx::sync_block();
+    const uint32_t warpgroup = ptx::shuffle(ptx::thread_x() / 128, 0);
+    if (warpgroup == 0) {
+      ptx::give_registers<kJointLoaderRegisters>();
+      if (ptx::thread_x() == 0) sm90::load_boxes<Traits>(p, memory.boxes);
+      if (ptx::thread_x() == 32) sm90::load_slots<Traits>(p, memory.slots);
+    } else {
+      ptx::take_registers<kJointMultiplierRegisters>();
+      multiply_joint<Traits>(p, memory, static_cast<int32_t>(warpgroup) - 1);
+    }
+  }
+}
+
+}  // namespace octconv

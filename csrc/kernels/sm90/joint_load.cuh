@@ -1,0 +1,68 @@
+// What single threads of forward_1x1_sm90 load by tensor maps, in the order in which it is
+// multiplied. Channels and pixels that are not there are zeros.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "device/sm90/tensor_copy.cuh"
+#include "joint_block.cuh"
+
+namespace octconv::sm90 {
+
+// All chunks of the low input, then those of the high one, four phases each.
+template <typename Traits>
+__device__ __forceinline__ void load_boxes(const JointSm90Params& p, JointRing ring) {
+  const uint32_t bytes = Traits::kRowGroups * p.box.cells() * kSm90Cell;
+  for (int32_t index = ptx::block_x(); index < p.items; index += ptx::blocks_x()) {
+    JointItem item[Traits::kRowGroups];
+#pragma unroll
+    for (int group = 0; group < Traits::kRowGroups; ++group) {
+      item[group] = JointItem::of<Traits>(p, index, group);
+    }
+    const auto load = [&](const TensorMap& map, int32_t chunk, int phase) {
+      ptx::wait_barrier(ring.empty(), ring.parity ^ 1);
+      ptx::arrive_expecting(ring.full(), bytes);
+#pragma unroll
+      for (int group = 0; group < Traits::kRowGroups; ++group) {
+        const int32_t image = item[group].image_of(p, phase);
+        ptx::copy_box(ring.buffer() + group * Traits::kGroupBox, &map, ring.full(),
+                      chunk * kSm90Chunk, item[group].x, item[group].y, image);
+      }
+      ring.advance();
+    };
+#pragma unroll 1
+    for (int32_t chunk = 0; chunk < p.chunks[kLow]; ++chunk) load(p.in_low, chunk, 0);
+#pragma unroll 1
+    for (int32_t chunk = 0; chunk < p.chunks[kHigh]; ++chunk) {
+#pragma unroll 1
+      for (int phase = 0; phase < 4; ++phase) load(p.in_phase[phase], chunk, phase);
+    }
+  }
+}
+
+// A slot has the rows of both octaves, for one group of columns behind the other.
+template <typename Traits>
+__device__ __forceinline__ void load_slots(const JointSm90Params& p, JointRing ring) {
+  for (int32_t index = ptx::block_x(); index < p.items; index += ptx::blocks_x()) {
+    const int32_t first = index % p.columns * Traits::kColumnGroups * Traits::kColumns;
+#pragma unroll 1
+    for (int32_t i = 0; i < p.chunks[kLow] + p.chunks[kHigh]; ++i) {
+      const Octave from = i < p.chunks[kLow] ? kLow : kHigh;
+      const int32_t channel = (from == kLow ? i : i - p.chunks[kLow]) * kSm90Chunk;
+      ptx::wait_barrier(ring.empty(), ring.parity ^ 1);
+      ptx::arrive_expecting(ring.full(), Traits::kSlot);
+#pragma unroll 1
+      for (int part = 0; part < 2 * Traits::kColumnGroups; ++part) {
+        const int32_t column = first + part / 2 * Traits::kColumns;
+        ptx::copy_box(ring.buffer() + part * Traits::kPart, &p.weight[part % 2][from], ring.full(),
+                      Traits::kTransposed ? column : channel,
+                      Traits::kTransposed ? channel : column, 0, 0);
+      }
+      ring.advance();
+    }
+    if (p.weights_stay) return;
+  }
+}
+
+}  // namespace octconv::sm90

@@ -1,0 +1,78 @@
+// The results of forward_1x1_sm90 on their way out: rounded into shared memory, and from there by
+// tensor maps, which leave out pixels and channels that are not there.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "device/sm90/store_matrix.cuh"
+#include "device/sm90/tensor_copy.cuh"
+#include "joint_multiply.cuh"
+
+namespace octconv::sm90 {
+
+constexpr uint32_t kWarpgroupThreads = 128;
+
+template <typename Traits>
+class JointStore {
+ public:
+  __device__ __forceinline__ JointStore(const JointMemory<Traits>& memory, int32_t warpgroup)
+      : stagings_(memory.stagings + warpgroup * Traits::kStagings * Traits::kStaging),
+        barrier_(1 + warpgroup) {}
+
+  // To the columns from `column` on of the boxes of all phases, and of the low output.
+  __device__ __forceinline__ void store(const JointSm90Params& p, const JointSums<Traits>& sum,
+                                        const JointItem& item, int32_t column) {
+#pragma unroll
+    for (int part = 0; part < kLowSums + 1; ++part) {
+      const bool low = part == kLowSums;
+      const uint32_t staging = stagings_ + turn_ * Traits::kStaging;
+      write(staging, sum[part]);
+      ptx::fence_shared_writes();
+      // What the next part is written to has been stored before the others go on.
+      if (issues()) ptx::wait_stores_read<Traits::kStagings - 2>();
+      ptx::sync_named(barrier_, kWarpgroupThreads);
+      if (issues() && column < p.channels_out[low ? kLow : kHigh]) {
+        ptx::store_box(low ? &p.out_low : &p.out_phase[part], staging, column, item.x, item.y,
+                       low ? item.image : item.image_of(p, part));
+      }
+      if (issues()) ptx::commit_stores();
+      if (++turn_ == Traits::kStagings) turn_ = 0;
+    }
+  }
+
+  // Before the block ends.
+  __device__ __forceinline__ void finish() const {
+    if (issues()) ptx::wait_stores_read<0>();
+  }
+
+ private:
+  static constexpr int kRow = 2 * Traits::kColumns;  // bytes
+
+  static __device__ __forceinline__ bool issues() {
+    return ptx::thread_x() % kWarpgroupThreads == 0;
+  }
+
+  // In the swizzle of a row's bytes.
+  __device__ __forceinline__ void write(uint32_t staging,
+                                        const float (&sum)[Traits::kColumns / 2]) const {
+    const uint32_t in_matrix = ptx::lane() % 8, matrix = ptx::lane() / 8;
+    const uint32_t row = ptx::thread_x() / 32 % 4 * 16 + matrix % 2 * 8 + in_matrix;
+    const uint32_t vector = matrix / 2 ^ (kRow == 128 ? in_matrix : in_matrix / 2);
+#pragma unroll
+    for (int j = 0; j < Traits::kColumns / 8; j += 2) {
+      uint32_t words[4];
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const int from = 4 * j + 2 * i;
+        words[i] = ptx::narrow_pair<typename Traits::T>(sum[from], sum[from + 1]);
+      }
+      ptx::store_matrix(staging + row * kRow + (vector ^ j) * 16, words);
+    }
+  }
+
+  const uint32_t stagings_, barrier_;
+  int32_t turn_ = 0;
+};
+
+}  // namespace octconv::sm90

@@ -1,0 +1,47 @@
+// Launches forward_1x1_sm90 as planned.
+#pragma once
+
+#include "forward_1x1_sm90_traits.h"
+#include "kernels/forward_1x1_sm90.cuh"
+#include "launch/forward_sm90.h"
+#include "launch/launch.cuh"
+
+namespace octconv {
+
+// Calls run(kernel, shared bytes) with the instantiation of a plan.
+template <typename T, typename Run>
+void with_kernel_1x1_sm90(const PlanSm90& plan, bool input_grad, const Run& run) {
+  const JointCut& cut = plan.joint;
+  const auto visit = [&](auto traits) {
+    using Traits = decltype(traits);
+    if (Traits::kColumns == cut.columns && Traits::kColumnGroups == cut.column_groups) {
+      run(forward_1x1_sm90<Traits>, Traits::shared_bytes(cut.boxes, cut.slots));
+    }
+  };
+  input_grad ? for_each_joint_sm90<T, true>(visit) : for_each_joint_sm90<T, false>(visit);
+}
+
+template <typename T>
+void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, bool input_grad,
+                     cudaStream_t stream) {
+  with_kernel_1x1_sm90<T>(plan, input_grad, [&](auto kernel, int32_t bytes) {
+    const LaunchShape shape{static_cast<uint32_t>(plan.blocks), kJointThreads, 1,
+                            static_cast<uint32_t>(bytes)};
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    launch(kernel, shape, params, stream);
+  });
+}
+
+template <typename T>
+bool has_code_1x1_sm90(const PlanSm90& plan, bool input_grad) {
+  bool has_code = false;
+  with_kernel_1x1_sm90<T>(plan, input_grad, [&](auto kernel, int32_t) {
+    cudaFuncAttributes attributes{};
+    has_code = cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess &&
+               attributes.numRegs == kJointRegisters;
+  });
+  if (!has_code) cudaGetLastError();  // not to be found by a later call
+  return has_code;
+}
+
+}  // namespace octconv

@@ -1,0 +1,8 @@
+#include "launch/forward_1x1_sm90.cuh"
+
+namespace octconv {
+
+template void launch_1x1_sm90<Float16>(const PlanSm90&, const JointSm90Params&, bool, cudaStream_t);
+template bool has_code_1x1_sm90<Float16>(const PlanSm90&, bool);
+
+}  // namespace octconv
