@@ -47,6 +47,27 @@ class JointTiles(NamedTuple):
         return self.quads, self.stages
 
 
+class HopperTiles(NamedTuple):
+    """The same of the kernel for Hopper: its geometry, columns of high and of low tiles.
+
+    ``blocks``: all, and those for low tiles.
+    """
+
+    geometry: int
+    columns: tuple[int, int]
+    blocks: tuple[int, int] = (3, 1)
+
+    kernel = "forward_sm90"
+    name = ""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.geometry, *self.columns
+
+
+AnyTiles = Tiles | JointTiles | HopperTiles
+
+
 class Result(NamedTuple):
     high: Tensor
     low: Tensor
@@ -62,7 +83,7 @@ def memory_of(x: Tensor) -> np.ndarray:
 def run_forward(
     emulator: Emulator,
     case: Case,
-    tiles: Tiles | JointTiles,
+    tiles: AnyTiles,
     inputs: Parts,
     weight: Tensor,
     bias: Tensor | None = None,
@@ -124,9 +145,7 @@ def reference_input_grad(case: Case, weight: Tensor, dy: tuple[Tensor, Tensor]) 
     return (next(grads) if high else None), (next(grads) if low else None)
 
 
-def check_forward(
-    emulator: Emulator, case: Case, tiles: Tiles | JointTiles, dtype: torch.dtype
-) -> Result:
+def check_forward(emulator: Emulator, case: Case, tiles: AnyTiles, dtype: torch.dtype) -> Result:
     """Raises unless the results for integers are exact, out of one launch."""
     operands = case.integers().to(dtype)
     result = run_forward(emulator, case, tiles, operands[:2], *operands[2:])
@@ -135,9 +154,7 @@ def check_forward(
     return result
 
 
-def check_input_grad(
-    emulator: Emulator, case: Case, tiles: Tiles | JointTiles, dtype: torch.dtype
-) -> Result:
+def check_input_grad(emulator: Emulator, case: Case, tiles: AnyTiles, dtype: torch.dtype) -> Result:
     """The same of the input gradient."""
     taps = sum(case.out_channels) * case.kernel_size[0] ** 2
     weight = multiples_of(1, share=min(1, 24 / taps))(
@@ -154,7 +171,7 @@ def check_input_grad(
 def check_as_accurate_as_torch(
     emulator: Emulator,
     case: Case,
-    tiles: Tiles | JointTiles,
+    tiles: AnyTiles,
     dtype: torch.dtype,
     *,
     input_grad: bool = False,

@@ -29,11 +29,13 @@ COLUMNS = (*PLAIN_RUNS, "asan", "tsan")
 ALWAYS = "    all  all  all  all  all  all   all  all"
 LATE = "      none all  none all  none all   some some"
 MIXED = "     all  all  some some some some  some all"
+FIRST = "     all  all  some some some some  some some"
 UNORDERED = " none none some some some some  some all"
 HALVES = "    none none some some some some  luck all"
 TICKETS = "   all  all  luck luck some some  some all"
 SELDOM = "    none none luck luck luck luck  luck all"
 RACE_ONLY = " none none none none none none  none all"
+REFILLED = "  none all  none all  none some  some all"
 ASAN_ONLY = " none none none none none none  all  none"
 
 NAN, WRONG, RACE = "NaN in the result", "wrong result", "data race"
@@ -48,6 +50,9 @@ ROWS = X[:32].reshape(8, 4)[::-1].ravel()  # from the last to the first
 COPIES = X[:256:4][::-1]
 RING = X.reshape(4, 64, 4)[..., 0].sum(0)[::-1]
 PRODUCT = np.tile(8 * X[:8:2], 8)
+BOXES = X.reshape(2, 512)[:, ::8]
+TOP_HALVES = (X.view(np.uint32) & 0xFFFF0000).view(np.float32)
+PICKED = np.r_[TOP_HALVES.reshape(32, 32)[:, :8].ravel(), np.zeros(32 * 8, np.float32)]
 BLOCKS, WARPS = X[:64] + X[64:128], X[:32] + X[32:64]
 
 
@@ -146,12 +151,133 @@ SPLIT_K = (
     Bug("arrival_before_warp_sync", WARPS, (EARLY, RACE), SELDOM),
     Bug("acquired_by_lane_0_only", WARPS, (RACE,), RACE_ONLY),
 )
-BUGS = (*SHARED_MEMORY, *COPY_ASYNC, *COLLECTIVES, *GLOBAL_MEMORY, *SPLIT_K)
+LEFT = "exit: a copy is under way (copy_box at ...)"
+STUCK = "deadlock: ... wait at wait_barrier;..."
+BOX_COPIES = (
+    Bug("wrong_parity", BOXES[0], (WRONG, RACE, STUCK, LEFT)),
+    Bug(
+        "too_few_bytes_expected",
+        BOXES[0],
+        ("copy_box: its barrier expects 1024 more bytes, and 2048 have come",),
+    ),
+    Bug("too_many_bytes_expected", BOXES[0], (STUCK,)),
+    Bug(
+        "missing_barrier_fence",
+        BOXES[0],
+        ("copy_box: its barrier was initialised without a fence_barriers behind it",),
+    ),
+    Bug(
+        "copy_over_unfenced_store",
+        BOXES[0],
+        ("copy_box: thread ... has stored there without a fence_shared_writes behind it",),
+    ),
+    Bug(
+        "arrival_beyond_the_count",
+        BOXES[0],
+        ("arrive: one more than the 1 arrivals of a phase, which still lacks 2048 bytes",),
+    ),
+    Bug("box_behind_block_barrier", BOXES[0], (LEFT,), LATE),
+    Bug("box_past_stage", BOXES[0], ("copy_box: 2048 bytes ... of buffer 0, which has 1024",)),
+    Bug("misaligned_box", BOXES[0], (f"copy_box: {ALIGNED} 128 bytes",)),
+    Bug("box_of_another_rank", BOXES[0], ("copy_box: 5 coordinates in a tensor of rank 4",)),
+    Bug("box_left_under_way", BOXES[0], (LEFT,), LATE),
+    Bug(
+        "barrier_initialised_late",
+        BOXES[0],
+        ("wait_barrier: no barrier has been initialised there", RACE),
+        FIRST,
+    ),
+    Bug(
+        "two_arrivals_too_many",
+        X[:32],
+        ("exit: a barrier of 32 arrivals lacks 30 of its last phase", RACE),
+    ),
+    Bug(
+        "box_refilled_before_read",
+        BOXES.sum(0),
+        (NAN, RACE, "wait_barrier: 2 phases have ended while ...", STUCK),
+        MIXED,
+    ),
+)
+OF_PRODUCTS = (
+    Bug(
+        "missing_products_fence",
+        PICKED,
+        ("multiply_async: no fence_products before the first product",),
+    ),
+    Bug(
+        "sums_set_behind_fence",
+        PICKED,
+        ("multiply_async: thread ... has touched sum ... without a fence_products since",),
+    ),
+    Bug(
+        "missing_products_commit",
+        PICKED,
+        ("exit: products are under way (multiply_async at ...)",),
+    ),
+    Bug(
+        "products_wait_one_group_short",
+        PICKED,
+        ("exit: products are under way (multiply_async at ...)",),
+    ),
+    Bug("sums_read_before_wait", PICKED, (NAN,)),
+    Bug(
+        "sums_touched_before_wait",
+        PICKED,
+        ("wait_products: thread ... has touched sum 0 with products under way",),
+    ),
+    Bug(
+        "product_of_unfenced_store",
+        PICKED,
+        ("multiply_async: thread ... has stored what B is without a fence_shared_writes ...",),
+    ),
+    Bug("operand_refilled_before_wait", PICKED, (WRONG, RACE), REFILLED),
+    Bug(
+        "descriptor_without_swizzle",
+        PICKED,
+        ("multiply_async: the descriptor of B has no swizzle",),
+    ),
+    Bug(
+        "descriptor_past_rows",
+        PICKED,
+        ("multiply_async: the descriptor of A goes on past rows' ends",),
+    ),
+    Bug(
+        "descriptor_past_buffer",
+        PICKED,
+        ("multiply_async: 16 bytes ... of buffer 0, which has 8192",),
+    ),
+    Bug(
+        "divergent_product",
+        PICKED,
+        ("multiply_async: the warpgroup has diverged: other warps wait at multiply_async",),
+    ),
+    Bug(
+        "product_by_three_warps",
+        PICKED,
+        ("deadlock: ... wait at multiply_async;", "exit: products are under way ..."),
+    ),
+    Bug(
+        "product_of_other_operands",
+        PICKED,
+        ("multiply_async: another thread of the warpgroup gives other operands",),
+    ),
+)
+ASYNCHRONOUS = (*COPY_ASYNC, *BOX_COPIES, *OF_PRODUCTS)
+BUGS = (
+    *SHARED_MEMORY,
+    *COPY_ASYNC,
+    *BOX_COPIES,
+    *COLLECTIVES,
+    *GLOBAL_MEMORY,
+    *OF_PRODUCTS,
+    *SPLIT_K,
+)
 
 
 def sanitizer_runs(bug: Bug) -> tuple[Run, ...]:
     """RUNS, but once what only copies tell apart; a sanitizer's report ends its process."""
-    runs = RUNS if bug in COPY_ASYNC else [run for run in RUNS if not run.late]
+    runs = RUNS if bug in ASYNCHRONOUS else [run for run in RUNS if not run.late]
     return tuple(run._replace(count=False) for run in runs)
 
 

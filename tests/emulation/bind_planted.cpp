@@ -1,11 +1,14 @@
 // Kernels with a planted bug, each with and without it.
+#include <cstring>
 #include <string>
 #include <vector>
 
 #include "bindings.h"
+#include "planted/box_copies.cuh"
 #include "planted/collectives.cuh"
 #include "planted/copies.cuh"
 #include "planted/global_memory.cuh"
+#include "planted/products.cuh"
 #include "planted/shared_memory.cuh"
 #include "planted/split_k.cuh"
 
@@ -19,10 +22,10 @@ struct Kernel {
   void (*correct)(planted::Params);
   void (*broken)(planted::Params);
   uint32_t blocks, threads, outputs;
+  uint32_t shared_bytes = 4096;
 };
 
-#define PLANTED(name, blocks, threads, outputs) \
-  {#name, planted::name<false>, planted::name<true>, blocks, threads, outputs}
+#define PLANTED(name, ...) {#name, planted::name<false>, planted::name<true>, __VA_ARGS__}
 
 constexpr Kernel kKernels[] = {
     // shared_memory.cuh
@@ -45,6 +48,21 @@ constexpr Kernel kKernels[] = {
     PLANTED(copy_past_stage, 1, 64, 64),
     PLANTED(misaligned_copy, 1, 64, 64),
     PLANTED(misaligned_copy_target, 1, 64, 64),
+    // box_copies.cuh
+    PLANTED(wrong_parity, 1, 64, 64),
+    PLANTED(too_few_bytes_expected, 1, 64, 64),
+    PLANTED(too_many_bytes_expected, 1, 64, 64),
+    PLANTED(missing_barrier_fence, 1, 64, 64),
+    PLANTED(copy_over_unfenced_store, 1, 64, 64),
+    PLANTED(arrival_beyond_the_count, 1, 64, 64),
+    PLANTED(box_behind_block_barrier, 1, 64, 64),
+    PLANTED(box_past_stage, 1, 64, 64),
+    PLANTED(misaligned_box, 1, 64, 64),
+    PLANTED(box_of_another_rank, 1, 64, 64),
+    PLANTED(box_left_under_way, 1, 64, 64),
+    PLANTED(barrier_initialised_late, 1, 64, 64),
+    PLANTED(two_arrivals_too_many, 1, 64, 32),
+    PLANTED(box_refilled_before_read, 1, 64, 64),
     // collectives.cuh
     PLANTED(divergent_shuffle, 1, 32, 32),
     PLANTED(divergent_load_matrix, 1, 32, 32),
@@ -72,6 +90,21 @@ constexpr Kernel kKernels[] = {
     PLANTED(two_blocks_one_output, 2, 32, 64),
     PLANTED(two_threads_one_output, 1, 64, 64),
     PLANTED(past_register_array, 1, 64, 64),
+    // products.cuh
+    PLANTED(missing_products_fence, 1, 128, 512, 16384),
+    PLANTED(sums_set_behind_fence, 1, 128, 512, 16384),
+    PLANTED(missing_products_commit, 1, 128, 512, 16384),
+    PLANTED(products_wait_one_group_short, 1, 128, 512, 16384),
+    PLANTED(sums_read_before_wait, 1, 128, 512, 16384),
+    PLANTED(sums_touched_before_wait, 1, 128, 512, 16384),
+    PLANTED(product_of_unfenced_store, 1, 128, 512, 16384),
+    PLANTED(operand_refilled_before_wait, 1, 128, 512, 16384),
+    PLANTED(descriptor_without_swizzle, 1, 128, 512, 16384),
+    PLANTED(descriptor_past_rows, 1, 128, 512, 16384),
+    PLANTED(descriptor_past_buffer, 1, 128, 512, 16384),
+    PLANTED(divergent_product, 1, 128, 512, 16384),
+    PLANTED(product_by_three_warps, 1, 128, 512, 16384),
+    PLANTED(product_of_other_operands, 1, 128, 512, 16384),
     // split_k.cuh
     PLANTED(arrival_before_barrier, 2, 64, 64),
     PLANTED(missing_release_fence, 2, 64, 64),
@@ -95,8 +128,12 @@ py::array run_planted(const std::string& name, bool broken, const py::dict& opti
     p.out = static_cast<float*>(device.output("out", kernel.outputs * sizeof(float)));
     p.workspace = static_cast<float*>(device.workspace("workspace", in.size() * sizeof(float)));
     p.counters = static_cast<uint32_t*>(device.zeros("counters", 4 * sizeof(uint32_t)));
-    device.launch(broken ? kernel.broken : kernel.correct, {kernel.blocks, kernel.threads, 1, 4096},
-                  p);
+    constexpr uint64_t kSizes[] = {64, 32, 1, 1}, kStrides[] = {128, 4096, 4096};
+    constexpr uint32_t kBox[] = {64, 16, 1, 1};
+    const TensorDescription rows = describe_tensor(p.in, 4, kSizes, kStrides, kBox);
+    std::memcpy(&p.rows, &rows, sizeof p.rows);
+    device.launch(broken ? kernel.broken : kernel.correct,
+                  {kernel.blocks, kernel.threads, 1, kernel.shared_bytes}, p);
     device.check_outputs();
     return copy_out<float>(p.out, kernel.outputs);
   }

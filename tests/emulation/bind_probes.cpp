@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 
 #include "bindings.h"
@@ -30,6 +31,14 @@ py::tuple run_probe(const std::string& name, const py::array& in, const py::dict
   p.out = device.output("out", probe->out_bytes);
   p.counters =
       static_cast<uint32_t*>(device.zeros("counters", octconv::kProbeCounters * sizeof(uint32_t)));
+  for (uint32_t i = 0; i < octconv::kProbeMaps; ++i) {
+    const octconv::ProbeTensor& tensor = probe->tensors[i];
+    if (tensor.rank == 0) continue;
+    const TensorDescription map =
+        describe_tensor(static_cast<const char*>(p.in) + tensor.offset, tensor.rank, tensor.sizes,
+                        tensor.strides, tensor.box);
+    std::memcpy(&p.maps[i], &map, sizeof map);
+  }
   device.launch(probe->kernel, probe->shape, p);
   device.check_outputs();
   return py::make_tuple(copy_out<uint8_t>(p.out, probe->out_bytes), to_dict(device.counters()));

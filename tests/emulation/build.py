@@ -20,6 +20,7 @@ PLANS = tuple(
         "device_facts",
         "forward_1x1_setup",
         "forward_setup",
+        "forward_sm90_setup",
         "plan",
         "plan_1x1",
         "plan_cost",
@@ -52,7 +53,7 @@ def build(mode: str) -> Path:
     includes = [HERE, ROOT / "csrc"]  # the first holds the twin of <device/ptx.cuh>
     system = [pybind11.get_include(), sysconfig.get_path("include")]
     common = ["-std=c++20", "-g1", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
-    common += ["-Wno-unknown-pragmas"]  # unroll is nvcc's
+    common += ["-Wno-unknown-pragmas", "-Wno-psabi"]  # unroll is nvcc's; arguments of 128 bytes
     common += [*flags, *(f"-I{path}" for path in includes), *(f"-isystem{path}" for path in system)]
 
     with (folder / "build.ninja").open("w") as file:

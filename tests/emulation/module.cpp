@@ -48,6 +48,10 @@ py::dict to_dict(const Counters& counters) {
   result["store_wavefronts"] = counters.store_wavefronts;
   result["copy_wavefronts"] = counters.copy_wavefronts;
   result["bank_conflicts"] = counters.bank_conflicts;
+  result["box_copies"] = counters.box_copies;
+  result["box_bytes"] = counters.box_bytes;
+  result["box_sectors"] = counters.box_sectors;
+  result["wgmma"] = counters.wgmma;
   return result;
 }
 
@@ -58,6 +62,7 @@ PYBIND11_MODULE(kernel_emulation, module) {
                                                         PyExc_RuntimeError);
   emulation::bind_forward(module);
   emulation::bind_forward_1x1(module);
+  emulation::bind_forward_sm90(module);
   emulation::bind_gemm(module);
   emulation::bind_plan(module);
   emulation::bind_planted(module);

@@ -1,5 +1,5 @@
-// Barriers in shared memory that count arrivals and bytes (sm_90). The files of this folder have no
-// host twins yet: device/ptx.cuh does not include them.
+// Barriers in shared memory that count arrivals and bytes (sm_90). device/ptx.cuh does not include
+// the files of this folder.
 #pragma once
 
 #include <cstdint>

@@ -56,7 +56,7 @@ void load_shared(Word& value, uint32_t address, Site at = Site::current()) {
 
 template <typename Word>
 void store_shared(uint32_t address, Word value, Site at = Site::current()) {
-  write_word(emulation::shared(address, sizeof(Word), "store_shared", at), value);
+  write_word(emulation::shared_store(address, sizeof(Word), "store_shared", at), value);
   emulation::count_shared(address, sizeof(Word), true, at);
 }
 

@@ -1,7 +1,9 @@
 // Runs the probes, and gemm, on the real device: a library of plain C functions for ctypes. Each
 // takes memory of the host and returns what went wrong, or null.
+#include <cuda.h>
 #include <cuda_runtime.h>
 
+#include <cstring>
 #include <stdexcept>
 #include <string>
 
@@ -50,11 +52,38 @@ void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& para
   check(cudaDeviceSynchronize(), "kernel");
 }
 
+// In the swizzle of 128 bytes.
+TensorMap tensor_map(const ProbeTensor& tensor, void* in) {
+  void* encode = nullptr;
+  cudaDriverEntryPointQueryResult result{};
+  check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &encode, 12000,
+                                         cudaEnableDefault, &result),
+        "tensor maps");
+  constexpr cuuint32_t kDense[5] = {1, 1, 1, 1, 1};
+  cuuint64_t sizes[5], strides[4];
+  for (int i = 0; i < 5; ++i) sizes[i] = tensor.sizes[i];
+  for (int i = 0; i < 4; ++i) strides[i] = tensor.strides[i];
+  CUtensorMap made;
+  const CUresult error = reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(encode)(
+      &made, CU_TENSOR_MAP_DATA_TYPE_UINT16, static_cast<cuuint32_t>(tensor.rank),
+      static_cast<char*>(in) + tensor.offset, sizes, strides, tensor.box, kDense,
+      CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_NONE,
+      CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  if (error != CUDA_SUCCESS) throw std::runtime_error("the driver refuses a tensor map");
+  TensorMap map;
+  static_assert(sizeof map == sizeof made);
+  std::memcpy(&map, &made, sizeof map);
+  return map;
+}
+
 void run_probe(const Probe& probe, const void* in, void* out) {
   const Buffer of_in(in, probe.in_bytes), of_out(probe.out_bytes);
   const Buffer counters(kProbeCounters * sizeof(uint32_t), 0);
-  launch(probe.kernel, probe.shape,
-         {of_in.data(), of_out.data(), static_cast<uint32_t*>(counters.data())});
+  ProbeParams p{of_in.data(), of_out.data(), static_cast<uint32_t*>(counters.data()), {}};
+  for (uint32_t i = 0; i < kProbeMaps; ++i) {
+    if (probe.tensors[i].rank) p.maps[i] = tensor_map(probe.tensors[i], of_in.data());
+  }
+  launch(probe.kernel, probe.shape, p);
   of_out.copy_to(out);
 }
 

@@ -2,16 +2,27 @@
 #pragma once
 
 #include "kernels/probes.cuh"
+#include "kernels/probes_sm90.cuh"
 #include "kernels/probes_together.cuh"
 #include "launch_shape.h"
 
 namespace octconv {
+
+// A tensor of 16-bit elements that begins at a byte of the input, as TensorView describes it; rank
+// 0 for none.
+struct ProbeTensor {
+  uint32_t offset;
+  int32_t rank;
+  uint64_t sizes[5], strides[4];
+  uint32_t box[5];
+};
 
 struct Probe {
   const char* name;
   void (*kernel)(ProbeParams);
   LaunchShape shape;
   uint32_t in_bytes, out_bytes;
+  ProbeTensor tensors[kProbeMaps] = {};
 };
 
 namespace probe {
@@ -52,6 +63,18 @@ constexpr Probe sums(const char* name, Kernel kernel) {
           {kSumBlocks, kSumThreads, 1, 16},
           kSumBlocks * kBlockBytes,
           (kSumBlocks + 1) * kBlockBytes};
+}
+
+template <typename T, int kColumns, bool kStored = false>
+constexpr Probe patches(const char* name) {
+  constexpr uint32_t kRowsBytes = kColumns * kPixelBytes, kPixelsBytes = kPixels * kPixelBytes;
+  return {name,
+          multiply_patch<T, kColumns, kStored>,
+          {1, 128, 1, kPatchBytes + kRowsBytes + 16},
+          kPixelsBytes + kRowsBytes,
+          64 * kColumns * 4,
+          {{0, 4, {64, 10, 10, 1}, {128, 1280, 12800}, {64, 10, 10, 1}},
+           {kPixelsBytes, 4, {64, kColumns, 1, 1}, {128, 128, 128}, {64, kColumns, 1, 1}}}};
 }
 
 }  // namespace probe
@@ -122,6 +145,35 @@ inline const Probe kProbes[] = {
     {"tickets", probe::tickets, {4, probe::kTickets / 4}, 0, 8 * probe::kTickets},
     probe::sums("last_block", probe::last_block<false>),
     probe::sums("last_block_fences", probe::last_block<true>),
+
+    {"count_arrivals",
+     probe::count_arrivals<uint32_t>,
+     {1, 32 * (1 + probe::kCountingReaders), 1, 128 + 16},
+     128 * probe::kCountedRounds,
+     128 * probe::kCountedRounds * probe::kCountingReaders},
+    // 40 channels of 5 x 3 pixels of 2 images.
+    {"copy_box_4",
+     probe::copy_box<4>,
+     {1, 64, 1, probe::kShift + 128 * probe::kBox4Rows + 16},
+     2 * 3 * 5 * 40 * 2,
+     128 * probe::kBox4Rows,
+     {{0, 4, {40, 5, 3, 2}, {80, 400, 1200}, {64, 4, 3, 2}}}},
+    // 24 rows of 3 taps of 72 channels, rows split by 2, 3 and 4 as 8 i + 2 j + k.
+    {"copy_box_5",
+     probe::copy_box<5>,
+     {1, 64, 1, probe::kShift + 128 * probe::kBox5Rows + 16},
+     24 * 3 * 72 * 2,
+     128 * probe::kBox5Rows,
+     {{0, 5, {72, 2, 3, 4, 3}, {432, 3456, 864, 144}, {64, 2, 4, 4, 1}}}},
+    probe::patches<BFloat16, 32>("multiply_bfloat16_32"),
+    probe::patches<BFloat16, 64>("multiply_bfloat16_64"),
+    probe::patches<BFloat16, 128>("multiply_bfloat16_128"),
+    probe::patches<BFloat16, 160>("multiply_bfloat16_160"),
+    probe::patches<Float16, 32>("multiply_float16_32"),
+    probe::patches<Float16, 64>("multiply_float16_64"),
+    probe::patches<Float16, 128>("multiply_float16_128"),
+    probe::patches<Float16, 160>("multiply_float16_160"),
+    probe::patches<BFloat16, 64, true>("multiply_stored_64"),
 };
 
 }  // namespace octconv

@@ -6,13 +6,17 @@
 #include <device/ptx.cuh>
 
 #include "dtype.h"
+#include "forward_sm90_params.h"
 
 namespace octconv {
+
+constexpr uint32_t kProbeMaps = 2;
 
 struct ProbeParams {
   const void* in;
   void* out;
   uint32_t* counters;  // kProbeCounters zeros
+  TensorMap maps[kProbeMaps];
 };
 
 constexpr uint32_t kProbeCounters = 64;

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
+#include "forward_sm90_params.h"
+
 namespace octconv::planted {
 
 constexpr uint32_t kInputs = 1024;
@@ -13,6 +15,7 @@ struct Params {
   float* out;          // as many as the list in bind_planted.cpp says
   float* workspace;    // kInputs, which nobody has written
   uint32_t* counters;  // 4 zeros
+  TensorMap rows;      // of `in`: 32 rows of 64 elements of 16 bits, two to a float; 16 rows a box
 };
 
 __device__ __forceinline__ uint32_t warp() { return ptx::thread_x() / ptx::kWarpThreads; }

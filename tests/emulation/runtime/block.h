@@ -4,12 +4,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <unordered_map>
 #include <vector>
 
 #include "fiber.h"
 #include "options.h"
+#include "tensor_copy.h"
+#include "warpgroup.h"
 
 namespace emulation {
 
@@ -17,7 +20,6 @@ constexpr uint32_t kLanes = 32;
 constexpr uint32_t kBarriers = 16;
 
 struct Block;
-struct Warp;
 
 // One cp.async that has not landed yet.
 struct Copy {
@@ -41,6 +43,11 @@ struct Thread {
   uint32_t shared_buffers;     // how many it has taken
   bool fenced;                 // a fence, no barrier and no write since: a relaxed atomic releases
   std::vector<void*> atomics;  // what it touched by relaxed atomics since its last fence
+  uint32_t proxy_fences;       // how many it has passed, of its writes to shared memory
+  uint32_t barrier_fences;     // and of the barriers that it initialised
+  uint64_t products;           // how many it has issued
+  std::deque<BoxCopy> stores;  // of boxes, that have not read what they store; oldest first
+  uint32_t store_group;        // the one that the next store joins
   std::unordered_map<uint64_t, uint32_t> accesses;  // how often it ran each access, by place
 };
 
@@ -80,8 +87,29 @@ struct Barrier {
   std::unique_ptr<char[]> sync_objects = std::make_unique<char[]>(4);
 };
 
+// A barrier in shared memory, and what is missing of its current phase.
+struct CountingBarrier {
+  uint32_t arrivals;  // that each phase takes
+  uint32_t missing;   // arrivals
+  int64_t bytes;      // that are expected and have not come
+  uint32_t phase;     // how many have ended
+  Thread* initialiser;
+  uint32_t fences;  // of barriers, that the initialiser had passed
+  std::vector<Thread*> waiting;
+  // Thread sanitizer's, by phase.
+  std::unique_ptr<char[]> sync_objects = std::make_unique<char[]>(4);
+};
+
 struct SharedBuffer {
   uint32_t address, bytes;
+};
+
+// 16 bytes of shared memory: who has stored there last, and has not yet passed a proxy fence if it
+// has passed no more than it had then.
+struct SharedPiece {
+  const Thread* writer;
+  uint32_t fences;
+  bool holds_barrier;
 };
 
 struct Block {
@@ -89,9 +117,12 @@ struct Block {
   uint32_t running;  // threads that have not exited; 0: the place is free
   std::vector<Warp> warps;
   std::vector<Thread> threads;
+  std::vector<Warpgroup> warpgroups;
   Barrier barriers[kBarriers];
+  std::map<uint32_t, CountingBarrier> counting_barriers;  // by address
   std::byte* shared;  // the arena; its first byte has address kSharedBase
   std::vector<SharedBuffer> buffers;
+  std::vector<SharedPiece> pieces;  // of the arena
   uint32_t shared_taken;
 };
 

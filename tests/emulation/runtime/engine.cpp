@@ -30,11 +30,6 @@ constexpr const char* kNothing = "nothing: it has exited";
 // Thrown where a thread waits when another one has failed.
 struct Cancelled {};
 
-bool same_place(const Site& a, const Site& b) {
-  return a.line() == b.line() && a.column() == b.column() &&
-         std::strcmp(a.file_name(), b.file_name()) == 0;
-}
-
 std::string name_of(const Thread& thread) {
   return "block " + std::to_string(thread.block->index) + ", thread " +
          std::to_string(thread.index) + " (warp " + std::to_string(thread.index / kLanes) +
@@ -42,6 +37,11 @@ std::string name_of(const Thread& thread) {
 }
 
 }  // namespace
+
+bool same_place(const Site& a, const Site& b) {
+  return a.line() == b.line() && a.column() == b.column() &&
+         std::strcmp(a.file_name(), b.file_name()) == 0;
+}
 
 std::string text_of(const Site& at) {
   const std::string file = at.file_name();
@@ -67,6 +67,7 @@ void Engine::prepare() {
       auto block = std::make_unique<Block>();
       block->threads.resize(threads);
       block->warps.resize((threads + kLanes - 1) / kLanes);
+      block->warpgroups.resize((block->warps.size() + kGroupWarps - 1) / kGroupWarps);
       for (Thread& thread : block->threads) {
         thread.fiber = std::make_unique<Fiber>(&Engine::thread_main, kStackBytes);
       }
@@ -75,6 +76,7 @@ void Engine::prepare() {
     }
   }
   warps_.clear();
+  copies.clear();
   for (auto& block : blocks_) {
     block->running = 0;
     for (Warp& warp : block->warps) {
@@ -89,8 +91,9 @@ void Engine::start_block(Block& block, uint32_t index) {
   block.running = block.threads.size();
   block.buffers.clear();
   block.shared_taken = 0;
-  clear_shared_arena(block.shared);
+  clear_shared_arena(block);
   for (Barrier& barrier : block.barriers) barrier = {};
+  block.counting_barriers.clear();
   for (size_t w = 0; w < block.warps.size(); ++w) {
     Warp& warp = block.warps[w];
     warp.threads = &block.threads[w * kLanes];
@@ -100,6 +103,12 @@ void Engine::start_block(Block& block, uint32_t index) {
     warp.sync_objects = std::make_unique<char[]>(2);
     warp.priority = random_();
     warp.accesses.clear();
+  }
+  for (size_t i = 0; i < block.warpgroups.size(); ++i) {
+    Warpgroup& group = block.warpgroups[i] = {};
+    group.warps = &block.warps[i * kGroupWarps];
+    group.count = std::min<size_t>(kGroupWarps, block.warps.size() - i * kGroupWarps);
+    group.sync_objects = std::make_unique<char[]>(2);
   }
   for (uint32_t i = 0; i < block.threads.size(); ++i) {
     Thread& thread = block.threads[i];
@@ -115,6 +124,10 @@ void Engine::start_block(Block& block, uint32_t index) {
     thread.group = thread.shared_buffers = 0;
     thread.fenced = false;
     thread.atomics.clear();
+    thread.proxy_fences = thread.barrier_fences = 0;
+    thread.products = 0;
+    thread.stores.clear();
+    thread.store_group = 0;
     thread.accesses.clear();
   }
 }
@@ -151,6 +164,7 @@ void Engine::run(const octconv::LaunchShape& shape, const std::function<void()>&
       self->fiber->switch_from(*main_);
       continue;
     }
+    if (land_a_copy()) continue;
     const bool done = std::all_of(blocks_.begin(), blocks_.end(),
                                   [](const auto& block) { return block->running == 0; });
     if (done) break;
@@ -161,6 +175,22 @@ void Engine::run(const octconv::LaunchShape& shape, const std::function<void()>&
   engine = nullptr;
   acquire(this);  // what the threads did comes before what the host does next
   if (!failure_.empty()) throw Failure(failure_);
+}
+
+// One of the copies under way, when no thread can run. Returns whether there was one.
+bool Engine::land_a_copy() {
+  if (copies.empty()) return false;
+  const size_t chosen = options_.schedule == Schedule::kOrder ? 0 : random_() % copies.size();
+  const BoxCopy copy = copies[chosen];
+  copies.erase(copies.begin() + chosen);
+  self = copy.thread;  // to be named by reports
+  acquire(this);
+  try {
+    copy.land(copy);
+  } catch (const Failure& error) {
+    failure_ = error.what();
+  }
+  return true;
 }
 
 void Engine::thread_main() {
@@ -187,9 +217,31 @@ void Engine::thread_exits() {
   if (self->block->barriers[0].arrived != 0) {
     fail("exit", Site::current(), "other threads wait at sync_block");
   }
+  if (!warpgroup_of(*self).products.empty()) {
+    const Product& product = warpgroup_of(*self).products.front();
+    fail("exit", Site::current(),
+         "products are under way (" + std::string(product.instruction) + " at " +
+             text_of(product.at) + ")");
+  }
+  if (!self->stores.empty()) {
+    fail("exit", Site::current(),
+         "a store is under way (store_box at " + text_of(self->stores.front().at) + ")");
+  }
   warp.exited |= 1u << self->lane;
   self->waits_for = kNothing;
-  if (--self->block->running == 0) count_open_accesses(*self->block, counters);
+  if (--self->block->running != 0) return;
+  for (const BoxCopy& copy : copies) {
+    if (copy.thread->block == self->block) {
+      fail("exit", Site::current(), "a copy is under way (copy_box at " + text_of(copy.at) + ")");
+    }
+  }
+  for (const auto& [address, barrier] : self->block->counting_barriers) {
+    if (barrier.missing == barrier.arrivals && barrier.bytes == 0) continue;
+    fail("exit", Site::current(),
+         "a barrier of " + std::to_string(barrier.arrivals) + " arrivals lacks " +
+             std::to_string(barrier.missing) + " of its last phase");
+  }
+  count_open_accesses(*self->block, counters);
 }
 
 // After a failure: ends the threads that have not, so that they give up whatever they hold.
@@ -269,89 +321,7 @@ void yield() {
   engine->reschedule();
 }
 
-namespace {
-
-// Enters the running lane into its warp's meeting. Returns whether it is the last one.
-bool arrive(const char* instruction, const Site& at, void* argument) {
-  Warp& warp = *self->warp;
-  if (warp.exited) fail(instruction, at, "another lane of the warp has exited");
-  if (warp.arrived == 0) {
-    warp.instruction = instruction;
-    warp.at = at;
-  } else if (!same_place(warp.at, at) || std::strcmp(warp.instruction, instruction) != 0) {
-    fail(instruction, at,
-         "the warp has diverged: other lanes wait at " + std::string(warp.instruction) + " (" +
-             text_of(warp.at) + ")");
-  }
-  warp.argument[self->lane] = argument;
-  warp.arrived |= 1u << self->lane;
-  return warp.arrived == warp.all();
-}
-
-}  // namespace
-
-void meet(const char* instruction, const Site& at, void* argument, void (*compute)(Warp&)) {
-  IgnoreAccesses ignore;
-  Warp& warp = *self->warp;
-  if (warp.lanes != kLanes) fail(instruction, at, "the warp has fewer than 32 lanes");
-  if (!arrive(instruction, at, argument)) return engine->wait(instruction, at);
-  compute(warp);
-  warp.arrived = 0;
-  warp.ready |= warp.all() & ~(1u << self->lane);
-  yield();
-}
-
-void sync_warp(const Site& at) {
-  char* object = &self->warp->sync_objects[self->warp->generation % 2];
-  release(object);
-  meet("sync_warp", at, nullptr, [](Warp& warp) { ++warp.generation; });
-  acquire(object);
-  self->fenced = false;
-}
-
-void meet_at_barrier(uint32_t number, uint32_t threads, bool waits, const char* instruction,
-                     const Site& at) {
-  Barrier& barrier = self->block->barriers[number];
-  char* object = &barrier.sync_objects[barrier.generation % 4];
-  release(object);
-  {
-    IgnoreAccesses ignore;
-    Warp& warp = *self->warp;
-    if (!arrive(instruction, at, nullptr)) {
-      engine->wait(instruction, at);
-    } else {
-      warp.arrived = 0;
-      if (barrier.arrived != 0 && barrier.expected != threads) {
-        fail(instruction, at,
-             "barrier " + std::to_string(number) + " for " + std::to_string(threads) +
-                 " threads; others came for " + std::to_string(barrier.expected));
-      }
-      barrier.expected = threads;
-      barrier.arrived += kLanes;
-      if (barrier.arrived > threads) {
-        fail(instruction, at, "more threads than the " + std::to_string(threads) + " expected");
-      }
-      if (waits) barrier.waiting.push_back(&warp);
-      const bool complete = barrier.arrived == threads;
-      if (complete) {
-        for (Warp* waiting : barrier.waiting) waiting->ready |= waiting->all();
-        barrier.waiting.clear();
-        barrier.arrived = 0;
-        ++barrier.generation;
-      }
-      if (!waits) warp.ready |= warp.all();
-      if (waits && !complete) {
-        engine->wait(instruction, at);
-      } else {
-        warp.ready &= ~(1u << self->lane);
-        yield();
-      }
-    }
-  }
-  if (!waits) return;
-  acquire(object);
-  self->fenced = false;
-}
+void sleep(const char* instruction, const Site& at) { engine->wait(instruction, at); }
 
 // Who waits where, threads of one place together.
 std::string Engine::deadlock() const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <random>
@@ -25,16 +26,17 @@ class Engine {
   const Options& options() const { return options_; }
   const octconv::LaunchShape& shape() const { return shape_; }
   Counters counters;
+  std::deque<BoxCopy> copies;  // late ones of all resident blocks, under way
 
  private:
-  friend void meet(const char*, const Site&, void*, void (*)(Warp&));
-  friend void meet_at_barrier(uint32_t, uint32_t, bool, const char*, const Site&);
   friend void yield();
+  friend void sleep(const char*, const Site&);
 
   static void thread_main();
   void prepare();
   void start_block(Block& block, uint32_t index);
   void thread_exits();
+  bool land_a_copy();
   void cancel();
   Thread* pick();
   void reschedule();
@@ -58,6 +60,8 @@ class Engine {
 extern Thread* self;
 extern Engine* engine;
 
+Warpgroup& warpgroup_of(const Thread& thread);
+
 // Ends the run. The text is put behind the thread, the instruction and the place.
 [[noreturn]] void fail(const char* instruction, const Site& at, const std::string& text);
 
@@ -65,12 +69,19 @@ extern Engine* engine;
 // compute for all.
 void meet(const char* instruction, const Site& at, void* argument, void (*compute)(Warp&));
 
+// The same for the threads of a warpgroup.
+void meet_warpgroup(const char* instruction, const Site& at, void* argument,
+                    void (*compute)(Warpgroup&));
+
 // Threads meet at a barrier, warp by warp; only those with `waits` stay until the last has come.
 void meet_at_barrier(uint32_t barrier, uint32_t threads, bool waits, const char* instruction,
                      const Site& at);
 
 // Others may run first.
 void yield();
+
+// Others run until one marks the thread ready.
+void sleep(const char* instruction, const Site& at);
 
 // bar.warp.sync
 void sync_warp(const Site& at);

@@ -20,35 +20,6 @@ static_assert(kArenaBytes % 4096 == 0);
 
 std::string bytes_text(uint32_t bytes) { return std::to_string(bytes) + " bytes"; }
 
-void check_aligned(uintptr_t address, uint32_t bytes, const char* instruction, const Site& at) {
-  if (address % bytes != 0) {
-    fail(instruction, at,
-         "misaligned: the address is " + std::to_string(address % bytes) + " off a multiple of " +
-             bytes_text(bytes));
-  }
-}
-
-Buffer& buffer_of(const void* address, uint32_t bytes, const char* instruction, const Site& at) {
-  const auto* first = static_cast<const std::byte*>(address);
-  Buffer* before = nullptr;
-  for (Buffer& buffer : *buffers) {
-    if (first >= buffer.begin && first + bytes <= buffer.begin + buffer.bytes) return buffer;
-    if (first >= buffer.begin && (!before || before->begin < buffer.begin)) before = &buffer;
-  }
-  if (!before) fail(instruction, at, bytes_text(bytes) + " before every buffer");
-  fail(instruction, at,
-       bytes_text(bytes) + " at byte " + std::to_string(first - before->begin) + " of " +
-           before->name + ", which has " + std::to_string(before->bytes));
-}
-
-void check_written(Buffer& buffer, const void* address, uint32_t bytes, const char* instruction,
-                   const Site& at) {
-  const size_t first = static_cast<const std::byte*>(address) - buffer.begin;
-  if (!std::memchr(&buffer.written[first], 0, bytes)) return;
-  fail(instruction, at,
-       "reads " + buffer.name + " at byte " + std::to_string(first) + " before it is written");
-}
-
 uint64_t key_of(const Site& at) {
   return reinterpret_cast<uintptr_t>(at.file_name()) * 1000003 + at.line() * 509 + at.column();
 }
@@ -91,6 +62,35 @@ void count_access(const Site& at, Fill fill) {
 
 }  // namespace
 
+void check_aligned(uintptr_t address, uint32_t bytes, const char* instruction, const Site& at) {
+  if (address % bytes != 0) {
+    fail(instruction, at,
+         "misaligned: the address is " + std::to_string(address % bytes) + " off a multiple of " +
+             bytes_text(bytes));
+  }
+}
+
+Buffer& buffer_of(const void* address, uint32_t bytes, const char* instruction, const Site& at) {
+  const auto* first = static_cast<const std::byte*>(address);
+  Buffer* before = nullptr;
+  for (Buffer& buffer : *buffers) {
+    if (first >= buffer.begin && first + bytes <= buffer.begin + buffer.bytes) return buffer;
+    if (first >= buffer.begin && (!before || before->begin < buffer.begin)) before = &buffer;
+  }
+  if (!before) fail(instruction, at, bytes_text(bytes) + " before every buffer");
+  fail(instruction, at,
+       bytes_text(bytes) + " at byte " + std::to_string(first - before->begin) + " of " +
+           before->name + ", which has " + std::to_string(before->bytes));
+}
+
+void check_written(Buffer& buffer, const void* address, uint32_t bytes, const char* instruction,
+                   const Site& at) {
+  const size_t first = static_cast<const std::byte*>(address) - buffer.begin;
+  if (!std::memchr(&buffer.written[first], 0, bytes)) return;
+  fail(instruction, at,
+       "reads " + buffer.name + " at byte " + std::to_string(first) + " before it is written");
+}
+
 std::byte* global(const void* address, uint32_t bytes, Access access, const char* instruction,
                   const Site& at) {
   IgnoreAccesses ignore;
@@ -121,8 +121,12 @@ std::byte* global(const void* address, uint32_t bytes, Access access, const char
 }
 
 std::byte* shared(uint32_t address, uint32_t bytes, const char* instruction, const Site& at) {
-  IgnoreAccesses ignore;
   check_aligned(address, bytes, instruction, at);
+  return shared_range(address, bytes, instruction, at);
+}
+
+std::byte* shared_range(uint32_t address, uint32_t bytes, const char* instruction, const Site& at) {
+  IgnoreAccesses ignore;
   const Block& block = *self->block;
   const SharedBuffer* before = nullptr;
   for (const SharedBuffer& buffer : block.buffers) {
@@ -140,10 +144,28 @@ std::byte* shared(uint32_t address, uint32_t bytes, const char* instruction, con
   return block.shared + (address - kSharedBase);
 }
 
+SharedPiece& piece_at(Block& block, uint32_t address) {
+  return block.pieces[(address - kSharedBase) / 16];
+}
+
+const Thread* unfenced_writer(const Block& block, uint32_t address) {
+  const SharedPiece& piece = block.pieces[(address - kSharedBase) / 16];
+  return piece.writer && piece.writer->proxy_fences == piece.fences ? piece.writer : nullptr;
+}
+
+std::byte* shared_store(uint32_t address, uint32_t bytes, const char* instruction, const Site& at) {
+  std::byte* memory = shared(address, bytes, instruction, at);
+  SharedPiece& piece = piece_at(*self->block, address);
+  if (piece.holds_barrier) fail(instruction, at, "a barrier lies there");
+  piece.writer = self;
+  piece.fences = self->proxy_fences;
+  return memory;
+}
+
 Copy begin_copy(uint32_t target, const void* source, uint32_t source_bytes, const Site& at) {
   constexpr const char* kName = "copy_async";
   IgnoreAccesses ignore;
-  const Copy copy{shared(target, 16, kName, at), source, source_bytes, self->group};
+  const Copy copy{shared_store(target, 16, kName, at), source, source_bytes, self->group};
   const auto where = reinterpret_cast<uintptr_t>(source);
   check_aligned(where, 16, kName, at);
   if (source_bytes > 16) fail(kName, at, bytes_text(source_bytes) + ", more than 16");
@@ -170,6 +192,8 @@ bool next_to_land(uint32_t pending, Copy& copy) {
   if (self->copies.empty() || self->copies.front().group + pending >= self->group) return false;
   copy = self->copies.front();
   self->copies.pop_front();
+  const auto offset = static_cast<const std::byte*>(copy.target) - self->block->shared;
+  self->block->pieces[offset / 16].fences = self->proxy_fences;  // it is stored now
   return true;
 }
 
@@ -251,7 +275,9 @@ std::byte* new_shared_arena() {
 }
 
 // 0xFF bytes are NaNs in every floating-point type.
-void clear_shared_arena(std::byte* arena) {
+void clear_shared_arena(Block& block) {
+  std::byte* arena = block.shared;
+  block.pieces.assign(kArenaBytes / 16, {});
   unpoison(arena, kArenaBytes);
   forget_accesses(arena, kArenaBytes);
   std::memset(arena, 0xFF, kArenaBytes);

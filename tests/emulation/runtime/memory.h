@@ -32,6 +32,18 @@ enum class Access { kReadConstant, kRead, kWrite };  // ld.global.nc, ld.global,
 std::byte* global(const void* address, uint32_t bytes, Access access, const char* instruction,
                   const Site& at);
 std::byte* shared(uint32_t address, uint32_t bytes, const char* instruction, const Site& at);
+// The same without the alignment; and of a store, which products and copies do not see before the
+// thread has passed a proxy fence.
+std::byte* shared_range(uint32_t address, uint32_t bytes, const char* instruction, const Site& at);
+std::byte* shared_store(uint32_t address, uint32_t bytes, const char* instruction, const Site& at);
+void check_aligned(uintptr_t address, uint32_t bytes, const char* instruction, const Site& at);
+Buffer& buffer_of(const void* address, uint32_t bytes, const char* instruction, const Site& at);
+void check_written(Buffer& buffer, const void* address, uint32_t bytes, const char* instruction,
+                   const Site& at);
+
+SharedPiece& piece_at(Block& block, uint32_t address);
+// Who has stored to a piece and has not passed a proxy fence since; null if nobody has.
+const Thread* unfenced_writer(const Block& block, uint32_t address);
 
 // The checks of a cp.async that reads `source_bytes` and writes 16. It is queued, to land when its
 // thread waits for it, if copies are late.
@@ -54,7 +66,7 @@ void count_open_accesses(Block& block, Counters& counters);
 // The buffer that SharedMemory::take gives the running thread.
 uint32_t take_shared(uint32_t bytes, const Site& at);
 std::byte* new_shared_arena();
-void clear_shared_arena(std::byte* arena);
+void clear_shared_arena(Block& block);
 void free_shared_arena(std::byte* arena);
 
 // The buffers of the device whose kernel runs.

@@ -38,6 +38,10 @@ struct Counters {
   uint64_t store_wavefronts = 0;  // of st.shared
   uint64_t copy_wavefronts = 0;   // of cp.async
   uint64_t bank_conflicts = 0;    // wavefronts beyond those that the sizes alone need
+  uint64_t box_copies = 0;        // by tensor maps
+  uint64_t box_bytes = 0;         // that they write to shared memory
+  uint64_t box_sectors = 0;       // of 32 bytes of global memory that they read
+  uint64_t wgmma = 0;             // counted in products of 64 x 8 x 16
 };
 
 // A defect of the kernel. The text names the thread, the instruction and the line.
@@ -46,5 +50,6 @@ struct Failure : std::runtime_error {
 };
 
 std::string text_of(const Site& at);  // "gemm.cuh:40"
+bool same_place(const Site& a, const Site& b);
 
 }  // namespace emulation

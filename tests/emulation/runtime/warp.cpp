@@ -21,6 +21,11 @@ struct LoadMatrix {
   uint32_t address;
 };
 
+struct StoreMatrix {
+  uint32_t* row;
+  const uint32_t* fragment;
+};
+
 struct Mma {
   MatrixType type;
   float* sum;
@@ -129,6 +134,19 @@ void load_matrix(uint32_t* fragment, uint32_t matrices, bool transposed, const v
                  uint32_t address, const Site& at) {
   LoadMatrix mine{fragment, matrices, transposed, row, address};
   meet(transposed ? "load_matrix_transposed" : "load_matrix", at, &mine, compute_load_matrix);
+}
+
+void row_of_fragments(uint32_t (&row)[4], const uint32_t (&fragment)[4], const Site& at) {
+  StoreMatrix mine{row, fragment};
+  meet("store_matrix", at, &mine, [](Warp& warp) {
+    for (uint32_t lane = 0; lane < kLanes; ++lane) {
+      for (uint32_t i = 0; i < 4; ++i) {
+        const uint32_t from = lane % 8 * 4 + i;
+        argument<StoreMatrix>(warp, lane).row[i] =
+            argument<StoreMatrix>(warp, from).fragment[lane / 8];
+      }
+    }
+  });
 }
 
 void mma(MatrixType type, float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],

@@ -1,0 +1,28 @@
+#include "forward_sm90.h"
+
+namespace emulation {
+namespace {
+
+// As forward_sm80 of bind_forward.cpp, but for the shape: the index of the geometry, and of high
+// and of low tiles the columns. low_blocks of the blocks take low tiles.
+py::tuple forward_sm90(const std::string& dtype, const std::string&, const py::tuple& numbers,
+                       const py::tuple& shape, const py::dict& arrays, const py::tuple& blocks,
+                       const py::dict& options) {
+  const Problem problem = problem_of(numbers);
+  PlanSm90 plan{};
+  plan.geometry = shape[0].cast<int32_t>();
+  for (const Octave octave : {kHigh, kLow}) {
+    plan.columns[octave] = shape[1 + octave].cast<int32_t>();
+    plan.tiles[octave] = sm90_tiles(problem, plan.geometry, octave, plan.columns[octave]);
+  }
+  plan.blocks = blocks[0].cast<int32_t>();
+  plan.low_blocks = blocks[1].cast<int32_t>();
+  const RunForwardSm90& run = dtype == "bfloat16" ? forward_sm90_bfloat16 : forward_sm90_float16;
+  return run(problem, plan, arrays, options);
+}
+
+}  // namespace
+
+void bind_forward_sm90(py::module_& module) { module.def("forward_sm90", &forward_sm90); }
+
+}  // namespace emulation

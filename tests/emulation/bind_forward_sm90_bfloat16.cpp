@@ -1,0 +1,10 @@
+#include "forward_sm90.h"
+
+namespace emulation {
+
+py::tuple forward_sm90_bfloat16(const Problem& problem, const PlanSm90& plan,
+                                const py::dict& arrays, const py::dict& options) {
+  return with_plan_sm90<octconv::BFloat16>(problem, plan, arrays, options);
+}
+
+}  // namespace emulation

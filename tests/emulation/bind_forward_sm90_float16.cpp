@@ -1,0 +1,15 @@
+#include "forward_sm90.h"
+
+namespace emulation {
+
+py::tuple forward_sm90_float16(const Problem& problem, const PlanSm90& plan, const py::dict& arrays,
+                               const py::dict& options) {
+#if defined(EMULATION_SANITIZED)  // bfloat16's code but for two conversions, slow to compile
+  (void)problem, (void)plan, (void)arrays, (void)options;
+  throw std::invalid_argument("no float16 under sanitizers");
+#else
+  return with_plan_sm90<octconv::Float16>(problem, plan, arrays, options);
+#endif
+}
+
+}  // namespace emulation

@@ -1,0 +1,67 @@
+// Runs forward_sm90 for one element type; the types are compiled in files of their own, side by
+// side.
+#pragma once
+
+#include <string>
+
+#include "forward_arrays.h"
+#include "forward_sm90_setup.h"
+#include "forward_sm90_traits.h"
+#include "kernels/forward_sm90.cuh"
+
+namespace emulation {
+
+using octconv::ForwardSm90Params;
+using octconv::kHigh;
+using octconv::kLow;
+using octconv::Octave;
+using octconv::PlanSm90;
+using octconv::Problem;
+
+template <typename Traits>
+py::tuple run_sm90(const Problem& problem, const PlanSm90& plan, const py::dict& arrays,
+                   const py::dict& options) {
+  using octconv::TensorMap;
+  Device device(options_from(options));
+  const ForwardArrays<typename Traits::T> memory(device, problem, arrays);
+  const octconv::ForwardPointers& pointers = memory.pointers;
+  ForwardSm90Params p = forward_sm90_params(problem, plan, pointers);
+  for (int phase = 0; phase < 4; ++phase) {
+    p.phase[phase] =
+        tensor_map<TensorMap>(phase_view(problem, plan.geometry, pointers.in_high, phase));
+  }
+  for (const Octave octave : {kHigh, kLow}) {
+    p.low_input[octave] =
+        tensor_map<TensorMap>(low_view(problem, plan.geometry, pointers.in_low, octave));
+    for (const Octave from : {kHigh, kLow}) {
+      p.weight[octave][from] =
+          tensor_map<TensorMap>(weight_view(problem, pointers.weight, octave, from));
+    }
+  }
+  device.launch(octconv::forward_sm90<Traits>,
+                {uint32_t(plan.blocks), octconv::kSm90Threads, 1, octconv::kSm90SharedBytes}, p);
+  return memory.results(device);
+}
+
+template <typename T>
+py::tuple with_plan_sm90(const Problem& problem, const PlanSm90& plan, const py::dict& arrays,
+                         const py::dict& options) {
+  py::object result = py::none();
+  octconv::for_each_sm90<T>([&](auto traits) {
+    using Traits = decltype(traits);
+    if (Traits::kGeometry != plan.geometry || Traits::kHighColumns != plan.columns[kHigh] ||
+        Traits::kLowColumns != plan.columns[kLow]) {
+      return;
+    }
+    result = run_sm90<Traits>(problem, plan, arrays, options);
+  });
+  if (result.is_none()) throw std::invalid_argument("no kernel has such tiles");
+  return result;
+}
+
+// Each in its file.
+using RunForwardSm90 = py::tuple(const Problem& problem, const PlanSm90& plan,
+                                 const py::dict& arrays, const py::dict& options);
+RunForwardSm90 forward_sm90_bfloat16, forward_sm90_float16;
+
+}  // namespace emulation

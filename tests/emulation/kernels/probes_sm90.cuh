@@ -1,0 +1,123 @@
+// The probes of what Hopper has: barriers that count, copies by tensor maps, products of
+// warpgroups. Compiled for other targets they are empty.
+#pragma once
+
+#include "device/sm90/barrier.cuh"
+#include "device/sm90/products.cuh"
+#include "device/sm90/tensor_copy.cuh"
+#include "kernels/probes.cuh"
+
+namespace octconv::probe {
+
+// The first warp hands words to the other two through one buffer, and each lane arrives.
+constexpr uint32_t kCountedRounds = 5, kCountingReaders = 2;
+template <typename Word>
+__global__ void count_arrivals(const ProbeParams p) {
+  if constexpr (ptx::kHopper) {
+    constexpr uint32_t kLanes = ptx::kWarpThreads;
+    ptx::SharedMemory shared;
+    const uint32_t words = shared.take(sizeof(Word) * kLanes);
+    const uint32_t full = shared.take(2 * ptx::kBarrierBytes), empty = full + ptx::kBarrierBytes;
+    const uint32_t lane = ptx::lane(), warp = ptx::thread_x() / kLanes;
+    if (ptx::thread_x() == 0) {
+      ptx::init_barrier(full, kLanes);
+      ptx::init_barrier(empty, kCountingReaders * kLanes);
+    }
+    ptx::sync_block();
+    for (uint32_t round = 0; round < kCountedRounds; ++round) {
+      if (warp == 0) {
+        ptx::wait_barrier(empty, round % 2 ^ 1);
+        ptx::store_shared(words + sizeof(Word) * lane, input<Word>(p, round * kLanes + lane));
+        ptx::arrive(full);
+      } else {
+        while (!ptx::try_wait(full, round % 2)) {
+        }
+        Word value;
+        ptx::load_shared(value, words + sizeof(Word) * ((lane + warp) % kLanes));
+        output(p, (round * kCountingReaders + warp - 1) * kLanes + lane, value);
+        ptx::arrive(empty);
+      }
+    }
+  }
+}
+
+__device__ __forceinline__ void begin_copies(uint32_t barrier, uint32_t bytes) {
+  ptx::init_barrier(barrier, 1);
+  ptx::fence_barriers();
+  ptx::arrive_expecting(barrier, bytes);
+}
+
+// Boxes that go beyond their tensor on several sides, to rows where no group of the swizzle begins.
+constexpr uint32_t kShift = 3 * 128;
+constexpr uint32_t kBox4Rows = 4 * 3 * 2, kBox5Rows = 2 * 4 * 4;
+template <uint32_t kRank>
+__global__ void copy_box(const __grid_constant__ ProbeParams p) {
+  if constexpr (ptx::kHopper) {
+    constexpr uint32_t kRows = kRank == 4 ? kBox4Rows : kBox5Rows;
+    ptx::SharedMemory shared;
+    const uint32_t box = shared.take(kShift + 128 * kRows) + kShift;
+    const uint32_t full = shared.take(16), thread = ptx::thread_x();
+    if (thread == 0) {
+      begin_copies(full, 128 * kRows);
+      if constexpr (kRank == 4) ptx::copy_box(box, &p.maps[0], full, -8, -1, 1, 1);
+      if constexpr (kRank == 5) ptx::copy_box(box, &p.maps[0], full, 8, 0, 1, 0, 2);
+    }
+    ptx::sync_block();
+    ptx::wait_barrier(full, 0);
+    for (uint32_t i = thread; i < 8 * kRows; i += ptx::threads_x()) {
+      const uint32_t address = box + 16 * i;
+      ptx::Word128 value;
+      ptx::load_shared(value, address ^ (address / 128 % 8 * 16));
+      output(p, i, value);
+    }
+  }
+}
+
+// 8 x 8 of 10 x 10 pixels, of 64 channels each, times kColumns rows: both copied by tensor maps, or
+// stored by the threads.
+constexpr uint32_t kPixels = 100, kPixelBytes = 128, kFirstPixel = 11;
+constexpr uint32_t kPatchBytes = 13 * 1024;  // all pixels; a multiple of 1024
+template <typename T, int kColumns, bool kStored>
+__global__ void multiply_patch(const __grid_constant__ ProbeParams p) {
+  if constexpr (ptx::kHopper) {
+    constexpr uint32_t kBytes = (kPixels + kColumns) * kPixelBytes;
+    ptx::SharedMemory shared;
+    const uint32_t pixels = shared.take(kPatchBytes), rows = shared.take(kColumns * kPixelBytes);
+    const uint32_t full = shared.take(16), thread = ptx::thread_x();
+    if (kStored) {
+      for (uint32_t i = thread; i < kBytes / 16; i += ptx::threads_x()) {
+        const uint32_t row = i / 8, place = (i % 8 ^ row % 8) * 16;
+        const uint32_t to =
+            row < kPixels ? pixels + row * kPixelBytes : rows + (row - kPixels) * kPixelBytes;
+        // The rows begin a group of the swizzle of their own.
+        const uint32_t of_row = (i % 8 ^ (row - kPixels) % 8) * 16;
+        ptx::store_shared(to + (row < kPixels ? place : of_row), input<ptx::Word128>(p, i));
+      }
+      ptx::fence_shared_writes();
+    } else if (thread == 0) {
+      begin_copies(full, kBytes);
+      ptx::copy_box(pixels, &p.maps[0], full, 0, 0, 0, 0);
+      ptx::copy_box(rows, &p.maps[1], full, 0, 0, 0, 0);
+    }
+    ptx::sync_block();
+    if (!kStored) ptx::wait_barrier(full, 0);
+
+    float sum[kColumns / 2];
+    for (float& each : sum) each = 1;
+    const uint64_t a = ptx::matrix_at(pixels + kFirstPixel * kPixelBytes, 10);
+    const uint64_t b = ptx::matrix_at(rows, 8);
+    ptx::fence_products();
+#pragma unroll
+    for (int step = 0; step < 4; ++step) {
+      ptx::multiply_async<T, kColumns>(sum, a + 2 * step, b + 2 * step);
+      if (step % 2 == 1) ptx::commit_products();
+    }
+    ptx::wait_products<1>();
+    ptx::wait_products<0>();
+    for (uint32_t i = 0; i < kColumns / 2; ++i) {
+      output(p, thread * (kColumns / 2) + i, ptx::as_bits(sum[i]));
+    }
+  }
+}
+
+}  // namespace octconv::probe

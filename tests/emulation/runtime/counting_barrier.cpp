@@ -1,0 +1,133 @@
+#include "counting_barrier.h"
+
+#include <string>
+
+#include "engine.h"
+#include "memory.h"
+#include "sanitizers.h"
+
+namespace emulation {
+namespace {
+
+constexpr uint32_t kBytes = 8, kMostArrivals = (1 << 20) - 1, kMostBytes = (1 << 20) - 1;
+
+CountingBarrier& barrier_at(uint32_t address, const char* instruction, const Site& at) {
+  const auto found = self->block->counting_barriers.find(address);
+  if (found == self->block->counting_barriers.end()) {
+    fail(instruction, at, "no barrier has been initialised there");
+  }
+  return found->second;
+}
+
+char* object_of(CountingBarrier& barrier, uint32_t phase) {
+  return &barrier.sync_objects[phase % 4];
+}
+
+// Ends the phase if nothing is missing.
+void end_phase(CountingBarrier& barrier) {
+  if (barrier.missing != 0 || barrier.bytes != 0) return;
+  ++barrier.phase;
+  barrier.missing = barrier.arrivals;
+  for (const Thread* thread : barrier.waiting) thread->warp->ready |= 1u << thread->lane;
+  barrier.waiting.clear();
+}
+
+bool ended(const CountingBarrier& barrier, uint32_t parity) { return barrier.phase % 2 != parity; }
+
+}  // namespace
+
+std::byte* init_barrier(uint32_t address, uint32_t arrivals, const Site& at) {
+  constexpr const char* kName = "init_barrier";
+  const IgnoreAccesses ignore;
+  std::byte* memory = shared(address, kBytes, kName, at);
+  if (arrivals < 1 || arrivals > kMostArrivals) {
+    fail(kName, at, std::to_string(arrivals) + " arrivals");
+  }
+  auto& barriers = self->block->counting_barriers;
+  if (barriers.count(address)) fail(kName, at, "the barrier has been initialised before");
+  CountingBarrier& barrier = barriers[address];
+  barrier.arrivals = barrier.missing = arrivals;
+  barrier.bytes = barrier.phase = 0;
+  barrier.initialiser = self;
+  barrier.fences = self->barrier_fences;
+  piece_at(*self->block, address).holds_barrier = true;
+  return memory;
+}
+
+std::byte* use_barrier(uint32_t address, const char* instruction, const Site& at) {
+  const IgnoreAccesses ignore;
+  yield();
+  barrier_at(address, instruction, at);
+  return shared(address, kBytes, instruction, at);
+}
+
+void fence_barriers() { ++self->barrier_fences; }
+
+void fence_shared_writes() { ++self->proxy_fences; }
+
+void arrive(uint32_t address, uint32_t expected_bytes, const char* instruction, const Site& at) {
+  CountingBarrier* barrier;
+  {
+    const IgnoreAccesses ignore;
+    barrier = &barrier_at(address, instruction, at);
+    if (barrier->missing == 0) {
+      fail(instruction, at,
+           "one more than the " + std::to_string(barrier->arrivals) +
+               " arrivals of a phase, which still lacks " + std::to_string(barrier->bytes) +
+               " bytes");
+    }
+    if (barrier->bytes + expected_bytes > kMostBytes) {
+      fail(instruction, at, std::to_string(barrier->bytes + expected_bytes) + " bytes expected");
+    }
+  }
+  release(object_of(*barrier, barrier->phase));
+  const IgnoreAccesses ignore;
+  barrier->bytes += expected_bytes;
+  --barrier->missing;
+  end_phase(*barrier);
+  yield();
+}
+
+bool try_wait(uint32_t address, uint32_t parity, const char* instruction, const Site& at) {
+  CountingBarrier* barrier;
+  {
+    const IgnoreAccesses ignore;
+    barrier = &barrier_at(address, instruction, at);
+    if (parity > 1) fail(instruction, at, "parity " + std::to_string(parity));
+    if (!ended(*barrier, parity)) {
+      const uint32_t phase = barrier->phase;
+      barrier->waiting.push_back(self);
+      sleep(instruction, at);
+      if (barrier->phase != phase + 1) {
+        fail(instruction, at,
+             std::to_string(barrier->phase - phase) +
+                 " phases have ended while the thread waited for one");
+      }
+    }
+  }
+  if (barrier->phase > 0) acquire(object_of(*barrier, barrier->phase - 1));
+  self->fenced = false;
+  return ended(*barrier, parity);
+}
+
+void check_fenced(uint32_t address, const char* instruction, const Site& at) {
+  const CountingBarrier& barrier = barrier_at(address, instruction, at);
+  if (barrier.initialiser->barrier_fences == barrier.fences) {
+    fail(instruction, at, "its barrier was initialised without a fence_barriers behind it");
+  }
+}
+
+void complete_bytes(uint32_t address, uint32_t bytes, const char* instruction, const Site& at) {
+  CountingBarrier& barrier = barrier_at(address, instruction, at);
+  release(object_of(barrier, barrier.phase));
+  const IgnoreAccesses ignore;
+  if (barrier.bytes < bytes) {
+    fail(instruction, at,
+         "its barrier expects " + std::to_string(barrier.bytes) + " more bytes, and " +
+             std::to_string(bytes) + " have come");
+  }
+  barrier.bytes -= bytes;
+  end_phase(barrier);
+}
+
+}  // namespace emulation

@@ -1,0 +1,28 @@
+// Barriers in shared memory that count arrivals and bytes: mbarrier.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "options.h"
+
+namespace emulation {
+
+// Those below return the memory of the barrier, for the sanitizers to see.
+std::byte* init_barrier(uint32_t barrier, uint32_t arrivals, const Site& at);
+std::byte* use_barrier(uint32_t barrier, const char* instruction, const Site& at);
+
+// What the running thread has initialised is known to copies; what it has stored, to copies and
+// products.
+void fence_barriers();
+void fence_shared_writes();
+
+void arrive(uint32_t barrier, uint32_t expected_bytes, const char* instruction, const Site& at);
+// Sleeps until a phase ends, if the one of this parity has not. Returns whether it has.
+bool try_wait(uint32_t barrier, uint32_t parity, const char* instruction, const Site& at);
+
+// Of a copy: that its barrier is known to it, and that bytes of it have come.
+void check_fenced(uint32_t barrier, const char* instruction, const Site& at);
+void complete_bytes(uint32_t barrier, uint32_t bytes, const char* instruction, const Site& at);
+
+}  // namespace emulation

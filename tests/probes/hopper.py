@@ -1,0 +1,90 @@
+"""What Hopper has: barriers that count, boxes of tensors, products of warpgroups."""
+
+import numpy as np
+
+from probes.case import Case, Cases, cases, random
+from probes.formats import BFLOAT16, FLOAT16, FLOAT32, Format, bits_of
+
+HOPPER: set[str] = set()  # the names of these probes
+
+
+def on_hopper(name: str, *arguments: object):  # type: ignore[no-untyped-def]
+    HOPPER.add(name)
+    return cases(name, *arguments)
+
+
+@on_hopper("count_arrivals")
+def count_arrivals() -> Cases:
+    words = random(np.uint32, 5, 32)  # of each round
+    yield "random", Case(words, np.stack([np.roll(words, -1, 1), np.roll(words, -2, 1)], 1))
+
+
+def box_of(tensor: np.ndarray, first: tuple[int, ...], box: tuple[int, ...]) -> np.ndarray:
+    """The box that begins there, outermost dimension first; zeros where the tensor has ended."""
+    result = np.zeros(box, tensor.dtype)
+    for place in np.ndindex(*box[:-1]):
+        row = [a + b for a, b in zip(place, first, strict=False)]
+        if not all(0 <= i < size for i, size in zip(row, tensor.shape, strict=False)):
+            continue
+        for i in range(box[-1]):
+            if 0 <= first[-1] + i < tensor.shape[-1]:
+                result[place][i] = tensor[(*row, first[-1] + i)]
+    return result
+
+
+@on_hopper("copy_box_4")
+def copy_box_4() -> Cases:
+    maps = random(np.uint16, 2, 3, 5, 40)
+    yield "random", Case(maps, box_of(maps, (1, 1, -1, -8), (2, 3, 4, 64)))
+
+
+@on_hopper("copy_box_5")
+def copy_box_5() -> Cases:
+    """As weights are loaded: row 8 i + 2 j + k of 24 comes to place 8 j + 2 i + k."""
+    weight = random(np.uint16, 24, 3, 72)
+    # (i, j, k, tap, channel) to the map's order, the tap outermost
+    tensor = weight.reshape(3, 4, 2, 3, 72).transpose(3, 1, 0, 2, 4)
+    yield "random", Case(weight, box_of(tensor, (2, 0, 1, 0, 8), (1, 4, 4, 2, 64)))
+
+
+def patches(columns: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """By name: 10 x 10 pixels of 64 channels, and the rows that they are multiplied with."""
+    rng = np.random.default_rng(0)
+    shapes = (10, 10, 64), (columns, 64)
+    integers = [rng.integers(-8, 9, shape).astype(np.float64) for shape in shapes]
+    normal = [rng.standard_normal(shape) for shape in shapes]
+    picked = integers[0], np.eye(64)[np.arange(columns) % 64]  # one channel to a column
+    special = [x.copy() for x in integers]
+    special[0][3, 5, 7] = special[1][columns - 1, 60] = np.nan
+    special[0][8, 1, 20], special[1][2, 33] = np.inf, -np.inf
+    return {
+        "integers": (integers[0], integers[1]),
+        "normal": (normal[0], normal[1]),
+        "picked": picked,
+        "special": (special[0], special[1]),
+    }
+
+
+@on_hopper("multiply_bfloat16_32", BFLOAT16, 32)
+@on_hopper("multiply_bfloat16_64", BFLOAT16, 64)
+@on_hopper("multiply_bfloat16_128", BFLOAT16, 128)
+@on_hopper("multiply_bfloat16_160", BFLOAT16, 160)
+@on_hopper("multiply_float16_32", FLOAT16, 32)
+@on_hopper("multiply_float16_64", FLOAT16, 64)
+@on_hopper("multiply_float16_128", FLOAT16, 128)
+@on_hopper("multiply_float16_160", FLOAT16, 160)
+@on_hopper("multiply_stored_64", BFLOAT16, 64)
+def multiply(of: Format, columns: int) -> Cases:
+    """The patch that begins at the second pixel of the second row; sums begin with 1."""
+    thread, index = np.indices((128, columns // 2))
+    row = thread // 32 * 16 + index % 4 // 2 * 8 + thread % 32 // 4
+    column = index // 4 * 8 + thread % 4 * 2 + index % 2
+    for name, matrices in patches(columns).items():
+        bits = [of.nearest(x).astype(np.uint16) for x in matrices]
+        a, b = of.values(bits[0])[1:9, 1:9].reshape(64, 64), of.values(bits[1]).T
+        with np.errstate(invalid="ignore"):
+            expected = bits_of((1 + a @ b)[row, column])
+            size = (1 + np.abs(a) @ np.abs(b))[row, column]
+        tolerance = (64 + 8) * 2.0**-23 * size if name == "normal" else None
+        data = np.concatenate([x.reshape(-1) for x in bits])
+        yield name, Case(data, expected, FLOAT32, tolerance)

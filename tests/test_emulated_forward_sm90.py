@@ -1,0 +1,179 @@
+"""The kernel for Hopper in the emulation: exact, accurate, the same in every schedule, counted."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from cases import Case, half
+from emulated_forward import (
+    HopperTiles,
+    Result,
+    check_as_accurate_as_torch,
+    check_forward,
+    run_forward,
+)
+from emulation.emulator import RUNS, Emulator
+from emulators import ASAN, NO_COMPILER, PLAIN, TSAN
+
+Get = Callable[[str], Emulator]
+BF16, F16 = torch.bfloat16, torch.float16
+
+
+def case_of(ins: tuple[int, int], outs: tuple[int, int], *size: int, batch: int = 1) -> Case:
+    return Case(ins, outs, size=size, batch=batch, bias=sum(ins) % 16 == 0)
+
+
+# By geometry: channels that end chunks, steps and column tiles early; odd sizes; images that leave
+# tiles half empty; weights that stay, and tiles that share a block.
+CASES = {
+    0: {
+        "a tile": case_of((8, 8), (8, 8), 16, 16),
+        "weights stay": case_of((40, 24), (24, 8), 35, 31, batch=2),
+        "two chunks": case_of((72, 104), (40, 104), 19, 37),
+        "column tiles": case_of((24, 40), (104, 72), 9, 67),
+        "two rows": case_of((8, 72), (72, 24), 2, 70),
+    },
+    1: {
+        "steps": case_of((24, 72), (40, 104), 13, 17, batch=2),
+        "largest": case_of((40, 8), (8, 72), 28, 27),
+        "chunks": case_of((104, 40), (104, 8), 15, 2),
+    },
+    2: {
+        "images": case_of((104, 40), (40, 104), 13, 11, batch=3),
+        "more images": case_of((8, 72), (72, 24), 14, 5, batch=9),
+        "a quad": case_of((40, 24), (8, 40), 2, 2),
+    },
+}
+COLUMNS = {
+    0: ((32, 32), (64, 64), (64, 128), (64, 160)),
+    1: ((64, 64), (64, 128), (64, 160)),
+    2: ((64, 64), (64, 128), (64, 160)),
+}
+BLOCKS = ((2, 1), (5, 2), (3, 2), (9, 4))
+
+
+def sample() -> pytest.MarkDecorator:
+    """Cases and columns of each geometry; blocks and types in turns."""
+    params = []
+    for geometry, cases in CASES.items():
+        for i, (name, case) in enumerate(cases.items()):
+            for j, columns in enumerate(COLUMNS[geometry]):
+                tiles = HopperTiles(geometry, columns, BLOCKS[(i + j) % len(BLOCKS)])
+                modes = [(PLAIN, (BF16, F16)[(i + j) % 2])]
+                if (i + j) % 3 == 0:  # float16 is bfloat16 but for two conversions there
+                    modes.append((ASAN, BF16))
+                for mode, dtype in modes:
+                    label = f"{geometry}-{name}-{columns}-{dtype}-{mode.values[0]}"
+                    values = (*mode.values, case, tiles, dtype)
+                    params.append(pytest.param(*values, id=label, marks=mode.marks))
+    return pytest.mark.parametrize(("mode", "case", "tiles", "dtype"), params)
+
+
+@sample()
+def test_forward_is_exact_on_integers(emulator_in: Get, mode, case, tiles, dtype):
+    check_forward(emulator_in(mode), case, tiles, dtype)
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("dtype", [BF16, F16], ids=str)
+@pytest.mark.parametrize(
+    ("geometry", "name"), [(0, "two chunks"), (1, "steps"), (2, "images")], ids=str
+)
+def test_as_accurate_as_torch(emulator_in: Get, geometry, name, dtype):
+    case = CASES[geometry][name]
+    check_as_accurate_as_torch(emulator_in("plain"), case, HopperTiles(geometry, (64, 64)), dtype)
+
+
+# In geometry 2 windows of quads outside of the map reach into what others fill. Nobody stores what
+# they give, but thread sanitizer cannot know.
+@pytest.mark.parametrize(
+    ("mode", "geometry", "name", "columns"),
+    [
+        pytest.param(*mode.values, geometry, name, columns, marks=mode.marks)
+        for geometry, name, columns in (
+            (0, "weights stay", (32, 32)),
+            (0, "two chunks", (64, 160)),
+            (1, "steps", (64, 128)),
+            (2, "images", (64, 160)),
+        )
+        for mode in ((PLAIN, ASAN) if geometry == 2 else (PLAIN, ASAN, TSAN))
+    ],
+)
+def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, geometry, name, columns):
+    operands = CASES[geometry][name].normal().to(BF16)
+    tiles = HopperTiles(geometry, columns, (4, 2))
+    results = [
+        run_forward(
+            emulator_in(mode), CASES[geometry][name], tiles, operands[:2], *operands[2:],
+            run=run._replace(count=False),
+        )
+        for run in (RUNS if mode == "plain" else RUNS[::3])
+    ]  # fmt: skip
+    for result in results:
+        for part, first in zip(result[:2], results[0][:2], strict=True):
+            assert torch.equal(part, first)
+            assert part.isfinite().all()
+
+
+# Quads that fill tiles of geometry 0, channels that fill chunks.
+FULL = Case((64, 128), (64, 64), size=(32, 64), batch=2, bias=False)
+QUADS, TAPS, CELL, CHUNK = 2 * math.prod(half(FULL.size)), 9, 128, 64
+HIGH_TILES, LOW_TILES = QUADS // 128, QUADS // 256
+
+
+@pytest.fixture(scope="module")
+def full(emulator_in: Get) -> Result:
+    return counted(emulator_in, FULL)
+
+
+def counted(emulator_in: Get, case: Case) -> Result:
+    operands = case.normal().to(BF16)
+    tiles = HopperTiles(0, (64, 64))
+    return run_forward(emulator_in("plain"), case, tiles, operands[:2], *operands[2:])
+
+
+@NO_COMPILER
+def test_every_product_is_of_use_where_tiles_fit(full: Result):
+    (high_in, low_in), (high_out, low_out) = FULL.in_channels, FULL.out_channels
+    of_high = (4 * high_in + low_in) * high_out
+    of_low = (high_in + low_in) * low_out
+    assert full.counters["wgmma"] * 64 * 8 * 16 == QUADS * TAPS * (of_high + of_low)
+
+
+@NO_COMPILER
+def test_half_a_chunk_takes_half_of_the_steps(emulator_in: Get):
+    case = Case((32, 40), (64, 64), size=(32, 32), batch=1, bias=False)
+    result = counted(emulator_in, case)
+    high_in, low_in = 32, 64  # 40 channels take a whole chunk
+    products = 256 * TAPS * 64 * (4 * high_in + low_in + high_in + low_in)
+    assert result.counters["wgmma"] * 64 * 8 * 16 == products
+
+
+@NO_COMPILER
+def test_boxes_are_loaded_once_for_each_tile(full: Result):
+    high_chunks, low_chunks = (channels // CHUNK for channels in FULL.in_channels)
+    of_high = high_chunks * 4 * 17 * 9 + low_chunks * 18 * 10
+    of_low = low_chunks * 18 * 18
+    weights = TAPS * (high_chunks + low_chunks) * 64 * (HIGH_TILES + LOW_TILES)
+    cells = HIGH_TILES * of_high + LOW_TILES * of_low + weights
+    assert full.counters["box_bytes"] == cells * CELL
+
+
+@NO_COMPILER
+def test_weights_that_stay_are_loaded_once_for_each_block(emulator_in: Get):
+    case = Case((64, 64), (64, 64), size=(32, 64), batch=2, bias=False)
+    result = counted(emulator_in, case)
+    maps = HIGH_TILES * (4 * 17 * 9 + 18 * 10) + LOW_TILES * 18 * 18
+    assert result.counters["box_bytes"] == (maps + TAPS * 2 * 64 * 3) * CELL  # three blocks
+
+
+@NO_COMPILER
+def test_pooling_reads_each_high_pixel_of_a_tile_once(full: Result):
+    """Tiles of 16 x 16 quads and their neighbours in maps of 16 x 32; and only results go out."""
+    cells = 2 * 2 * 16 * 17
+    assert full.counters["sectors_read"] == cells * 4 * FULL.in_channels[0] * 2 // 32
+    results = full.high.numel() + full.low.numel()
+    assert full.counters["sectors_written"] == results * 2 // 32
+    assert full.counters["bank_conflicts"] == 0
+    assert full.counters["launches"] == 1
