@@ -47,12 +47,17 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def(
       "explain_input_grad(Tensor dy_high, Tensor dy_low, Tensor weight, SymInt high_in, "
       "SymInt[2] size, int stride, bool allow_tf32, str family=\"\") -> str");
+  m.def(
+      "explain_weight_grad(Tensor? x_high, Tensor? x_low, Tensor dy_high, Tensor dy_low, "
+      "SymInt[2] size, SymInt[2] kernel_size, int stride, bool allow_tf32, str family=\"\") -> "
+      "str");
   m.def("pool2x2(Tensor high, Tensor? low, bool mean) -> Tensor");
   m.def("upsample2x2_(Tensor(a!) out, Tensor low, bool accumulate, bool mean) -> ()");
   m.def("build_info() -> str");
   m.def("plan(int[] numbers, str dtype, str device) -> str");
   m.def("plan_forward_sm90(int[] numbers, str dtype, str device) -> str");
   m.def("plan_weight_grad(int[] numbers, str dtype, str device) -> str");
+  m.def("plan_weight_grad_sm90(int[] numbers, str dtype, str device) -> str");
 }
 
 namespace octconv {

@@ -26,8 +26,7 @@ void share_out(JointCut& cut, int32_t chunks) {
   cut.slots = chunks;
   if (Traits::shared_bytes(kLeastBoxes, chunks) > kShared) {
     cut.slots = 1;
-    while (cut.slots < kMostSlots &&
-           Traits::shared_bytes(kLeastBoxes, cut.slots + 1) <= kShared) {
+    while (cut.slots < kMostSlots && Traits::shared_bytes(kLeastBoxes, cut.slots + 1) <= kShared) {
       ++cut.slots;
     }
   }

@@ -15,6 +15,7 @@
 #include "plan.h"
 #include "plan_sm90.h"
 #include "weight_grad_plan.h"
+#include "weight_grad_sm90_plan.h"
 
 namespace octconv {
 namespace {
@@ -181,6 +182,33 @@ std::string plan_weight_grad_text(std::vector<int64_t> numbers, std::string dtyp
   return json.str();
 }
 
+std::string plan_weight_grad_sm90_text(std::vector<int64_t> numbers, std::string dtype,
+                                       std::string device) {
+  const char* op = "plan_weight_grad_sm90";
+  const DeviceFacts* facts = known_device(device);
+  if (!facts) fail(op, "device must be one of ", known_devices(), ", got ", device);
+  const Problem problem = problem_of(numbers);
+  const ElementType type = element_type(dtype);
+  if (const char* reason = why_not_grad_sm90(problem, type, *facts)) {
+    fail(op, "weight_grad_sm90 does not cover this: ", reason);
+  }
+  const GradPlanSm90 plan = plan_weight_grad_sm90(problem, type, *facts);
+  const WeightGradSm90Params params = weight_grad_sm90_params(problem, plan.cut, {});
+  std::ostringstream json;
+  json << "{\"tile\": " << plan.cut.tile << ", \"jobs\": [";
+  for (int i = 0; i < kJobs; ++i) {
+    const PixelTile& tile = plan.cut.pixel_tiles[i];
+    json << (i ? ", " : "") << "{\"shape\": [" << tile.width << ", " << tile.height << ", "
+         << tile.images << "], \"pixel_tiles\": " << params.job[i].pixel_tiles
+         << ", \"splits\": " << tile.splits << ", \"items\": " << plan.items[i]
+         << ", \"stages\": " << params.more[i].stages << "}";
+  }
+  json << "], \"partial_sums\": " << plan.partial_sums
+       << ", \"shared_bytes\": " << params.shared_bytes << ", \"us\": " << plan.microseconds
+       << ", \"text\": \"" << to_string(plan) << "\"}";
+  return json.str();
+}
+
 }  // namespace
 }  // namespace octconv
 
@@ -188,4 +216,5 @@ STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CompositeExplicitAutograd, m) {
   m.impl("plan", TORCH_BOX(&octconv::plan));
   m.impl("plan_forward_sm90", TORCH_BOX(&octconv::plan_forward_sm90_text));
   m.impl("plan_weight_grad", TORCH_BOX(&octconv::plan_weight_grad_text));
+  m.impl("plan_weight_grad_sm90", TORCH_BOX(&octconv::plan_weight_grad_sm90_text));
 }

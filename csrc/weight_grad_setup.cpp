@@ -85,24 +85,29 @@ WeightGradParams weight_grad_params(const Problem& problem, const WeightGradLimi
   p.tile_rows = limits.rows, p.tile_columns = limits.columns;
   p.tile_taps = limits.tap_rows * limits.taps, p.taps = limits.taps;
   const std::array<WeightGradJob, kJobs> jobs = jobs_of(problem, pointers);
-  int64_t item = 0, sum = 0, position = 0;
   for (int i = 0; i < kJobs; ++i) {
     WeightGradJob& job = p.job[i];
     job = jobs[i];
-    job.first_item = item, job.first_sum = sum, job.first_position = position;
     const bool present = job.rows() > 0 && (job.columns() > 0 || job.bias);
     complete(job, limits, present ? tiles[i] : PixelTile{1, 1, 1}, problem.batch);
-    item += job.items();
-    if (job.items() == 0) continue;
-    p.stage_bytes = std::max(p.stage_bytes, stage_bytes_of(job));
-    if (job.splits == 1) continue;
-    sum += job.items() * p.item_sums();
-    position += int64_t{job.rows()} * limits.taps * limits.taps * job.columns() / 4 +
-                (job.bias ? job.rows() / 4 : 0);
+    if (job.items() > 0) p.stage_bytes = std::max(p.stage_bytes, stage_bytes_of(job));
   }
-  p.positions = position;
+  number_items(p);
   p.shared_bytes = std::max(limits.stages * p.stage_bytes, limits.end_bytes) + kPlaceBytes;
   return p;
+}
+
+void number_items(WeightGradParams& p) {
+  int64_t item = 0, sum = 0;
+  p.positions = 0;
+  for (WeightGradJob& job : p.job) {
+    job.first_item = item, job.first_sum = sum, job.first_position = p.positions;
+    item += job.items();
+    if (job.items() == 0 || job.splits == 1) continue;
+    sum += job.items() * p.item_sums();
+    p.positions +=
+        int64_t{job.rows()} * p.taps * p.taps * job.columns() / 4 + (job.bias ? job.rows() / 4 : 0);
+  }
 }
 
 int64_t partial_sums_of(const WeightGradParams& p) {

@@ -15,6 +15,7 @@ namespace octconv {
 struct PixelTile {
   int32_t width, height;
   int32_t splits;
+  int32_t images = 1;  // whose pixels lie one behind the other; others go on into the next image
 };
 using PixelTiles = std::array<PixelTile, kJobs>;  // of the jobs that are there
 
@@ -36,6 +37,9 @@ WeightGradParams weight_grad_params(const Problem& problem, const WeightGradLimi
                                     const PixelTiles& tiles, const WeightGradPointers& pointers);
 
 int64_t partial_sums_of(const WeightGradParams& params);
+
+// Where the items of each job begin, and their partial sums.
+void number_items(WeightGradParams& params);
 
 // The bytes of shared memory that a stage of one job takes.
 int32_t stage_bytes_of(const WeightGradJob& job);

@@ -13,7 +13,10 @@ SHARED = 166912  # bytes, of sm_80
 
 
 class GradTiles(NamedTuple):
-    """How a launch is cut up: by name, (width, height, splits) for W_HH, W_LH, W_HL and W_LL."""
+    """How a launch is cut up: by name, (width, height, splits) for W_HH, W_LH, W_HL and W_LL.
+
+    Of weight_grad_sm90: by the channels of a tile, (height, images, splits).
+    """
 
     name: str
     shapes: tuple[Shape, Shape, Shape, Shape]
@@ -35,6 +38,7 @@ def run_weight_grad(
     channels_last: bool = False,
     wide_output: bool = False,
     shared_limit: int = SHARED,
+    kernel: str = "weight_grad_sm80",
     run: Run | None = None,
 ) -> Gradients:
     """dW and dbias of the inputs and the gradients of the outputs."""
@@ -49,7 +53,7 @@ def run_weight_grad(
     }
     arguments = (str(dtype).removeprefix("torch."), tiles.name, numbers, tiles.shapes, arrays)
     flags = (channels_last, wide_output, shared_limit)
-    dweight, dbias, counters = emulator("weight_grad_sm80", *arguments, *flags, run=run)
+    dweight, dbias, counters = emulator(kernel, *arguments, *flags, run=run)
     rows, columns, k = sum(case.out_channels), sum(case.in_channels), case.kernel_size[0]
     shape = (rows, k, k, columns) if channels_last else (rows, columns, k, k)
     out = torch.float32 if wide_output else dtype

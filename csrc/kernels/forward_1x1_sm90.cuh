@@ -21,7 +21,7 @@ __device__ __forceinline__ void multiply_joint(const JointSm90Params& p,
   using T = typename Traits::T;
   const int32_t row_group = Traits::kRowGroups == 2 ? warpgroup : 0;
   const int32_t column_group = Traits::kColumnGroups == 2 ? warpgroup : 0;
-  sm90::JointRing boxes = memory.boxes, slots = memory.slots;
+  sm90::BufferRing boxes = memory.boxes, slots = memory.slots;
   sm90::JointStore<Traits> out(memory, warpgroup);
   sm90::JointSums<Traits> sum;
 #pragma unroll 1

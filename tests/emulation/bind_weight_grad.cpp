@@ -7,12 +7,6 @@
 namespace emulation {
 namespace {
 
-Problem problem_of(const py::tuple& numbers) {
-  const auto number = [&](int i) { return numbers[i].cast<int32_t>(); };
-  return {number(0), number(1), number(2), number(3), number(4),
-          number(5), number(6), number(7), number(8), false};
-}
-
 PixelTiles pixel_tiles_of(const py::tuple& shapes) {
   PixelTiles tiles;
   for (int i = 0; i < octconv::kJobs; ++i) {
@@ -29,7 +23,7 @@ py::tuple weight_grad_sm80(const std::string& dtype, const std::string& tiles,
                            const py::tuple& numbers, const py::tuple& shapes,
                            const py::dict& arrays, bool channels_last, bool wide_output,
                            int32_t shared_limit, const py::dict& options) {
-  const Problem problem = problem_of(numbers);
+  const Problem problem = grad_problem_of(numbers);
   const PixelTiles pixel_tiles = pixel_tiles_of(shapes);
   const RunWeightGrad& run = dtype == "bfloat16"  ? weight_grad_bfloat16
                              : dtype == "float16" ? weight_grad_float16
@@ -68,7 +62,7 @@ struct LaunchCounts {
 // What csrc/weight_grad_cost.h counts of a launch, beside the limits that its tiles must keep.
 py::dict weight_grad_launch(const std::string& dtype, const std::string& tiles,
                             const py::tuple& numbers, const py::tuple& shapes, const py::dict&) {
-  const Problem problem = problem_of(numbers);
+  const Problem problem = grad_problem_of(numbers);
   const octconv::ElementType type = dtype == "bfloat16"  ? octconv::ElementType::kBFloat16
                                     : dtype == "float16" ? octconv::ElementType::kFloat16
                                                          : octconv::ElementType::kTFloat32;

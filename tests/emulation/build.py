@@ -30,6 +30,7 @@ PLANS = tuple(
         "weight_grad_cost",
         "weight_grad_plan",
         "weight_grad_setup",
+        "weight_grad_sm90_setup",
     )
 )
 COMPILER = shutil.which("g++")

@@ -69,4 +69,5 @@ PYBIND11_MODULE(kernel_emulation, module) {
   emulation::bind_pool2x2(module);
   emulation::bind_probes(module);
   emulation::bind_weight_grad(module);
+  emulation::bind_weight_grad_sm90(module);
 }

@@ -19,6 +19,13 @@ using octconv::PixelTiles;
 using octconv::Problem;
 using octconv::WeightGradParams;
 
+// From the fields of Problem in their order but for the last.
+inline Problem grad_problem_of(const py::tuple& numbers) {
+  const auto number = [&](int i) { return numbers[i].cast<int32_t>(); };
+  return {number(0), number(1), number(2), number(3), number(4),
+          number(5), number(6), number(7), number(8), false};
+}
+
 struct WeightGradCall {
   const Problem& problem;
   const PixelTiles& tiles;

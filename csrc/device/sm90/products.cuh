@@ -18,14 +18,15 @@ __device__ __forceinline__ uint64_t matrix_at(uint32_t shared, uint32_t group_ro
   return kSwizzle128 | uint64_t{group_rows * 8} << 32 | block_bytes / 16 << 16 | shared / 16;
 }
 
-// The same of a transposed matrix: rows of kRowBytes, 64 or 128, in the swizzle of as many bytes,
-// one behind the other; what does not fit such a row lies `next` bytes further on.
+// The same of a transposed matrix: rows of kRowBytes, 64 or 128, in the swizzle of as many bytes;
+// what does not fit such a row lies `next` bytes further on.
 template <int kRowBytes>
-__device__ __forceinline__ uint64_t transposed_at(uint32_t shared, uint32_t next) {
+__device__ __forceinline__ uint64_t transposed_at(uint32_t shared, uint32_t next,
+                                                  uint32_t group_rows = 8) {
   static_assert(kRowBytes == 64 || kRowBytes == 128);
   constexpr uint64_t kSwizzle = uint64_t{kRowBytes == 128 ? 1 : 2} << 62;
-  constexpr uint64_t kGroup = 8 * kRowBytes / 16;
-  return kSwizzle | kGroup << 32 | uint64_t{next / 16} << 16 | shared / 16;
+  const uint64_t group = group_rows * kRowBytes / 16;
+  return kSwizzle | group << 32 | uint64_t{next / 16} << 16 | shared / 16;
 }
 
 // Asynchronous Warpgroup Level Matrix Instructions: wgmma.fence. Before the first products, and
@@ -100,8 +101,16 @@ __device__ void multiply_async(float (&sum)[kColumns / 2], const uint32_t (&a)[4
                              "{%16, %17, %18, %19}, %20", OCTCONV_SUMS_16(0))                  \
   OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 64, TRANSPOSED, OCTCONV_THIRTY ", %30, %31",             \
                              "{%32, %33, %34, %35}, %36", OCTCONV_SUMS_32(0))
-#define OCTCONV_MULTIPLY_ALL(T, TYPE) \
-  OCTCONV_MULTIPLY_BOTH(T, TYPE, 0)   \
+#define OCTCONV_NINETY OCTCONV_SIXTY ", " OCTCONV_TEN(6) ", " OCTCONV_TEN(7) ", " OCTCONV_TEN(8)
+#define OCTCONV_MULTIPLY_ALL(T, TYPE)                                                              \
+  OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 96, 1,                                                       \
+                             OCTCONV_THIRTY                                                        \
+                             ", " OCTCONV_TEN(3) ", %40, %41, %42, %43, %44, %45, %46, %47",       \
+                             "{%48, %49, %50, %51}, %52", OCTCONV_SUMS_32(0), OCTCONV_SUMS_16(32)) \
+  OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 192, 1, OCTCONV_NINETY ", %90, %91, %92, %93, %94, %95",     \
+                             "{%96, %97, %98, %99}, %100", OCTCONV_SUMS_32(0),                     \
+                             OCTCONV_SUMS_32(32), OCTCONV_SUMS_32(64))                             \
+  OCTCONV_MULTIPLY_BOTH(T, TYPE, 0)                                                                \
   OCTCONV_MULTIPLY_BOTH(T, TYPE, 1)
 
 OCTCONV_MULTIPLY_ALL(BFloat16, "bf16")
@@ -114,6 +123,7 @@ OCTCONV_MULTIPLY_ALL(Float16, "f16")
 #undef OCTCONV_SUMS_32
 #undef OCTCONV_SUMS_16
 #undef OCTCONV_SUMS_4
+#undef OCTCONV_NINETY
 #undef OCTCONV_SIXTY
 #undef OCTCONV_THIRTY
 #undef OCTCONV_SIXTEEN

@@ -5,41 +5,17 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
-#include "device/sm90/barrier.cuh"
 #include "forward_1x1_sm90_params.h"
 #include "forward_1x1_sm90_traits.h"
+#include "ring.cuh"
 
 namespace octconv::sm90 {
 
 constexpr int kLastPhase = 3, kLowSums = 4;  // of the sums
 
-// Buffers that are filled and emptied in turns, and the barriers that say which they are.
-struct JointRing {
-  uint32_t memory, barriers;
-  int32_t buffers, bytes;
-  int32_t index = 0;
-  uint32_t parity = 0;
-
-  __device__ __forceinline__ uint32_t buffer() const { return memory + index * bytes; }
-  __device__ __forceinline__ uint32_t full() const {
-    return barriers + index * 2 * ptx::kBarrierBytes;
-  }
-  __device__ __forceinline__ uint32_t empty() const { return full() + ptx::kBarrierBytes; }
-  __device__ __forceinline__ void advance() {
-    if (++index == buffers) index = 0, parity ^= 1;
-  }
-  // By one thread; the block's barrier must follow.
-  __device__ __forceinline__ void init(int32_t emptied_by) const {
-    for (JointRing ring = *this; ring.parity == 0; ring.advance()) {
-      ptx::init_barrier(ring.full(), 1);
-      ptx::init_barrier(ring.empty(), emptied_by);
-    }
-  }
-};
-
 template <typename Traits>
 struct JointMemory {
-  JointRing boxes, slots;
+  BufferRing boxes, slots;
   uint32_t stagings;
 
   __device__ __forceinline__ JointMemory(const JointSm90Params& p, uint32_t memory) {

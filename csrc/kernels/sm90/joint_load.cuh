@@ -12,7 +12,7 @@ namespace octconv::sm90 {
 
 // All chunks of the low input, then those of the high one, four phases each.
 template <typename Traits>
-__device__ __forceinline__ void load_boxes(const JointSm90Params& p, JointRing ring) {
+__device__ __forceinline__ void load_boxes(const JointSm90Params& p, BufferRing ring) {
   const uint32_t bytes = Traits::kRowGroups * p.box.cells() * kSm90Cell;
   for (int32_t index = ptx::block_x(); index < p.items; index += ptx::blocks_x()) {
     JointItem item[Traits::kRowGroups];
@@ -43,7 +43,7 @@ __device__ __forceinline__ void load_boxes(const JointSm90Params& p, JointRing r
 
 // A slot has the rows of both octaves, for one group of columns behind the other.
 template <typename Traits>
-__device__ __forceinline__ void load_slots(const JointSm90Params& p, JointRing ring) {
+__device__ __forceinline__ void load_slots(const JointSm90Params& p, BufferRing ring) {
   for (int32_t index = ptx::block_x(); index < p.items; index += ptx::blocks_x()) {
     const int32_t first = index % p.columns * Traits::kColumnGroups * Traits::kColumns;
 #pragma unroll 1

@@ -47,7 +47,7 @@ __device__ __forceinline__ void multiply_box(JointSums<Traits>& sum, uint64_t in
 // One chunk of the low input, to the sums of the last phase, or of the high one. The next box's
 // products are under way before the last one is given back.
 template <typename Traits, int kSteps, Octave kFrom>
-__device__ __forceinline__ void multiply_boxes(JointSums<Traits>& sum, JointRing& boxes,
+__device__ __forceinline__ void multiply_boxes(JointSums<Traits>& sum, BufferRing& boxes,
                                                uint32_t slot, int32_t row_group) {
   uint32_t last = 0;
   const auto begin = [&] {
@@ -91,7 +91,7 @@ __device__ __forceinline__ void pool_fragments(uint32_t (&pooled)[4], const uint
 
 // The same of the high input by way of registers, where it is pooled.
 template <typename Traits, int kSteps>
-__device__ __forceinline__ void pool_boxes(JointSums<Traits>& sum, JointRing& boxes, uint32_t slot,
+__device__ __forceinline__ void pool_boxes(JointSums<Traits>& sum, BufferRing& boxes, uint32_t slot,
                                            int32_t row_group, const float (&share)[2]) {
   using T = typename Traits::T;
   const uint32_t row = ptx::thread_x() / 32 % 4 * 16 + ptx::lane() % 16;
@@ -130,7 +130,7 @@ __device__ __forceinline__ void pool_boxes(JointSums<Traits>& sum, JointRing& bo
 
 template <typename Traits, Octave kFrom>
 __device__ __forceinline__ void multiply_input(const JointSm90Params& p, JointSums<Traits>& sum,
-                                               JointRing& boxes, JointRing& slots,
+                                               BufferRing& boxes, BufferRing& slots,
                                                int32_t row_group, int32_t column_group,
                                                const float (&share)[2]) {
 #pragma unroll 1

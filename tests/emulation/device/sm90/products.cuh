@@ -19,9 +19,9 @@ inline uint64_t matrix_at(uint32_t shared, uint32_t group_rows, uint32_t block_b
 }
 
 template <int kRowBytes>
-uint64_t transposed_at(uint32_t shared, uint32_t next) {
+uint64_t transposed_at(uint32_t shared, uint32_t next, uint32_t group_rows = 8) {
   static_assert(kRowBytes == 64 || kRowBytes == 128);
-  return uint64_t{kRowBytes == 128 ? 1 : 2} << 62 | uint64_t{kRowBytes / 2} << 32 |
+  return uint64_t{kRowBytes == 128 ? 1 : 2} << 62 | uint64_t{group_rows * kRowBytes / 16} << 32 |
          uint64_t{next / 16} << 16 | shared / 16;
 }
 

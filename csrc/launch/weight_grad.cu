@@ -1,5 +1,6 @@
-// octconv_cuda::weight_grad on CUDA devices: one launch of weight_grad_sm80, and one that adds up
-// its splits. What they do not cover, composed_weight_grad serves.
+// octconv_cuda::weight_grad on CUDA devices: one launch of weight_grad_sm80, weight_grad_1x1_sm80
+// or weight_grad_sm90, and one that adds up its splits. What they do not cover,
+// composed_weight_grad serves.
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 
@@ -12,6 +13,7 @@
 #include "launch/call.cuh"
 #include "launch/launch.cuh"
 #include "launch/weight_grad_sm80.h"
+#include "launch/weight_grad_sm90.h"
 
 namespace octconv {
 namespace {
@@ -19,11 +21,18 @@ namespace {
 constexpr int64_t kMostKernel = 9;  // that kernel sizes are told apart to; none covers it
 
 // The plan of what the kernels cover.
-std::optional<WeightGradPlan> choose(const Tensor& dy, const Problem& problem, int64_t kernel_width,
-                                     bool allow_tf32, const std::string& family) {
+struct Choice {
+  std::optional<WeightGradPlan> plan;
+  std::optional<GradPlanSm90> sm90;  // in place of the other plan
+
+  bool covered() const { return plan || sm90; }
+  int64_t partial_sums() const { return sm90 ? sm90->partial_sums : plan->partial_sums; }
+};
+
+std::optional<WeightGradPlan> find_plan(const Tensor& dy, const Problem& problem,
+                                        int64_t kernel_width, bool allow_tf32) {
   const auto type = element_type(dy.scalar_type(), allow_tf32);
-  if (family_of("weight_grad", family) == "none" || !type || problem.batch == 0)
-    return std::nullopt;
+  if (!type || problem.batch == 0) return std::nullopt;
   if (problem.kernel != kernel_width || why_not_covered(problem, problem.kernel)) {
     return std::nullopt;
   }
@@ -32,6 +41,22 @@ std::optional<WeightGradPlan> choose(const Tensor& dy, const Problem& problem, i
   thread_local WeightGradPlanCache cache;
   const WeightGradPlan plan = cache.plan(problem, *type, facts);
   return plan.tiles ? std::optional(plan) : std::nullopt;
+}
+
+// Family sm90 serves where it is asked for and covers the call, as long as no report of a GPU says
+// that it is right and faster there; what it does not cover is the library's choice.
+Choice choose(const char* op, const Tensor& dy, const Problem& problem, int64_t kernel_width,
+              bool allow_tf32, const std::string& argument) {
+  const std::string family = family_of(op, argument);
+  if (family == "none") return {};
+  if (family == "sm90") {
+    const auto sm90 = find_grad_plan_sm90(dy, problem, number(kernel_width)).plan;
+    if (sm90) return {{}, sm90};
+  }
+  const Choice choice{find_plan(dy, problem, kernel_width, allow_tf32), {}};
+  check_covered(op, argument, choice.plan || problem.batch == 0,
+                "its dtype, channels, kernel or GPU");
+  return choice;
 }
 
 // A dense tensor of the dtype of `like`, with strides as of its layout.
@@ -46,8 +71,8 @@ Tensor empty_like(const Tensor& like, const std::vector<int64_t>& sizes,
   return Tensor(handle);
 }
 
-TensorPair run(const Problem& problem, const WeightGradPlan& plan, const Part& x_high,
-               const Part& x_low, const Tensor& dy_high, const Tensor& dy_low, bool channels_last) {
+TensorPair run(const Problem& problem, const Choice& choice, const Part& x_high, const Part& x_low,
+               const Tensor& dy_high, const Tensor& dy_low, bool channels_last) {
   const torch::stable::accelerator::DeviceGuard guard(dy_high.get_device_index());
   const int64_t rows = problem.high_out + problem.low_out;
   const int64_t columns = problem.high_in + problem.low_in, k = problem.kernel, taps = k * k;
@@ -71,11 +96,15 @@ TensorPair run(const Problem& problem, const WeightGradPlan& plan, const Part& x
                                     {strides[0], strides[3], strides[1]},
                                     false};
   Part partial_sums;
-  if (plan.partial_sums > 0) partial_sums = empty_words(dy_high, plan.partial_sums);
-  const WeightGradLaunch call{
-      problem, plan, pointers,
-      partial_sums ? static_cast<float*>(partial_sums->mutable_data_ptr()) : nullptr,
-      current_stream(dy_high)};
+  if (choice.partial_sums() > 0) partial_sums = empty_words(dy_high, choice.partial_sums());
+  float* sums = partial_sums ? static_cast<float*>(partial_sums->mutable_data_ptr()) : nullptr;
+  const cudaStream_t stream = current_stream(dy_high);
+  if (choice.sm90) {
+    launch_weight_grad_sm90(problem, *choice.sm90, pointers, sums, dy_high.scalar_type(), stream);
+    check_launch("weight_grad");
+    return {dweight, dbias};
+  }
+  const WeightGradLaunch call{problem, *choice.plan, pointers, sums, stream};
   switch (dy_high.scalar_type()) {
     case ScalarType::BFloat16:
       launch_weight_grad_sm80<BFloat16>(call);
@@ -90,27 +119,29 @@ TensorPair run(const Problem& problem, const WeightGradPlan& plan, const Part& x
   return {dweight, dbias};
 }
 
+Problem problem_of(const Part& x_high, const Part& x_low, const Tensor& dy_high,
+                   const Tensor& dy_low, const std::vector<int64_t>& size,
+                   const std::vector<int64_t>& kernel_size, int64_t stride) {
+  return {number(dy_high.size(0)),
+          number(size[0]),
+          number(size[1]),
+          number(x_high ? x_high->size(1) : 0),
+          number(x_low ? x_low->size(1) : 0),
+          number(dy_high.size(1)),
+          number(dy_low.size(1)),
+          number(std::min<int64_t>(kernel_size[0], kMostKernel)),
+          number(stride),
+          false};
+}
+
 TensorPair weight_grad(const Part& x_high, const Part& x_low, const Tensor& dy_high,
                        const Tensor& dy_low, std::vector<int64_t> size,
                        std::vector<int64_t> kernel_size, int64_t stride, bool allow_tf32,
                        bool channels_last, std::string family) {
   check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
-  const Problem problem{number(dy_high.size(0)),
-                        number(size[0]),
-                        number(size[1]),
-                        number(x_high ? x_high->size(1) : 0),
-                        number(x_low ? x_low->size(1) : 0),
-                        number(dy_high.size(1)),
-                        number(dy_low.size(1)),
-                        number(std::min<int64_t>(kernel_size[0], kMostKernel)),
-                        number(stride),
-                        false};
-  const auto plan = choose(dy_high, problem, kernel_size[1], allow_tf32, family);
-  check_covered("weight_grad", family, plan.has_value() || problem.batch == 0,
-                "its dtype, channels, kernel or GPU");
-  if (plan) {
-    return run(problem, *plan, x_high, x_low, dy_high, dy_low, channels_last);
-  }
+  const Problem problem = problem_of(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
+  const Choice choice = choose("weight_grad", dy_high, problem, kernel_size[1], allow_tf32, family);
+  if (choice.covered()) return run(problem, choice, x_high, x_low, dy_high, dy_low, channels_last);
   using torch::stable::detail::from;
   return dispatch<10>(
       "octconv_cuda::composed_weight_grad",
@@ -118,9 +149,23 @@ TensorPair weight_grad(const Part& x_high, const Part& x_low, const Tensor& dy_h
        from(stride), from(allow_tf32), from(channels_last), from(family)});
 }
 
+// What weight_grad does for the same arguments: the kernel and its plan, or nothing.
+std::string explain_weight_grad(const Part& x_high, const Part& x_low, const Tensor& dy_high,
+                                const Tensor& dy_low, std::vector<int64_t> size,
+                                std::vector<int64_t> kernel_size, int64_t stride, bool allow_tf32,
+                                std::string family) {
+  const char* op = "explain_weight_grad";
+  check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
+  const Problem problem = problem_of(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
+  const Choice choice = choose(op, dy_high, problem, kernel_size[1], allow_tf32, family);
+  if (choice.sm90) return to_string(*choice.sm90);
+  return choice.plan ? to_string(*choice.plan) : "";
+}
+
 }  // namespace
 }  // namespace octconv
 
 STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CUDA, m) {
   m.impl("weight_grad", TORCH_BOX(&octconv::weight_grad));
+  m.impl("explain_weight_grad", TORCH_BOX(&octconv::explain_weight_grad));
 }

@@ -1,0 +1,44 @@
+// Launches weight_grad_sm90 as planned, and what adds up its splits.
+#pragma once
+
+#include "kernels/weight_grad_sm90.cuh"
+#include "kernels/weight_grad_splits.cuh"
+#include "launch/launch.cuh"
+#include "launch/weight_grad_sm90.h"
+
+namespace octconv {
+
+// Calls run(kernel) with the instantiation for tiles of so many channels.
+template <typename T, typename Run>
+void with_grad_kernel_sm90(int32_t tile, const Run& run) {
+  for_each_grad_sm90<T>([&](auto traits) {
+    if (decltype(traits)::kTile == tile) run(weight_grad_sm90<decltype(traits)>);
+  });
+}
+
+template <typename T>
+void launch_grad_sm90(const WeightGradSm90Params& params, cudaStream_t stream) {
+  const LaunchShape shape{static_cast<uint32_t>(params.items()), kGradSm90Threads, 1,
+                          static_cast<uint32_t>(params.shared_bytes)};
+  with_grad_kernel_sm90<T>(params.tile_rows, [&](auto kernel) {
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, params.shared_bytes);
+    launch(kernel, shape, params, stream);
+  });
+  if (params.positions == 0) return;
+  const WeightGradParams& of_splits = params;
+  launch(add_weight_grad_splits<T>, splits_shape(of_splits), of_splits, stream);
+}
+
+template <typename T>
+bool has_grad_code_sm90(int32_t tile) {
+  bool has_code = false;
+  with_grad_kernel_sm90<T>(tile, [&](auto kernel) {
+    cudaFuncAttributes attributes{};
+    has_code = cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess &&
+               attributes.numRegs == kGradSm90Registers;
+  });
+  if (!has_code) cudaGetLastError();  // not to be found by a later call
+  return has_code;
+}
+
+}  // namespace octconv

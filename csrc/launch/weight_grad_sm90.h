@@ -1,0 +1,38 @@
+// The launch of weight_grad_sm90, as its operator calls it.
+#pragma once
+
+#include <cuda_runtime.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <optional>
+#include <string>
+
+#include "problem.h"
+#include "tensor.h"
+#include "weight_grad_sm90_plan.h"
+#include "weight_grad_sm90_setup.h"
+
+namespace octconv {
+
+// Its plan for what it covers and can run, or why not.
+struct ChoiceGradSm90 {
+  std::optional<GradPlanSm90> plan;
+  std::string reason;
+};
+ChoiceGradSm90 find_grad_plan_sm90(const Tensor& dy, const Problem& problem, int32_t kernel_width);
+
+// All pointers are there; partial_sums are as many as planned.
+void launch_weight_grad_sm90(const Problem& problem, const GradPlanSm90& plan,
+                             const WeightGradPointers& pointers, float* partial_sums,
+                             ScalarType dtype, cudaStream_t stream);
+
+// T is BFloat16 or Float16. Each is compiled in a file of its own, side by side.
+template <typename T>
+void launch_grad_sm90(const WeightGradSm90Params& params, cudaStream_t stream);
+
+// Whether the library has the kernel's code for the current device, with the registers that its
+// warpgroups pass on to each other.
+template <typename T>
+bool has_grad_code_sm90(int32_t tile);
+
+}  // namespace octconv

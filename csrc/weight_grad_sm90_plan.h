@@ -1,0 +1,34 @@
+// How a weight gradient is cut up for weight_grad_sm90. Plain C++.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "device_facts.h"
+#include "plan_cache.h"
+#include "problem.h"
+#include "weight_grad_sm90_setup.h"
+
+namespace octconv {
+
+struct GradPlanSm90 {
+  GradSm90Cut cut;
+  int64_t items[kJobs];  // a block each
+  int64_t partial_sums;  // floats of workspace, where tiles are split
+  double microseconds;   // predicted
+};
+
+// Why weight_grad_sm90 does not cover a problem that why_not_covered lets pass; null if it does.
+const char* why_not_grad_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
+
+// Of problems that are covered.
+GradPlanSm90 plan_weight_grad_sm90(const Problem& problem, ElementType type,
+                                   const DeviceFacts& device);
+
+// One line, such as "weight_grad_sm90, 64x64 tiles, W_HH 8x28 pixels of 1 images in 68 splits, ...,
+// 132 blocks".
+std::string to_string(const GradPlanSm90& plan);
+
+using GradPlanCacheSm90 = PlanCacheOf<GradPlanSm90, plan_weight_grad_sm90>;
+
+}  // namespace octconv
