@@ -20,12 +20,13 @@ FORWARD_1X1 = EMULATION / "gpu" / "forward_1x1.cu"
 FORWARD_1X1_SM90 = EMULATION / "gpu" / "forward_1x1_sm90.cu"
 FORWARD_SM90 = EMULATION / "gpu" / "forward_sm90.cu"
 WEIGHT_GRAD = EMULATION / "gpu" / "weight_grad.cu"
+WEIGHT_GRAD_SM90 = EMULATION / "gpu" / "weight_grad_sm90.cu"
 
 # The most registers that a kernel may take: what its threads on a multiprocessor are planned with.
 REGISTERS = {
     "pool2x2": 48, "gemm": 80, "forward_sm80": 255, "forward_1x1_sm80": 255,
     "weight_grad_sm80": 255, "weight_grad_1x1_sm80": 255, "add_weight_grad_splits": 48,
-    "forward_sm90": 128, "forward_1x1_sm90": 168,
+    "forward_sm90": 128, "forward_1x1_sm90": 168, "weight_grad_sm90": 128,
 }  # fmt: skip
 
 
@@ -66,7 +67,16 @@ def test_the_library_keeps_everything_in_registers(library_resources):
 @pytest.mark.parametrize("arch", ARCHS)
 @pytest.mark.parametrize(
     "source",
-    [POOL2X2, GEMM, FORWARD, FORWARD_1X1, FORWARD_SM90, FORWARD_1X1_SM90, WEIGHT_GRAD],
+    [
+        POOL2X2,
+        GEMM,
+        FORWARD,
+        FORWARD_1X1,
+        FORWARD_SM90,
+        FORWARD_1X1_SM90,
+        WEIGHT_GRAD,
+        WEIGHT_GRAD_SM90,
+    ],
     ids=lambda source: source.stem,
 )
 def test_compiled_with_hardly_any_local_memory(compiled, source, arch):
@@ -233,6 +243,21 @@ def test_weight_grad_1x1_pools_by_tensor_cores(compiled, arch):
         copies = {"LDGSTS.E.BYPASS.128", "LDGSTS.E.BYPASS.128.ZFILL"}
         assert set(kernel.forms("LDGSTS")) <= copies, kernel.name
         assert inner_loop_density(kernel.code) <= 3.1, kernel.name
+
+
+def test_weight_grad_sm90_multiplies_three_taps_at_once(compiled):
+    """One product stands in the code, of an operand that is transposed on its way to registers."""
+    kernels = compiled(WEIGHT_GRAD_SM90, "90a")
+    assert len(kernels) == 2
+    for kernel in kernels:
+        columns = 3 * int(re.search(r"Li(\d+)EEE", kernel.name)[1])
+        dtype = ".BF16" if "BFloat16" in kernel.name else ""
+        assert kernel.forms("HGMMA") == {f"HGMMA.64x{columns}x16.F32{dtype}": 1}, kernel.name
+        assert kernel.count("tnspB") == 1
+        assert kernel.forms("LDSM") == {"LDSM.16.MT88.4": 1}
+        assert kernel.count(r"UTMALDG\.4D") == kernel.count("UTMALDG") == 2
+        assert kernel.forms("USETMAXREG").total() == 2
+    assert all(kernel.count("HGMMA|UTMALDG") == 0 for kernel in compiled(WEIGHT_GRAD_SM90, "80"))
 
 
 @pytest.mark.parametrize("arch", ARCHS)

@@ -54,10 +54,6 @@ def covered_cases(draw: st.DrawFn) -> Case:
     )  # fmt: skip
 
 
-def family(device: torch.device) -> str:
-    return "sm80" if device.type == "cuda" else ""
-
-
 def moved(parts: Sequence[Tensor | None], *to: object) -> list[Tensor | None]:
     """channels_last copies elsewhere, or in another dtype."""
 
@@ -121,9 +117,9 @@ def check_weight_grad(case: Case, device: torch.device, dtype: torch.dtype) -> N
     arguments = (case.size, case.kernel_size, case.stride, True, case.batch % 2 == 0)
     operands = [*x, *dy]
     expected = OPS.composed_weight_grad(*moved(operands, device, torch.float64), *arguments)
-    poison([part.to(dtype) for part in expected])
-    results = OPS.weight_grad(*moved(operands, device, dtype), *arguments, family(device))
-    check_exact(results, expected)
+    for name in families(case, device, dtype, {3}):
+        poison([part.to(dtype) for part in expected])
+        check_exact(OPS.weight_grad(*moved(operands, device, dtype), *arguments, name), expected)
 
 
 # What family sm90 meets in tiles of every shape: chunks and columns that end early, images that
@@ -189,6 +185,20 @@ def test_sums_of_the_high_gradient_do_not_overflow(device: torch.device) -> None
     for name in families(case, device, torch.float16):
         _, result = OPS.input_grad(*operands, 64, case.size, 1, True, name)
         assert (result == 30000).all(), name
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+@pytest.mark.parametrize("case", SM90_CASES, ids=str)
+def test_weight_grad_of_family_sm90(case: Case, dtype: torch.dtype, device: torch.device) -> None:
+    if "sm90" not in families(case, device, dtype, {3}):
+        pytest.skip("no device of compute capability 9.0")
+    check_weight_grad(case, device, dtype)
+    operands = moved((*case.normal()[:2], *case.normal_gradients()), device, dtype)
+    arguments = (case.size, case.kernel_size, case.stride, True)
+    explained = OPS.explain_weight_grad(*operands, *arguments, "sm90")
+    assert explained.startswith("weight_grad_sm90")
+    first, again = (OPS.weight_grad(*operands, *arguments, False, "sm90") for _ in range(2))
+    assert all(map(torch.equal, first, again))
 
 
 def test_family_sm90_says_what_it_does_not_cover(device: torch.device) -> None:

@@ -1,0 +1,160 @@
+"""The weight gradient for Hopper in the emulation: exact, accurate, the same bits, counted."""
+
+import itertools
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from cases import Case, Parts, half
+from emulated_weight_grad import (
+    Gradients,
+    GradTiles,
+    Shape,
+    integer_operands,
+    reference_gradients,
+    run_weight_grad,
+)
+from emulation.emulator import RUNS, Emulator, Run
+from emulators import ASAN, NO_COMPILER, PLAIN, TSAN
+from oracle import assert_accurate, assert_equal_values
+from torch import Tensor
+
+Get = Callable[[str], Emulator]
+BF16, F16 = torch.bfloat16, torch.float16
+SHARED = 232448  # bytes, of sm_90
+
+
+def tiles(channels: int, *shapes: Shape) -> GradTiles:
+    """(height, images, splits) of W_HH, W_LH, W_HL and W_LL; the last one given stands for more."""
+    return GradTiles(str(channels), (*shapes, *(4 - len(shapes)) * [shapes[-1]]))
+
+
+# Channels that fill tiles, end them early, or take several; images as wide as pixel tiles or not,
+# of odd sizes, several of them to a pixel tile, and fewer than that; splits that have no pixels.
+CASES = {
+    "a tile": (Case((64, 64), (64, 64), size=(8, 16), batch=1), tiles(64, (8, 1, 1), (4, 1, 1))),
+    "narrow": (Case((32, 32), (32, 32), size=(16, 16)), tiles(32, (4, 1, 2), (8, 1, 1))),
+    "odd": (
+        Case((72, 104), (40, 88), size=(13, 17), batch=3),
+        tiles(64, (4, 1, 2), (4, 1, 3), (8, 2, 1), (8, 2, 2)),
+    ),
+    "odd, narrow": (
+        Case((24, 40), (8, 72), size=(11, 23), batch=3),
+        tiles(32, (6, 1, 2), (6, 2, 1), (2, 1, 5), (6, 4, 1)),
+    ),
+    "a pixel": (
+        Case((24, 40), (8, 40), size=(1, 1), batch=5),
+        tiles(32, (2, 1, 2), (2, 2, 1), (2, 1, 5), (2, 8, 1)),
+    ),
+    "a row": (Case((8, 72), (72, 8), size=(1, 40)), tiles(64, (2, 1, 3), (2, 2, 2))),
+    "a column": (Case((72, 8), (8, 8), size=(30, 1)), tiles(64, (2, 1, 40), (16, 2, 1))),
+}
+
+
+def in_modes(*names: str, modes: tuple[object, ...] = (PLAIN, ASAN)) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        ("mode", "name"),
+        [
+            pytest.param(*mode.values, name, marks=mode.marks, id=f"{name}-{mode.values[0]}")
+            for name, mode in itertools.product(names, modes)
+        ],
+    )
+
+
+def moved(parts: Parts, dtype: torch.dtype) -> Parts:
+    return tuple(None if part is None else part.to(dtype) for part in parts)
+
+
+def run_case(
+    emulator: Emulator,
+    name: str,
+    operands: tuple[Parts, tuple[Tensor, Tensor]],
+    dtype: torch.dtype = BF16,
+    run: Run | None = None,
+    **flags: bool,
+) -> Gradients:
+    case, of_case = CASES[name]
+    x, dy = (moved(parts, dtype) for parts in operands)
+    kernel = "weight_grad_sm90"
+    return run_weight_grad(
+        emulator, case, of_case, x, dy, shared_limit=SHARED, kernel=kernel, run=run, **flags
+    )
+
+
+@in_modes(*CASES)
+def test_exact_on_integers(emulator_in: Get, mode, name):
+    case, of_case = CASES[name]
+    operands = integer_operands(case)
+    expected = reference_gradients(case, *operands)
+    dtype = F16 if mode == "plain" and case.batch == 3 else BF16
+    result = run_case(emulator_in(mode), name, operands, dtype, channels_last=case.batch == 2)
+    for gradient, exact in zip(result[:2], expected, strict=True):
+        assert_equal_values(gradient, exact)
+    assert result.counters["launches"] == 1 + any(splits > 1 for _, _, splits in of_case.shapes)
+
+
+@in_modes("a tile", "odd", "odd, narrow", modes=(PLAIN,))
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_float32_results(emulator_in: Get, mode, name, channels_last):
+    """Results that 16-bit types could not hold."""
+    x, dy = integer_operands(CASES[name][0])
+    dy = tuple(g + 32 * (g != 0) for g in dy)  # sums differ by much less than their size
+    expected = reference_gradients(CASES[name][0], x, dy)
+    flags = {"channels_last": channels_last, "wide_output": True}
+    result = run_case(emulator_in(mode), name, (x, dy), **flags)
+    for gradient, exact in zip(result[:2], expected, strict=True):
+        assert gradient.dtype == torch.float32
+        assert_equal_values(gradient, exact)
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("dtype", [BF16, F16], ids=str)
+@pytest.mark.parametrize("name", ["a tile", "odd", "odd, narrow"])
+def test_as_accurate_as_torch(emulator_in: Get, name, dtype):
+    case = CASES[name][0]
+    x, dy = moved(case.normal()[:2], dtype), moved(case.normal_gradients(), dtype)
+    result = run_case(emulator_in("plain"), name, (x, dy), dtype)
+    of_torch, exact = (reference_gradients(case, x, dy, t) for t in (dtype, torch.float64))
+    for gradient, same, expected in zip(result[:2], of_torch, exact, strict=True):
+        assert_accurate(gradient, same, expected)
+
+
+@NO_COMPILER
+def test_sums_of_the_high_gradient_do_not_overflow(emulator_in: Get):
+    """Four pixels of 30000 are beyond float16; what they are multiplied with is small."""
+    (x_high, x_low), (dy_high, dy_low) = integer_operands(CASES["a tile"][0])
+    x, dy = (0 * x_high, x_low.sign() / 4096), (torch.full_like(dy_high, 30000.0), 0 * dy_low)
+    expected, _ = reference_gradients(CASES["a tile"][0], x, dy)
+    result = run_case(emulator_in("plain"), "a tile", (x, dy), F16, wide_output=True)
+    assert torch.allclose(result.dweight.double(), expected, rtol=1e-6)
+
+
+@in_modes("odd", "odd, narrow", "a row", modes=(PLAIN, ASAN, TSAN))
+def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, name):
+    case = CASES[name][0]
+    operands = case.normal()[:2], case.normal_gradients()
+    results = [
+        run_case(emulator_in(mode), name, operands, run=run._replace(count=False))
+        for run in (RUNS if mode == "plain" else RUNS[::3])
+    ]
+    for result in results:
+        for gradient, first in zip(result[:2], results[0][:2], strict=True):
+            assert torch.equal(gradient, first)
+            assert gradient.isfinite().all()
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("name", ["a tile", "narrow"])
+def test_each_product_is_of_use_and_each_pixel_is_loaded_once(emulator_in: Get, name):
+    """Where channels fill tiles, and images pixel tiles: but for the halo of what taps shift."""
+    case, of_case = CASES[name]
+    result = run_case(emulator_in("plain"), name, (case.normal()[:2], case.normal_gradients()))
+    channels, quads = case.in_channels[0], case.batch * math.prod(half(case.size))
+    rows = max(channels, 64)  # narrow tiles fill half of a product
+    products = 9 * channels * rows * quads * (4 + 3)
+    assert result.counters["wgmma"] * 64 * 8 * 16 == products
+    halos = 0
+    for pixels, (height, images, _) in zip((4 * quads, *3 * [quads]), of_case.shapes, strict=True):
+        halos += pixels // (8 * height * images) * 10 * (height + 2) * images
+    assert result.counters["box_bytes"] == 2 * channels * (quads * (4 + 4 + 4 + 1) + halos)

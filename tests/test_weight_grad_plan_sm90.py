@@ -1,0 +1,110 @@
+"""How weight gradients are cut up for weight_grad_sm90, and which calls it refuses."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from plans import Problem
+
+SHARED, PARTIAL_BYTES, MULTIPROCESSORS = 232448, 148480, 132
+FIXED = 8 * 3 * 8 + 96 * 8 * 4  # bytes behind the stages
+
+
+def plan_of(problem: Problem, dtype: str = "bfloat16", device: str = "H100") -> dict[str, Any]:
+    numbers = list(map(int, problem))
+    return json.loads(torch.ops.octconv_cuda.plan_weight_grad_sm90(numbers, dtype, device))
+
+
+def square(size: int, channels: int, batch: int) -> Problem:
+    return Problem(batch, size, size, *4 * [channels])
+
+
+def stage_bytes(shape: list[int], channels: int, pools: bool) -> int:
+    width, height, images = shape
+    cells = (width * height * images * (4 if pools else 1), (width + 2) * (height + 2) * images)
+    return sum(math.ceil(2 * channels * count / 1024) * 1024 for count in cells)
+
+
+def check(problem: Problem, dtype: str = "bfloat16") -> None:
+    """That pixel tiles cover all images and fit, and that there are not too many partial sums."""
+    plan = plan_of(problem, dtype)
+    sizes = ((problem.height, problem.width), *3 * [problem.quads])
+    sides = [(o, i) for o in problem[5:7] for i in problem[3:5]]  # rows and columns of blocks
+    for index, (job, size, side) in enumerate(zip(plan["jobs"], sizes, sides, strict=True)):
+        width, height, images = job["shape"]
+        assert width == 8
+        assert height % 2 == 0
+        assert max(width + 2, height + 2, 2 * height if index in (1, 2) else 0) <= 256
+        assert images == 1 or height >= size[0]  # rows of the next image are another box's
+        extents = ((size[1], width), (size[0], height), (problem.batch, images))
+        assert job["pixel_tiles"] == math.prod(math.ceil(a / b) for a, b in extents)
+        assert 1 <= job["splits"] <= job["pixel_tiles"]
+        of_weight = math.prod(math.ceil(channels / plan["tile"]) for channels in side)
+        assert job["items"] == of_weight * job["splits"]
+        bytes_of = stage_bytes(job["shape"], plan["tile"], index in (1, 2))
+        assert 3 <= job["stages"] <= 8
+        assert job["stages"] * bytes_of + FIXED <= plan["shared_bytes"] <= SHARED
+    split = [job for job in plan["jobs"] if job["splits"] > 1]
+    sums = plan["tile"] * (9 * plan["tile"] + 1)
+    assert plan["partial_sums"] == sum(job["items"] for job in split) * sums
+    assert 4 * plan["partial_sums"] <= PARTIAL_BYTES * MULTIPROCESSORS
+
+
+@given(
+    channels=st.tuples(*4 * [st.integers(1, 80).map(lambda n: 8 * n)]),
+    size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    batch=st.integers(1, 300),
+    dtype=st.sampled_from(["bfloat16", "float16"]),
+)
+def test_plans_of_any_problem_are_valid(channels, size, batch, dtype) -> None:
+    check(Problem(batch, *size, *channels), dtype)
+
+
+@pytest.mark.parametrize("extent", [(100_000, 1, 1), (1, 1, 9999), (1, 9999, 1)], ids=str)
+def test_plans_of_extreme_images_are_valid(extent) -> None:
+    check(Problem(*extent, 64, 64, 64, 64))
+
+
+LAYERS = (
+    square(56, 32, 256), square(28, 64, 256), square(14, 128, 256), square(64, 160, 8),
+    square(256, 32, 8), square(32, 320, 8), square(112, 64, 32), square(28, 256, 32),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("problem", LAYERS, ids=str)
+def test_items_of_layers_fill_the_device_once(problem) -> None:
+    plan = plan_of(problem)
+    assert plan["tile"] == (32 if problem.high_in == 32 else 64)
+    assert 0.9 * MULTIPROCESSORS <= sum(job["items"] for job in plan["jobs"]) <= MULTIPROCESSORS
+
+
+def test_text() -> None:
+    text = plan_of(square(14, 128, 256))["text"]
+    assert text.startswith("weight_grad_sm90, 64x64 tiles, W_HH 8x14 pixels")
+    assert "W_LL 8x8 pixels of " in text
+    assert text.endswith(" blocks")
+
+
+@pytest.mark.parametrize(
+    ("changes", "dtype", "device", "reason"),
+    [
+        ({"kernel": 5}, "bfloat16", "H100", "another kernel than 3x3"),
+        ({"kernel": 1}, "bfloat16", "H100", "another kernel than 3x3"),
+        ({"stride": 2}, "bfloat16", "H100", "another kernel than 3x3 at stride 1"),
+        ({"high_in": 0}, "bfloat16", "H100", "an absent part"),
+        ({"low_out": 0}, "bfloat16", "H100", "an absent part"),
+        ({"high_out": 12}, "bfloat16", "H100", "not a multiple of 8"),
+        ({"batch": 2**21, "height": 1000, "width": 2000}, "float16", "H100", "2\\^30 pixel tiles"),
+        ({"batch": 1, "height": 99_999, "width": 99_999}, "float16", "H100", "2\\^40 bytes"),
+        ({}, "tf32", "H100", "tf32"),
+        ({}, "bfloat16", "A100", "another compute capability than 9.0"),
+    ],
+)
+def test_what_is_refused(changes, dtype, device, reason) -> None:
+    expected = f"plan_weight_grad_sm90: .*{reason}|no kernel.*{reason}"
+    with pytest.raises(RuntimeError, match=expected):
+        plan_of(square(28, 64, 8)._replace(**changes), dtype, device)
