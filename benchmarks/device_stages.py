@@ -38,7 +38,7 @@ class _Layers(NamedTuple):
 
 LAYERS = {
     "layers-bfloat16": _Layers(150, ("bfloat16",), ("headline",), ("forward",), ALL),
-    "layers-sm90": _Layers(60, ("bfloat16",), ("headline",), ("forward",), EAGER, "sm90"),
+    "layers-sm80": _Layers(60, ("bfloat16",), ("headline",), ("forward",), EAGER, "sm80"),
     "layers-float16": _Layers(60, ("float16",), ("headline",), ("forward",), EAGER),
     "layers-tf32": _Layers(60, ("tf32",), ("headline",), ("forward",), EAGER),
     "layers-bfloat16-small": _Layers(150, ("bfloat16",), ("1", "32"), ("forward",), ALL),

@@ -7,6 +7,7 @@ computed a wrong result.
 
 import argparse
 import itertools
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "batches": args.batches,
         "samples": args.samples,
         "min_time_s": args.min_time,
+        "family": os.environ.get("OCTCONV_CUDA_FAMILY", ""),
     }
     machine = describe(device)
     cases = _cases(args)

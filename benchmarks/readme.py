@@ -1,7 +1,7 @@
 """Writes the results into README.md; with ``--check`` it only says whether they are current.
 
 Shown are all layer results under benchmarks/results/ but those of quick runs, which stay out of the
-repository.
+repository, and of first versions, which the log tells of.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def block(root: Path) -> str:
     """A table and a picture for each result file of the project, in Markdown."""
     parts = []
     for path in sorted((root / "benchmarks" / "results").glob("*/*.json")):
-        if path.stem == "quick":
+        if path.stem == "quick" or path.stem.endswith("-first"):
             continue
         result = json.loads(path.read_text())
         if "rows" not in result:  # of another kind

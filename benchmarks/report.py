@@ -214,6 +214,8 @@ def _settings(result: Result) -> tuple[str, list[str]]:
     shared = [str(rows[0][name]) for name in names if name not in varying]
     if "settings" in result:  # older files have none, and their layers a bias
         shared.append("bias" if result["settings"]["bias"] else "no bias")
+        family = result["settings"].get("family")
+        shared += [f"family {family}"] * bool(family)
     return ", ".join(shared + ["kernel time"] * kernel_times(result)), varying
 
 

@@ -57,10 +57,9 @@ def oct_conv2d(
         padding_mode: "zeros", "reflect", "replicate" or "circular", in each path's own pixels.
         size: (H, W) of the high input grid; needed only where high is None and H or W is odd.
         family: The kernels that must serve the call, on a GPU: "sm80", this library's portable
-            ones, "sm90", its kernel for Hopper (the input gradient, too; that of the weight is then
-            the library's choice), or "none", PyTorch's own convolutions. None: the environment
-            variable OCTCONV_CUDA_FAMILY, which says the same for all calls that its family covers,
-            else the library's choice.
+            ones, "sm90", those for Hopper (the weight gradient, where they cover it), or "none",
+            PyTorch's own convolutions. None: the environment variable OCTCONV_CUDA_FAMILY, which
+            says the same for all calls that its family covers, else the library's choice.
 
     Returns:
         OctaveMaps with high (N, C_high_out, H', W') and low (N, C_low_out, ceil(H'/2), ceil(W'/2)),

@@ -171,7 +171,7 @@ def test_device_stages_are_the_commands_they_should_be(tmp_path, monkeypatch):
     assert {args.device for args in args} == {"cuda"}
     assert [a.dtypes for a in args[:4]] == [["bfloat16"], ["bfloat16"], ["float16"], ["tf32"]]
     families = {stage.name: stage.environment["OCTCONV_CUDA_FAMILY"] for stage in suites}
-    assert families == {name: "sm90" if name == "layers-sm90" else "" for name in families}
+    assert families == {name: "sm80" if name == "layers-sm80" else "" for name in families}
     assert "composed_compiled" in args[0].contenders
     forward = {(d, b) for a in args if a.modes == ["forward"] for d in a.dtypes for b in a.batches}
     assert forward == {
