@@ -165,8 +165,8 @@ def test_items_of_1x1_kernels(channels, size, batch, input_grad) -> None:
     if joint["weights_stay"]:  # then a block has the same columns in all its items
         assert plan["blocks"] % columns == 0
         assert joint["slots"] == chunks
-    # A box of each phase must be there before one is given back.
-    assert joint["boxes"] >= 8
+    # A box is given back when the next one is there.
+    assert joint["boxes"] >= 7
     assert joint["slots"] >= 1
 
 
