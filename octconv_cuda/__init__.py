@@ -1,7 +1,7 @@
 """Octave Convolution for PyTorch: import ``OctConv2d`` where you imported ``nn.Conv2d``."""
 
 from . import flops as _flops  # noqa: F401  (it registers itself)
-from . import reference
+from . import models, reference
 from .functional import Explanation, explain, oct_conv2d
 from .maps import (
     OctaveBatchNorm2d,
@@ -24,6 +24,7 @@ __all__ = [
     "OctaveSplit",
     "PerPart",
     "explain",
+    "models",
     "oct_conv2d",
     "reference",
     "split_channels",

@@ -1,11 +1,11 @@
-"""What an octave convolution costs: multiply-adds and activation elements, from shapes alone.
+"""What one layer costs: multiply-adds and activation elements, from shapes alone.
 
 Relative to the vanilla layer with the same channels, with alpha on both sides and even sizes, they
 are 1 - 3/4 alpha (2 - alpha) and 1 - 3/4 alpha (Chen et al. 2019, table 1). A vanilla layer is the
 split (C, 0).
 """
 
-from .problem import check_channels, is_depthwise, low_size
+from ..problem import check_channels, is_depthwise, low_size
 
 __all__ = ["activation_elements", "macs"]
 

@@ -1,0 +1,154 @@
+"""The cost of whole networks: exact against PyTorch's counter, its own shapes, and gradients."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from networks import Network
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from octconv_cuda import OctaveMaps, OctConv2d, PerPart, cost, models
+from octconv_cuda.cost.__main__ import main
+
+TABLE = json.loads(Path(__file__).with_name("paper.json").read_text())
+NAMES = [name for name in models.__all__ if name.startswith("oct_")]
+
+
+@pytest.mark.parametrize("alpha", [0, 0.5])
+@pytest.mark.parametrize("name", NAMES)
+def test_layers_add_up_to_what_pytorch_counts(name: str, alpha: float) -> None:
+    with torch.device("meta"):
+        network = getattr(models, name)(alpha)
+    total = cost.network_cost(network, (2, 3, 65, 97))
+    assert sum(layer.macs for layer in total.layers) == total.macs
+    assert total.flops == 2 * total.macs
+    assert total.parameters == sum(p.numel() for p in network.parameters())
+    assert total.activations == sum(layer.outputs for layer in total.layers)
+
+
+def test_training_step_is_three_forward_passes_but_for_the_image() -> None:
+    """The registered formulas: nobody asks for the gradient of the image."""
+    network = models.oct_resnet26(0.5, num_classes=3)
+    total = cost.network_cost(network, (2, 3, 32, 32))
+    with FlopCounterMode(display=False) as counter:
+        network(torch.randn(2, 3, 32, 32)).sum().backward()
+    stem = next(layer for layer in total.layers if layer.name == "conv1")
+    assert counter.get_total_flops() == 3 * total.flops - 2 * stem.macs
+
+
+def test_real_and_meta_networks_cost_the_same() -> None:
+    network = Network()
+    state = {key: value.clone() for key, value in network.state_dict().items()}
+    total = cost.network_cost(network, (1, 3, 17, 14))
+    with FlopCounterMode(display=False) as counter:
+        network.eval()(torch.randn(1, 3, 17, 14))
+    assert counter.get_total_flops() == total.flops
+    assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
+    assert not any(p.is_meta for p in network.parameters())
+
+
+def test_a_layer_of_pairs() -> None:
+    layer = OctConv2d(8, 12, 3, alpha_in=0.25)
+    total = cost.network_cost(layer, OctaveMaps(torch.empty(2, 6, 7, 5), torch.empty(2, 2, 4, 3)))
+    (only,) = total.layers
+    assert only.macs == total.macs == cost.macs((6, 2), (6, 6), (3, 3), (7, 5), batch=2)
+    assert only.outputs == cost.activation_elements((6, 6), (7, 5), batch=2)
+    assert only.inputs == cost.activation_elements((6, 2), (7, 5), batch=2)
+    assert only.parameters == total.parameters == 8 * 12 * 9 + 12
+
+
+class Rectangles(nn.Module):
+    """Norm, odd kernels, dilation, pooling, stride 2 and a residual sum, for fields."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 4, (3, 5), 2, (1, 2))
+        self.pool = nn.AvgPool2d(3, 2, 1)  # a maximum would hide what it was not
+        self.first = OctConv2d(4, 4, (1, 3), alpha_in=0)
+        self.second = OctConv2d(4, 4, 3, dilation=(1, 2))
+        self.act = PerPart(nn.ReLU())
+        self.third = OctConv2d(4, 4, 3, stride=2)
+        self.last = OctConv2d(4, 4, 3, alpha_out=0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.first(self.pool(self.stem(x)))
+        return self.last(self.act(self.third(y + self.act(self.second(y)))))
+
+
+def seen(network: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
+    """The largest box of input pixels that one output pixel has a gradient to."""
+    for parameter in network.parameters():
+        nn.init.constant_(parameter, 0.1)
+    x = torch.ones(1, 1, *size, dtype=torch.float64, requires_grad=True)
+    boxes = []
+    y = network.double()(x).sum(1).flatten()
+    for pixel in y:
+        (gradient,) = torch.autograd.grad(pixel, x, retain_graph=True)
+        rows, columns = gradient[0, 0].nonzero(as_tuple=True)
+        boxes.append((int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1))
+    return max(box[0] for box in boxes), max(box[1] for box in boxes)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (57, 83), (91, 70)])
+def test_receptive_field_is_that_of_the_gradient(size: tuple[int, int]) -> None:
+    network = Rectangles()
+    assert cost.receptive_field(network, (1, 1, *size))["last"] == seen(network, size)
+
+
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7])
+def test_receptive_field_of_a_layer(kernel: int) -> None:
+    """A low pixel stands for four, so that low maps see twice as far (section 3.3)."""
+    maps = OctaveMaps(torch.empty(1, 4, 40, 40), torch.empty(1, 4, 20, 20))
+    assert cost.receptive_field(OctConv2d(8, 8, kernel), maps) == {"": (2 * kernel, 2 * kernel)}
+    only_high = OctConv2d((4, 0), (4, 0), kernel)
+    assert cost.receptive_field(only_high, maps.high) == {"": (kernel, kernel)}
+
+
+def test_receptive_field_of_networks() -> None:
+    with torch.device("meta"):
+        fields = [cost.receptive_field(models.oct_resnet50(alpha)) for alpha in (0, 0.5)]
+    # 1 + the sum over layers of (kernel - 1) times the stride so far.
+    assert fields[0]["layer4.2.conv3"] == (427, 427)
+    assert fields[1]["layer1.0.conv2"][0] > fields[0]["layer1.0.conv2"][0]
+
+
+def test_receptive_field_refuses_what_it_does_not_know() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Upsample(scale_factor=2, mode="bilinear"))
+    with pytest.raises(NotImplementedError, match=r"receptive_field: .*bilinear.* is not known"):
+        cost.receptive_field(network, (1, 3, 8, 8))
+
+
+def test_roofline() -> None:
+    layer = OctConv2d((64, 0), (64, 0), 3, bias=False)
+    total = cost.network_cost(layer, (1, 64, 56, 56))
+    slow_memory = cost.Device("a", {"float32": 1e30}, 1e9, "this test")
+    slow_arithmetic = cost.Device("b", {"float32": 1e9}, 1e30, "this test")
+    elements = 2 * 64 * 56 * 56 + 64 * 64 * 9
+    assert cost.roofline_seconds(total, slow_memory, "float32") == pytest.approx(4e-9 * elements)
+    assert cost.roofline_seconds(total, slow_arithmetic, "float32") == pytest.approx(
+        2e-9 * total.macs
+    )
+    assert cost.roofline_seconds(total, cost.DEVICES["h100"], "float16") > 0
+    with pytest.raises(ValueError, match=r"dtype must be one of .*, got 'int8'"):
+        cost.roofline_seconds(total, cost.DEVICES["h100"], "int8")
+
+
+def test_command_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["resnet26", "--device", "h100"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    shown = [line.split()[:2] for line in lines[2:7]]
+    gmacs = zip(TABLE["alpha"], TABLE["gmacs"]["resnet26"], strict=True)
+    assert shown == [[f"{alpha:g}", f"{value:.2f}"] for alpha, value in gmacs]
+    assert "NVIDIA H100" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["resnet51"], ["mobilenet_v1", "--variant", "v1"], ["resnet26", "--alphas", "2"]],
+    ids=str,
+)
+def test_command_refuses(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
