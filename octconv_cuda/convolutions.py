@@ -112,9 +112,16 @@ def weight_grad(
     allow_tf32: bool,
     channels_last: bool = False,
     family: str = "",
+    float32: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """DW (C_out, C_in, k_h, k_w), contiguous or channels_last, and dbias (C_out)."""
+    """DW (C_out, C_in, k_h, k_w), contiguous or channels_last, and dbias (C_out).
+
+    ``float32``: both in float32, where the maps are of a 16-bit type, and not rounded to that.
+    """
     check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride)
+    if float32 and dy_high.dtype.itemsize == 2:
+        x_high, x_low = (None if x is None else x.float() for x in (x_high, x_low))
+        dy_high, dy_low = dy_high.float(), dy_low.float()
     x_high, x_low = _channels_last(x_high), _channels_last(x_low)
     if stride == 2:
         x_high, x_low = _pool_concat(x_high, x_low), None

@@ -91,6 +91,26 @@ def test_weight_grad(case: Case, device: torch.device) -> None:
     assert is_exactly_channels_last(dw_channels_last)
 
 
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("case", SMALL, ids=str)
+def test_weight_grad_in_float32(
+    case: Case, channels_last: bool, dtype: torch.dtype, device: torch.device
+) -> None:
+    """Not rounded to the dtype of 16-bit maps."""
+    arguments = operator_arguments(case, device)["weight_grad"]
+    maps, rest = [None if x is None else x.to(dtype) for x in arguments[:4]], arguments[4:]
+    exact = [None if part is None else part.double() for part in maps]
+    flags = {"channels_last": channels_last, "float32": True}
+    for wide, expected in zip(
+        ops.weight_grad(*maps, *rest, **flags), ops.weight_grad(*exact, *rest), strict=True
+    ):
+        assert wide.dtype == (torch.float32 if dtype.itemsize == 2 else dtype)
+        torch.testing.assert_close(wide.double(), expected, rtol=1e-4, atol=1e-4)
+    if channels_last:
+        assert is_exactly_channels_last(ops.weight_grad(*maps, *rest, **flags)[0])
+
+
 @pytest.mark.parametrize("name", ["forward", "input_grad", "weight_grad"])
 @pytest.mark.parametrize("case", SMALL, ids=str)
 def test_opcheck(case: Case, name: str, device: torch.device) -> None:

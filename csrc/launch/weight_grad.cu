@@ -59,11 +59,11 @@ Choice choose(const char* op, const Tensor& dy, const Problem& problem, int64_t 
   return choice;
 }
 
-// A dense tensor of the dtype of `like`, with strides as of its layout.
-Tensor empty_like(const Tensor& like, const std::vector<int64_t>& sizes,
+// A dense tensor of the dtype of `like`, or of float32, with strides as of its layout.
+Tensor empty_like(const Tensor& like, bool float32, const std::vector<int64_t>& sizes,
                   const std::vector<int64_t>& strides) {
-  int32_t dtype, device_type;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(like.get(), &dtype));
+  int32_t dtype = aoti_torch_dtype_float32(), device_type;
+  if (!float32) TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(like.get(), &dtype));
   TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
   AtenTensorHandle handle;
   TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(sizes.size(), sizes.data(), strides.data(), dtype,
@@ -72,15 +72,15 @@ Tensor empty_like(const Tensor& like, const std::vector<int64_t>& sizes,
 }
 
 TensorPair run(const Problem& problem, const Choice& choice, const Part& x_high, const Part& x_low,
-               const Tensor& dy_high, const Tensor& dy_low, bool channels_last) {
+               const Tensor& dy_high, const Tensor& dy_low, bool channels_last, bool float32) {
   const torch::stable::accelerator::DeviceGuard guard(dy_high.get_device_index());
   const int64_t rows = problem.high_out + problem.low_out;
   const int64_t columns = problem.high_in + problem.low_in, k = problem.kernel, taps = k * k;
   const std::vector<int64_t> strides =
       channels_last ? std::vector<int64_t>{taps * columns, 1, k * columns, columns}
                     : std::vector<int64_t>{columns * taps, taps, k, 1};
-  const Tensor dweight = empty_like(dy_high, {rows, columns, k, k}, strides);
-  const Tensor dbias = empty_like(dy_high, {rows}, {1});
+  const Tensor dweight = empty_like(dy_high, float32, {rows, columns, k, k}, strides);
+  const Tensor dbias = empty_like(dy_high, float32, {rows}, {1});
 
   const auto present = [](const Part& part) {
     return part && part->size(1) > 0 ? Part(dense(*part)) : std::nullopt;
@@ -94,7 +94,7 @@ TensorPair run(const Problem& problem, const Choice& choice, const Part& x_high,
                                     dweight.mutable_data_ptr(),
                                     dbias.mutable_data_ptr(),
                                     {strides[0], strides[3], strides[1]},
-                                    false};
+                                    float32};
   Part partial_sums;
   if (choice.partial_sums() > 0) partial_sums = empty_words(dy_high, choice.partial_sums());
   float* sums = partial_sums ? static_cast<float*>(partial_sums->mutable_data_ptr()) : nullptr;
@@ -137,16 +137,18 @@ Problem problem_of(const Part& x_high, const Part& x_low, const Tensor& dy_high,
 TensorPair weight_grad(const Part& x_high, const Part& x_low, const Tensor& dy_high,
                        const Tensor& dy_low, std::vector<int64_t> size,
                        std::vector<int64_t> kernel_size, int64_t stride, bool allow_tf32,
-                       bool channels_last, std::string family) {
+                       bool channels_last, std::string family, bool float32) {
   check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
   const Problem problem = problem_of(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
   const Choice choice = choose("weight_grad", dy_high, problem, kernel_size[1], allow_tf32, family);
-  if (choice.covered()) return run(problem, choice, x_high, x_low, dy_high, dy_low, channels_last);
+  if (choice.covered()) {
+    return run(problem, choice, x_high, x_low, dy_high, dy_low, channels_last, float32);
+  }
   using torch::stable::detail::from;
-  return dispatch<10>(
+  return dispatch<11>(
       "octconv_cuda::composed_weight_grad",
       {from(x_high), from(x_low), from(dy_high), from(dy_low), from(size), from(kernel_size),
-       from(stride), from(allow_tf32), from(channels_last), from(family)});
+       from(stride), from(allow_tf32), from(channels_last), from(family), from(float32)});
 }
 
 // What weight_grad does for the same arguments: the kernel and its plan, or nothing.
