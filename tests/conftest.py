@@ -24,4 +24,4 @@ def _repeatable() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
     torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.conv.fp32_precision = "ieee"  # tf32 is what a test asks for, or not at all
+    torch.backends.cudnn.allow_tf32 = False  # but where a test asks for it
