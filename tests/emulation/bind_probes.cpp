@@ -34,9 +34,9 @@ py::tuple run_probe(const std::string& name, const py::array& in, const py::dict
   for (uint32_t i = 0; i < octconv::kProbeMaps; ++i) {
     const octconv::ProbeTensor& tensor = probe->tensors[i];
     if (tensor.rank == 0) continue;
-    const TensorDescription map =
-        describe_tensor(static_cast<const char*>(p.in) + tensor.offset, tensor.rank, tensor.sizes,
-                        tensor.strides, tensor.box);
+    const char* memory = static_cast<const char*>(tensor.of_output ? p.out : p.in);
+    const TensorDescription map = describe_tensor(memory + tensor.offset, tensor.rank, tensor.sizes,
+                                                  tensor.strides, tensor.box);
     std::memcpy(&p.maps[i], &map, sizeof map);
   }
   device.launch(probe->kernel, probe->shape, p);

@@ -32,6 +32,13 @@ def box_of(tensor: np.ndarray, first: tuple[int, ...], box: tuple[int, ...]) -> 
     return result
 
 
+@on_hopper("copy_box_3")
+def copy_box_3() -> Cases:
+    """As transposed weights are loaded."""
+    weight = random(np.uint16, 20, 3, 72)
+    yield "random", Case(weight, box_of(weight.transpose(1, 0, 2), (2, 12, 8), (1, 16, 64)))
+
+
 @on_hopper("copy_box_4")
 def copy_box_4() -> Cases:
     maps = random(np.uint16, 2, 3, 5, 40)
@@ -45,6 +52,18 @@ def copy_box_5() -> Cases:
     # (i, j, k, tap, channel) to the map's order, the tap outermost
     tensor = weight.reshape(3, 4, 2, 3, 72).transpose(3, 1, 0, 2, 4)
     yield "random", Case(weight, box_of(tensor, (2, 0, 1, 0, 8), (1, 4, 4, 2, 64)))
+
+
+@on_hopper("store_matrix")
+def store_matrix() -> Cases:
+    words = random(np.uint32, 32, 4)  # of each lane, one of each matrix
+    yield "random", Case(words, words.reshape(8, 4, 4).transpose(2, 0, 1))
+
+
+@on_hopper("store_box")
+def store_box() -> Cases:
+    box = random(np.uint16, 2, 4, 7, 64)
+    yield "random", Case(box, box[:, 1:, 1:6, 8:48])
 
 
 def patches(columns: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -74,7 +93,8 @@ def patches(columns: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 @on_hopper("multiply_float16_128", FLOAT16, 128)
 @on_hopper("multiply_float16_160", FLOAT16, 160)
 @on_hopper("multiply_stored_64", BFLOAT16, 64)
-def multiply(of: Format, columns: int) -> Cases:
+@on_hopper("multiply_transposed_64", BFLOAT16, 64, True)
+def multiply(of: Format, columns: int, transposed: bool = False) -> Cases:
     """The patch that begins at the second pixel of the second row; sums begin with 1."""
     thread, index = np.indices((128, columns // 2))
     row = thread // 32 * 16 + index % 4 // 2 * 8 + thread % 32 // 4
@@ -86,5 +106,6 @@ def multiply(of: Format, columns: int) -> Cases:
             expected = bits_of((1 + a @ b)[row, column])
             size = (1 + np.abs(a) @ np.abs(b))[row, column]
         tolerance = (64 + 8) * 2.0**-23 * size if name == "normal" else None
+        bits[1] = bits[1].T if transposed else bits[1]
         data = np.concatenate([x.reshape(-1) for x in bits])
         yield name, Case(data, expected, FLOAT32, tolerance)

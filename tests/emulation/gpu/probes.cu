@@ -53,7 +53,7 @@ void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& para
 }
 
 // In the swizzle of 128 bytes.
-TensorMap tensor_map(const ProbeTensor& tensor, void* in) {
+TensorMap tensor_map(const ProbeTensor& tensor, void* memory) {
   void* encode = nullptr;
   cudaDriverEntryPointQueryResult result{};
   check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &encode, 12000,
@@ -66,7 +66,7 @@ TensorMap tensor_map(const ProbeTensor& tensor, void* in) {
   CUtensorMap made;
   const CUresult error = reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(encode)(
       &made, CU_TENSOR_MAP_DATA_TYPE_UINT16, static_cast<cuuint32_t>(tensor.rank),
-      static_cast<char*>(in) + tensor.offset, sizes, strides, tensor.box, kDense,
+      static_cast<char*>(memory) + tensor.offset, sizes, strides, tensor.box, kDense,
       CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_NONE,
       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (error != CUDA_SUCCESS) throw std::runtime_error("the driver refuses a tensor map");
@@ -81,7 +81,9 @@ void run_probe(const Probe& probe, const void* in, void* out) {
   const Buffer counters(kProbeCounters * sizeof(uint32_t), 0);
   ProbeParams p{of_in.data(), of_out.data(), static_cast<uint32_t*>(counters.data()), {}};
   for (uint32_t i = 0; i < kProbeMaps; ++i) {
-    if (probe.tensors[i].rank) p.maps[i] = tensor_map(probe.tensors[i], of_in.data());
+    const ProbeTensor& tensor = probe.tensors[i];
+    if (tensor.rank == 0) continue;
+    p.maps[i] = tensor_map(tensor, (tensor.of_output ? of_out : of_in).data());
   }
   launch(probe.kernel, probe.shape, p);
   of_out.copy_to(out);

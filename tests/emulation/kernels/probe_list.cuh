@@ -8,13 +8,14 @@
 
 namespace octconv {
 
-// A tensor of 16-bit elements that begins at a byte of the input, as TensorView describes it; rank
-// 0 for none.
+// A tensor of 16-bit elements that begins at a byte of the input, or of the output, as TensorView
+// describes it; rank 0 for none.
 struct ProbeTensor {
   uint32_t offset;
   int32_t rank;
   uint64_t sizes[5], strides[4];
   uint32_t box[5];
+  bool of_output = false;
 };
 
 struct Probe {
@@ -65,11 +66,11 @@ constexpr Probe sums(const char* name, Kernel kernel) {
           (kSumBlocks + 1) * kBlockBytes};
 }
 
-template <typename T, int kColumns, bool kStored = false>
+template <typename T, int kColumns, bool kStored = false, bool kTransposed = false>
 constexpr Probe patches(const char* name) {
   constexpr uint32_t kRowsBytes = kColumns * kPixelBytes, kPixelsBytes = kPixels * kPixelBytes;
   return {name,
-          multiply_patch<T, kColumns, kStored>,
+          multiply_patch<T, kColumns, kStored, kTransposed>,
           {1, 128, 1, kPatchBytes + kRowsBytes + 16},
           kPixelsBytes + kRowsBytes,
           64 * kColumns * 4,
@@ -151,6 +152,13 @@ inline const Probe kProbes[] = {
      {1, 32 * (1 + probe::kCountingReaders), 1, 128 + 16},
      128 * probe::kCountedRounds,
      128 * probe::kCountedRounds * probe::kCountingReaders},
+    // 20 rows of 3 taps of 72 channels.
+    {"copy_box_3",
+     probe::copy_box<3>,
+     {1, 64, 1, probe::kShift + 128 * probe::kBox3Rows + 16},
+     20 * 3 * 72 * 2,
+     128 * probe::kBox3Rows,
+     {{0, 3, {72, 20, 3}, {432, 144}, {64, 16, 1}}}},
     // 40 channels of 5 x 3 pixels of 2 images.
     {"copy_box_4",
      probe::copy_box<4>,
@@ -174,6 +182,15 @@ inline const Probe kProbes[] = {
     probe::patches<Float16, 128>("multiply_float16_128"),
     probe::patches<Float16, 160>("multiply_float16_160"),
     probe::patches<BFloat16, 64, true>("multiply_stored_64"),
+    probe::patches<BFloat16, 64, false, true>("multiply_transposed_64"),
+    {"store_matrix", probe::store_matrix<uint32_t>, {1, 32, 1, 512}, 512, 512},
+    // To all 40 channels of 5 x 3 pixels of 2 images.
+    {"store_box",
+     probe::store_box<ptx::Word128>,
+     {1, 64, 1, 128 * probe::kStoredRows},
+     128 * probe::kStoredRows,
+     2 * 3 * 5 * 40 * 2,
+     {{0, 4, {40, 5, 3, 2}, {80, 400, 1200}, {64, 7, 4, 2}, true}}},
 };
 
 }  // namespace octconv

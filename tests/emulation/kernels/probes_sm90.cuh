@@ -4,6 +4,7 @@
 
 #include "device/sm90/barrier.cuh"
 #include "device/sm90/products.cuh"
+#include "device/sm90/store_matrix.cuh"
 #include "device/sm90/tensor_copy.cuh"
 #include "kernels/probes.cuh"
 
@@ -49,16 +50,17 @@ __device__ __forceinline__ void begin_copies(uint32_t barrier, uint32_t bytes) {
 
 // Boxes that go beyond their tensor on several sides, to rows where no group of the swizzle begins.
 constexpr uint32_t kShift = 3 * 128;
-constexpr uint32_t kBox4Rows = 4 * 3 * 2, kBox5Rows = 2 * 4 * 4;
+constexpr uint32_t kBox3Rows = 16, kBox4Rows = 4 * 3 * 2, kBox5Rows = 2 * 4 * 4;
 template <uint32_t kRank>
 __global__ void copy_box(const __grid_constant__ ProbeParams p) {
   if constexpr (ptx::kHopper) {
-    constexpr uint32_t kRows = kRank == 4 ? kBox4Rows : kBox5Rows;
+    constexpr uint32_t kRows = kRank == 3 ? kBox3Rows : kRank == 4 ? kBox4Rows : kBox5Rows;
     ptx::SharedMemory shared;
     const uint32_t box = shared.take(kShift + 128 * kRows) + kShift;
     const uint32_t full = shared.take(16), thread = ptx::thread_x();
     if (thread == 0) {
       begin_copies(full, 128 * kRows);
+      if constexpr (kRank == 3) ptx::copy_box(box, &p.maps[0], full, 8, 12, 2);
       if constexpr (kRank == 4) ptx::copy_box(box, &p.maps[0], full, -8, -1, 1, 1);
       if constexpr (kRank == 5) ptx::copy_box(box, &p.maps[0], full, 8, 0, 1, 0, 2);
     }
@@ -73,11 +75,46 @@ __global__ void copy_box(const __grid_constant__ ProbeParams p) {
   }
 }
 
+// Fragments of four matrices, as words of each lane, to the 32 rows of the matrices.
+template <typename Word>
+__global__ void store_matrix(const ProbeParams p) {
+  if constexpr (ptx::kHopper) {
+    ptx::SharedMemory shared;
+    const uint32_t lane = ptx::lane(), row = shared.take(512) + 16 * lane;
+    Word fragment[4];
+    for (uint32_t i = 0; i < 4; ++i) fragment[i] = input<Word>(p, 4 * lane + i);
+    ptx::store_matrix(row, fragment);
+    ptx::sync_warp();
+    ptx::Word128 value;
+    ptx::load_shared(value, row);
+    output(p, lane, value);
+  }
+}
+
+// A box that goes beyond its tensor on all sides but those of the images.
+constexpr uint32_t kStoredRows = 7 * 4 * 2;
+template <typename Word>
+__global__ void store_box(const __grid_constant__ ProbeParams p) {
+  if constexpr (ptx::kHopper) {
+    ptx::SharedMemory shared;
+    const uint32_t box = shared.take(128 * kStoredRows);
+    for (uint32_t i = ptx::thread_x(); i < 8 * kStoredRows; i += ptx::threads_x()) {
+      ptx::store_shared(box + (16 * i ^ i / 8 % 8 * 16), input<Word>(p, i));
+    }
+    ptx::fence_shared_writes();
+    ptx::sync_block();
+    if (ptx::thread_x() > 0) return;
+    ptx::store_box(&p.maps[0], box, -8, -1, -1, 0);
+    ptx::commit_stores();
+    ptx::wait_stores_read<0>();
+  }
+}
+
 // 8 x 8 of 10 x 10 pixels, of 64 channels each, times kColumns rows: both copied by tensor maps, or
-// stored by the threads.
+// stored by the threads. Transposed: times 64 rows, one for each channel.
 constexpr uint32_t kPixels = 100, kPixelBytes = 128, kFirstPixel = 11;
 constexpr uint32_t kPatchBytes = 13 * 1024;  // all pixels; a multiple of 1024
-template <typename T, int kColumns, bool kStored>
+template <typename T, int kColumns, bool kStored, bool kTransposed>
 __global__ void multiply_patch(const __grid_constant__ ProbeParams p) {
   if constexpr (ptx::kHopper) {
     constexpr uint32_t kBytes = (kPixels + kColumns) * kPixelBytes;
@@ -105,11 +142,13 @@ __global__ void multiply_patch(const __grid_constant__ ProbeParams p) {
     float sum[kColumns / 2];
     for (float& each : sum) each = 1;
     const uint64_t a = ptx::matrix_at(pixels + kFirstPixel * kPixelBytes, 10);
-    const uint64_t b = ptx::matrix_at(rows, 8);
+    const uint64_t b =
+        kTransposed ? ptx::transposed_at<128>(rows, 64 * 128) : ptx::matrix_at(rows, 8);
+    constexpr int kStep = kTransposed ? 16 * 128 / 16 : 2;
     ptx::fence_products();
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
-      ptx::multiply_async<T, kColumns>(sum, a + 2 * step, b + 2 * step);
+      ptx::multiply_async<T, kColumns, kTransposed>(sum, a + 2 * step, b + kStep * step);
       if (step % 2 == 1) ptx::commit_products();
     }
     ptx::wait_products<1>();
