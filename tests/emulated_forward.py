@@ -65,7 +65,27 @@ class HopperTiles(NamedTuple):
         return self.geometry, *self.columns
 
 
-AnyTiles = Tiles | JointTiles | HopperTiles
+class HopperJointTiles(NamedTuple):
+    """The same of the kernel for 1x1 on Hopper: columns, and how many groups of them, buffers.
+
+    ``slots``: of the weight, 0 for one that stays; ``blocks``: for each range of columns.
+    """
+
+    columns: int = 64
+    groups: int = 1
+    boxes: int = 3
+    slots: int = 0
+    blocks: int = 2
+
+    kernel = "forward_1x1_sm90"
+    name = ""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return self[:4]
+
+
+AnyTiles = Tiles | JointTiles | HopperTiles | HopperJointTiles
 
 
 class Result(NamedTuple):

@@ -17,6 +17,7 @@ namespace py = pybind11;
 // What each file of bindings adds to the module.
 void bind_forward(py::module_& module);
 void bind_forward_1x1(py::module_& module);
+void bind_forward_1x1_sm90(py::module_& module);
 void bind_forward_sm90(py::module_& module);
 void bind_gemm(py::module_& module);
 void bind_plan(py::module_& module);

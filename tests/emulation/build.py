@@ -19,6 +19,7 @@ PLANS = tuple(
     for name in (
         "device_facts",
         "forward_1x1_setup",
+        "forward_1x1_sm90_setup",
         "forward_setup",
         "forward_sm90_setup",
         "plan",

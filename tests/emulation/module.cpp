@@ -62,6 +62,7 @@ PYBIND11_MODULE(kernel_emulation, module) {
                                                         PyExc_RuntimeError);
   emulation::bind_forward(module);
   emulation::bind_forward_1x1(module);
+  emulation::bind_forward_1x1_sm90(module);
   emulation::bind_forward_sm90(module);
   emulation::bind_gemm(module);
   emulation::bind_plan(module);

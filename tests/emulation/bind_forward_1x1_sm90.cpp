@@ -1,0 +1,88 @@
+#include "forward_1x1_sm90_setup.h"
+#include "forward_1x1_sm90_traits.h"
+#include "forward_arrays.h"
+#include "kernels/forward_1x1_sm90.cuh"
+#include "runtime/tensor_copy.h"
+
+namespace emulation {
+namespace {
+
+using octconv::JointCut;
+using octconv::JointSm90Params;
+using octconv::kHigh;
+using octconv::kLow;
+using octconv::Octave;
+using octconv::Problem;
+using octconv::TensorMap;
+
+template <typename Traits>
+py::tuple run(const Problem& problem, const JointCut& cut, const py::dict& arrays, uint32_t blocks,
+              const py::dict& options) {
+  Device device(options_from(options));
+  const ForwardArrays<typename Traits::T> memory(device, problem, arrays);
+  JointSm90Params p = joint_sm90_params(problem, cut, memory.pointers);
+  const octconv::JointViews views = joint_views(problem, cut, memory.pointers);
+  for (int phase = 0; phase < 4; ++phase) {
+    p.in_phase[phase] = tensor_map<TensorMap>(views.in_phase[phase]);
+    p.out_phase[phase] = tensor_map<TensorMap>(views.out_phase[phase]);
+  }
+  p.in_low = tensor_map<TensorMap>(views.in_low);
+  p.out_low = tensor_map<TensorMap>(views.out_low);
+  for (const Octave to : {kHigh, kLow}) {
+    for (const Octave from : {kHigh, kLow}) {
+      p.weight[to][from] = tensor_map<TensorMap>(views.weight[to][from]);
+    }
+  }
+  const auto bytes = static_cast<uint32_t>(Traits::shared_bytes(cut.boxes, cut.slots));
+  const uint32_t all = blocks * static_cast<uint32_t>(p.columns);
+  device.launch(octconv::forward_1x1_sm90<Traits>, {all, octconv::kJointThreads, 1, bytes}, p);
+  return memory.results(device);
+}
+
+template <typename T, bool kInputGrad>
+py::tuple with_cut(const Problem& problem, const JointCut& cut, const py::dict& arrays,
+                   uint32_t blocks, const py::dict& options) {
+  py::object result = py::none();
+  octconv::for_each_joint_sm90<T, kInputGrad>([&](auto traits) {
+    using Traits = decltype(traits);
+    if (Traits::kColumns != cut.columns || Traits::kColumnGroups != cut.column_groups) return;
+    result = run<Traits>(problem, cut, arrays, blocks, options);
+  });
+  if (result.is_none()) throw std::invalid_argument("no kernel has such tiles");
+  return result;
+}
+
+template <typename T>
+py::tuple with_direction(const Problem& problem, const JointCut& cut, const py::dict& arrays,
+                         uint32_t blocks, const py::dict& options) {
+  return problem.input_grad ? with_cut<T, true>(problem, cut, arrays, blocks, options)
+                            : with_cut<T, false>(problem, cut, arrays, blocks, options);
+}
+
+// As forward_1x1_sm80 of bind_forward_1x1.cpp, but for the shape: columns and groups of them, boxes
+// and slots, 0 for a weight that stays. `blocks` for each range of columns.
+py::tuple forward_1x1_sm90(const std::string& dtype, const std::string&, const py::tuple& numbers,
+                           const py::tuple& shape, const py::dict& arrays, uint32_t blocks,
+                           const py::dict& options) {
+  const auto number = [&](int at) { return shape[at].cast<int32_t>(); };
+  const Problem problem = problem_of(numbers);
+  const bool stays = number(3) == 0;
+  const int32_t slots = stays ? joint_chunks(problem) : number(3);
+  const JointCut cut{number(0), 3 - number(1), number(1), fewest_boxes(problem),
+                     number(2), slots,         stays};
+#if !defined(EMULATION_SANITIZED)  // bfloat16's code but for two conversions, slow to compile
+  if (dtype == "float16") {
+    return with_direction<octconv::Float16>(problem, cut, arrays, blocks, options);
+  }
+#endif
+  if (dtype != "bfloat16") throw std::invalid_argument("no kernel of " + dtype);
+  return with_direction<octconv::BFloat16>(problem, cut, arrays, blocks, options);
+}
+
+}  // namespace
+
+void bind_forward_1x1_sm90(py::module_& module) {
+  module.def("forward_1x1_sm90", &forward_1x1_sm90);
+}
+
+}  // namespace emulation
