@@ -15,19 +15,17 @@ constexpr int kJointThreads = 384, kJointRows = 64;  // quads of a warpgroup
 constexpr int kJointLoaderRegisters = 40, kJointMultiplierRegisters = 232, kJointRegisters = 168;
 static_assert(kJointLoaderRegisters + 2 * kJointMultiplierRegisters <= 3 * kJointRegisters);
 
-template <typename Element, bool kIsInputGrad, int kOctaveColumns, bool kSplitsColumns,
-          int kStagingCount = 3, bool kPoolsInRegisters = false>
+template <typename Element, bool kIsInputGrad, int kOctaveColumns, bool kSplitsColumns>
 struct JointSm90Traits {
   using T = Element;
   static constexpr bool kTransposed = kIsInputGrad;  // the weight, as the products take it
-  static constexpr bool kPools = kPoolsInRegisters;
-  static constexpr int kColumns = kOctaveColumns;  // of each octave, of a warpgroup
+  static constexpr int kColumns = kOctaveColumns;    // of each octave, of a warpgroup
   static constexpr int kColumnGroups = kSplitsColumns ? 2 : 1, kRowGroups = 3 - kColumnGroups;
 
   // In bytes: a box of each group of rows; a chunk of the weight of an octave, and of all; results.
   static constexpr int kGroupBox = kJointRows * kSm90Cell, kBox = kRowGroups * kGroupBox;
   static constexpr int kPart = kColumns * kSm90Cell, kSlot = 2 * kColumnGroups * kPart;
-  static constexpr int kStagings = kStagingCount, kStaging = kJointRows * kColumns * 2;
+  static constexpr int kStagings = 3, kStaging = kJointRows * kColumns * 2;
   static constexpr int kFixedBytes = 2 * kStagings * kStaging;
 
   static constexpr int shared_bytes(int32_t boxes, int32_t slots) {

@@ -34,12 +34,10 @@ __device__ __forceinline__ void multiply_joint(const JointSm90Params& p,
     sm90::begin_joint<T>(sum[sm90::kLowSums], p, kLow, column);
     float share[2];
     sm90::find_shares(share, p, item);
-    sm90::multiply_input<Traits, kLow>(p, sum, boxes, slots, row_group, column_group, share);
+    sm90::multiply_input<Traits, kLow>(p, sum, boxes, slots, row_group, column_group);
     sm90::spread_low<Traits>(sum, share);
-    sm90::multiply_input<Traits, kHigh>(p, sum, boxes, slots, row_group, column_group, share);
-    if constexpr (!Traits::kTransposed && !Traits::kPools) {
-      sm90::scale_rows(sum[sm90::kLowSums], share);
-    }
+    sm90::multiply_input<Traits, kHigh>(p, sum, boxes, slots, row_group, column_group);
+    if constexpr (!Traits::kTransposed) sm90::scale_rows(sum[sm90::kLowSums], share);
     out.store(p, sum, item, column);
   }
   out.finish();

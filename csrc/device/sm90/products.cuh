@@ -54,7 +54,7 @@ template <typename T, int kColumns, bool kTransposed = false>
 __device__ void multiply_async(float (&sum)[kColumns / 2], uint64_t a, uint64_t b);
 
 // The same with a in registers: each warp has its 16 rows, as load_matrix gives them.
-template <typename T, int kColumns, bool kTransposed = false>
+template <typename T, int kColumns, bool kTransposed>
 __device__ void multiply_async(float (&sum)[kColumns / 2], const uint32_t (&a)[4], uint64_t b);
 
 // The operand lists of the instruction: "%0, %1, ..." and "+f"(sum[0]), ...
@@ -96,11 +96,7 @@ __device__ void multiply_async(float (&sum)[kColumns / 2], const uint32_t (&a)[4
                    OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32))                                    \
   OCTCONV_MULTIPLY(T, TYPE, 160, TRANSPOSED,                                                   \
                    OCTCONV_SIXTY ", " OCTCONV_TEN(6) ", " OCTCONV_TEN(7), "%80, %81",          \
-                   OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32), OCTCONV_SUMS_16(64))               \
-  OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 32, TRANSPOSED, OCTCONV_SIXTEEN,                         \
-                             "{%16, %17, %18, %19}, %20", OCTCONV_SUMS_16(0))                  \
-  OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 64, TRANSPOSED, OCTCONV_THIRTY ", %30, %31",             \
-                             "{%32, %33, %34, %35}, %36", OCTCONV_SUMS_32(0))
+                   OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32), OCTCONV_SUMS_16(64))
 #define OCTCONV_NINETY OCTCONV_SIXTY ", " OCTCONV_TEN(6) ", " OCTCONV_TEN(7) ", " OCTCONV_TEN(8)
 #define OCTCONV_MULTIPLY_ALL(T, TYPE)                                                              \
   OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 96, 1,                                                       \

@@ -72,77 +72,16 @@ __device__ __forceinline__ void multiply_boxes(JointSums<Traits>& sum, BufferRin
   release(last);
 }
 
-// The mean of the four phases' pixels that are there, as an operand.
-template <typename T>
-__device__ __forceinline__ void pool_fragments(uint32_t (&pooled)[4], const uint32_t (&a)[4][4],
-                                               const float (&share)[2]) {
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    float low[4], high[4];
-#pragma unroll
-    for (int phase = 0; phase < 4; ++phase) {
-      low[phase] = ptx::widen(T{static_cast<uint16_t>(a[phase][i])});
-      high[phase] = ptx::widen(T{static_cast<uint16_t>(a[phase][i] >> 16)});
-    }
-    pooled[i] = ptx::narrow_pair<T>((low[0] + low[1] + low[2] + low[3]) * share[i % 2],
-                                    (high[0] + high[1] + high[2] + high[3]) * share[i % 2]);
-  }
-}
-
-// The same of the high input by way of registers, where it is pooled.
-template <typename Traits, int kSteps>
-__device__ __forceinline__ void pool_boxes(JointSums<Traits>& sum, BufferRing& boxes, uint32_t slot,
-                                           int32_t row_group, const float (&share)[2]) {
-  using T = typename Traits::T;
-  const uint32_t row = ptx::thread_x() / 32 % 4 * 16 + ptx::lane() % 16;
-  const uint32_t in_box = row_group * Traits::kGroupBox + row * kSm90Cell;
-  uint32_t cells[4], empty[4], fragments[2][4][4], pooled[2][4];
-#pragma unroll
-  for (int phase = 0; phase < 4; ++phase) {
-    ptx::wait_barrier(boxes.full(), boxes.parity);
-    cells[phase] = boxes.buffer() + in_box, empty[phase] = boxes.empty();
-    boxes.advance();
-  }
-  const uint64_t weight = weight_of<Traits>(slot);
-#pragma unroll
-  for (int step = 0; step < kSteps; ++step) {
-    auto& a = fragments[step % 2];
-    if (step > 1) ptx::wait_products<1>();
-    const uint32_t vector = (2 * step + ptx::lane() / 16) ^ row % 8;
-#pragma unroll
-    for (int phase = 0; phase < 4; ++phase) ptx::load_matrix(a[phase], cells[phase] + vector * 16);
-    pool_fragments<T>(pooled[step % 2], a, share);
-    const uint64_t by = weight + step * kWeightStep<Traits>;
-    ptx::fence_products();
-#pragma unroll
-    for (int phase = 0; phase < 4; ++phase) {
-      ptx::multiply_async<T, Traits::kColumns, Traits::kTransposed>(sum[phase], a[phase], by);
-    }
-    ptx::multiply_async<T, Traits::kColumns, Traits::kTransposed>(sum[kLowSums], pooled[step % 2],
-                                                                  by + kLowWeight<Traits>);
-    ptx::commit_products();
-  }
-  ptx::sync_warp();
-#pragma unroll
-  for (int phase = 0; phase < 4; ++phase) release(empty[phase]);
-  ptx::wait_products<0>();
-}
-
 template <typename Traits, Octave kFrom>
 __device__ __forceinline__ void multiply_input(const JointSm90Params& p, JointSums<Traits>& sum,
                                                BufferRing& boxes, BufferRing& slots,
-                                               int32_t row_group, int32_t column_group,
-                                               const float (&share)[2]) {
+                                               int32_t row_group, int32_t column_group) {
 #pragma unroll 1
   for (int32_t chunk = 0; chunk < p.chunks[kFrom]; ++chunk) {
     ptx::wait_barrier(slots.full(), slots.parity);
     const uint32_t slot = slots.buffer() + column_group * 2 * Traits::kPart;
     with_steps(p.channels_in[kFrom], chunk, [&](auto steps) {
-      if constexpr (Traits::kPools && kFrom == kHigh) {
-        pool_boxes<Traits, decltype(steps)::value>(sum, boxes, slot, row_group, share);
-      } else {
-        multiply_boxes<Traits, decltype(steps)::value, kFrom>(sum, boxes, slot, row_group);
-      }
+      multiply_boxes<Traits, decltype(steps)::value, kFrom>(sum, boxes, slot, row_group);
     });
     if (!p.weights_stay) release(slots.empty());
     slots.advance();

@@ -58,7 +58,7 @@ __device__ __forceinline__ void spread_low(JointSums<Traits>& sum, const float (
                            ptx::reciprocal_approximate(share[1])};
   if constexpr (Traits::kTransposed) {
     scale_rows(sum[kLastPhase], share);
-  } else if constexpr (!Traits::kPools) {
+  } else {
     scale_rows(sum[kLowSums], pixels);
   }
 #pragma unroll

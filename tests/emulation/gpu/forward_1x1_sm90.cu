@@ -8,8 +8,6 @@ template __global__ void forward_1x1_sm90<JointSm90Traits<BFloat16, false, 64, t
     const __grid_constant__ JointSm90Params);
 template __global__ void forward_1x1_sm90<JointSm90Traits<Float16, false, 32, false>>(
     const __grid_constant__ JointSm90Params);
-template __global__ void forward_1x1_sm90<JointSm90Traits<BFloat16, false, 64, true, 3, true>>(
-    const __grid_constant__ JointSm90Params);
 template __global__ void forward_1x1_sm90<JointSm90Traits<BFloat16, true, 64, true>>(
     const __grid_constant__ JointSm90Params);
 
