@@ -43,7 +43,7 @@ TILES = {
     "64": HopperJointTiles(64, blocks=3),
     "64, streams": HopperJointTiles(64, boxes=2, slots=2),
     "2 * 64": HopperJointTiles(64, groups=2, boxes=2, blocks=1),
-    "2 * 64, streams": HopperJointTiles(64, groups=2, boxes=7, slots=3, blocks=9),
+    "2 * 64, streams": HopperJointTiles(64, groups=2, boxes=7, slots=3, blocks=4),
 }
 
 
