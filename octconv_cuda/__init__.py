@@ -1,7 +1,7 @@
 """Octave Convolution for PyTorch: import ``OctConv2d`` where you imported ``nn.Conv2d``."""
 
+from . import checkpoints, cost, models, reference
 from . import flops as _flops  # noqa: F401  (it registers itself)
-from . import models, reference
 from .functional import Explanation, explain, oct_conv2d
 from .maps import (
     OctaveBatchNorm2d,
@@ -23,6 +23,8 @@ __all__ = [
     "OctaveMerge",
     "OctaveSplit",
     "PerPart",
+    "checkpoints",
+    "cost",
     "explain",
     "models",
     "oct_conv2d",
