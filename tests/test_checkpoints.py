@@ -232,7 +232,7 @@ class Code:
 
 def test_code_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save({"weight": Code()}, tmp_path / "a.pt")
-    with pytest.raises(Exception, match="weights_only|Weights only"):
+    with pytest.raises(Exception, match=r"weights_only|Weights only"):
         checkpoints.read(tmp_path / "a.pt")
     assert capsys.readouterr().out == ""
     torch.save([1, 2], tmp_path / "b.pt")
