@@ -3,6 +3,7 @@
 from . import checkpoints, cost, models, reference
 from . import flops as _flops  # noqa: F401  (it registers itself)
 from .functional import Explanation, explain, oct_conv2d
+from .fusion import FusedConv2d, fuse
 from .maps import (
     OctaveBatchNorm2d,
     OctaveMaps,
@@ -17,6 +18,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Explanation",
+    "FusedConv2d",
     "OctConv2d",
     "OctaveBatchNorm2d",
     "OctaveMaps",
@@ -26,6 +28,7 @@ __all__ = [
     "checkpoints",
     "cost",
     "explain",
+    "fuse",
     "models",
     "oct_conv2d",
     "reference",
