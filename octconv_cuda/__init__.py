@@ -1,8 +1,9 @@
 """Octave Convolution for PyTorch: import ``OctConv2d`` where you imported ``nn.Conv2d``."""
 
+from . import checkpoints, cost, models, reference
 from . import flops as _flops  # noqa: F401  (it registers itself)
-from . import models, reference
 from .functional import Explanation, explain, oct_conv2d
+from .fusion import FusedConv2d, fuse
 from .maps import (
     OctaveBatchNorm2d,
     OctaveMaps,
@@ -17,13 +18,17 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Explanation",
+    "FusedConv2d",
     "OctConv2d",
     "OctaveBatchNorm2d",
     "OctaveMaps",
     "OctaveMerge",
     "OctaveSplit",
     "PerPart",
+    "checkpoints",
+    "cost",
     "explain",
+    "fuse",
     "models",
     "oct_conv2d",
     "reference",

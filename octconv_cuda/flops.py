@@ -4,6 +4,7 @@ Two operations a multiply-add; each of the three operators does the products of 
 Tensors arrive as their shapes, an absent one as None.
 """
 
+import math
 from typing import Any
 
 import torch
@@ -78,6 +79,13 @@ def _weight_grad(
     return _flops((x_high, x_low), (dy_high[1], dy_low[1]), kernel_size, size, stride)
 
 
+def _pointwise(*args: Any, out_shape: Shape, **kwargs: Any) -> int:
+    """OneDNN's convolutions of fused networks; the binary ones have another tensor before W."""
+    binary = args[2] is not None and len(args[2]) == 4
+    weight: Shape = args[2 if binary else 1]
+    return 2 * math.prod(out_shape) * math.prod(weight[1:])
+
+
 def _flops(
     x: tuple[Shape | None, Shape | None],
     channels_out: tuple[int, int],
@@ -102,3 +110,6 @@ for _operator, _formula in (
     (_ops.weight_grad, _weight_grad),
 ):
     register_flop_formula(_operator)(_formula)
+for _name in ("_convolution_pointwise", "_convolution_pointwise_"):
+    if hasattr(torch.ops.mkldnn, _name):
+        register_flop_formula(getattr(torch.ops.mkldnn, _name))(_pointwise)

@@ -21,7 +21,7 @@ from .problem import (
     check_weight,
 )
 
-__all__ = ["Explanation", "explain", "oct_conv2d"]
+__all__ = ["Explanation", "convolutions_allow_tf32", "explain", "oct_conv2d"]
 
 
 def oct_conv2d(
@@ -255,11 +255,11 @@ def _operate(call: _Call) -> tuple[Tensor | None, Tensor | None]:
 
 def _allow_tf32(call: _Call) -> bool:
     weight = call.weight
-    return weight.is_cuda and weight.dtype == torch.float32 and _convolutions_allow_tf32()
+    return weight.is_cuda and weight.dtype == torch.float32 and convolutions_allow_tf32()
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _convolutions_allow_tf32() -> bool:
+def convolutions_allow_tf32() -> bool:
     """PyTorch's setting for float32 convolutions on CUDA; a constant to the compiler."""
     precision: str = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
     return precision == "tf32"

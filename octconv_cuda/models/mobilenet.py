@@ -2,8 +2,10 @@
 
 from torch import Tensor, nn
 
+from ..fusion import fuse_convolution
 from ..maps import Maps, OctaveMaps
 from .blocks import Alphas, activation, check_alpha, conv2d, initialize, norm2d
+from .fused import FusedResidual
 
 __all__ = [
     "DepthwiseSeparable",
@@ -44,6 +46,13 @@ class DepthwiseSeparable(nn.Module):
         """The block's output, a tensor where it has no low channels."""
         y = self.relu(self.bn1(self.conv1(x)))
         return self.relu(self.bn2(self.conv2(y)))  # type: ignore[no-any-return]
+
+    def fused(self) -> nn.Module:
+        """What ``fuse`` puts in the block's place."""
+        return nn.Sequential(
+            fuse_convolution(self.conv1, self.bn1, "relu"),
+            fuse_convolution(self.conv2, self.bn2, "relu"),
+        )
 
 
 class MobileNetV1(nn.Module):
@@ -109,6 +118,15 @@ class InvertedResidual(nn.Module):
         y = self.relu(self.bn2(self.conv2(y)))
         y = self.bn3(self.conv3(y))
         return x + y if self.residual else y  # type: ignore[no-any-return]
+
+    def fused(self) -> nn.Module:
+        """What ``fuse`` puts in the block's place."""
+        convolutions = (
+            fuse_convolution(self.conv1, self.bn1, "relu6"),
+            fuse_convolution(self.conv2, self.bn2, "relu6"),
+            fuse_convolution(self.conv3, self.bn3),
+        )
+        return FusedResidual(*convolutions) if self.residual else nn.Sequential(*convolutions)
 
 
 class MobileNetV2(nn.Module):

@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..fusion import fuse_children, fuse_convolution, fuse_sequence
 from ..maps import Maps, OctaveMaps
 from .blocks import (
     Alphas,
@@ -22,6 +23,7 @@ from .blocks import (
     initialize,
     norm2d,
 )
+from .fused import FusedBottleneck
 
 __all__ = [
     "BottleneckV1",
@@ -78,6 +80,10 @@ class _Bottleneck(nn.Module):
         """The input itself, or its projection where the block changes its shape."""
         return x if self.downsample is None else self.downsample(x)
 
+    def fused(self) -> nn.Module:
+        """What ``fuse`` puts in the block's place."""
+        raise NotImplementedError
+
     def scaled(self, x: Any) -> Any:
         """The branch's result behind squeeze-and-excitation, if there is one."""
         return x if self.se is None else self.se(x)
@@ -106,6 +112,16 @@ class BottleneckV1(_Bottleneck):
         y = self.scaled(self.bn3(self.conv3(y)))
         return self.relu(y + self.shortcut(x))  # type: ignore[no-any-return]
 
+    def fused(self) -> nn.Module:
+        """Convolutions with norm and ReLU, the last one with the sum."""
+        return FusedBottleneck(
+            self,
+            fuse_convolution(self.conv1, self.bn1, "relu"),
+            fuse_convolution(self.conv2, self.bn2, "relu"),
+            fuse_convolution(self.conv3, self.bn3, "" if self.se else "relu"),
+            shortcut=fuse_sequence(self.downsample),
+        )
+
 
 class BottleneckV2(_Bottleneck):
     """Norm, ReLU, convolution; the sum is all that follows."""
@@ -130,6 +146,17 @@ class BottleneckV2(_Bottleneck):
         y = self.conv2(self.relu(self.bn2(y)))
         y = self.conv3(self.relu(self.bn3(y)))
         return self.scaled(y) + self.shortcut(x)  # type: ignore[no-any-return]
+
+    def fused(self) -> nn.Module:
+        """Convolutions with the norm and ReLU before the next; the first of them stay alone."""
+        return FusedBottleneck(
+            self,
+            fuse_convolution(self.conv1, self.bn2, "relu"),
+            fuse_convolution(self.conv2, self.bn3, "relu"),
+            fuse_convolution(self.conv3, None),
+            before=nn.Sequential(self.bn1, self.relu),
+            shortcut=fuse_sequence(self.downsample),
+        )
 
 
 class OctResNet(nn.Module):
@@ -195,7 +222,14 @@ class OctResNet(nn.Module):
         x = self.maxpool(self.relu(self.bn1(self.conv1(image))))
         for stage in range(self.stages):
             x = getattr(self, f"layer{stage + 1}")(x)
-        return x if self.norm is None else self.relu(self.norm(x))  # type: ignore[no-any-return]
+        return x if self.norm is None else self.norm(x).relu_()  # type: ignore[no-any-return]
+
+    def fused(self) -> nn.Module:
+        """The network itself, of fused layers."""
+        self.conv1 = fuse_convolution(self.conv1, self.bn1, "relu")  # type: ignore[assignment]
+        self.bn1 = self.relu = nn.Identity()  # type: ignore[assignment]
+        fuse_children(self)
+        return self
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, num_classes)."""

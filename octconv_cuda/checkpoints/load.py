@@ -1,0 +1,73 @@
+"""Loading a checkpoint into a network."""
+
+from collections.abc import Callable, Mapping
+from os import PathLike, fspath
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .plan import Plan, Report
+
+__all__ = ["load", "read"]
+
+
+def read(path: str | PathLike[str]) -> dict[str, Tensor]:
+    """The tensors of a file: of safetensors by its ending, else of ``torch.save``.
+
+    Only weights are read, never code. A dict under "state_dict" or "model" is taken out.
+
+    Raises:
+        ImportError: A .safetensors file without the package safetensors.
+        ValueError: No tensors by names.
+    """
+    if fspath(path).endswith(".safetensors"):
+        from safetensors.torch import load_file  # type: ignore[import-not-found,unused-ignore]
+
+        state: Any = load_file(path)
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    for key in ("state_dict", "model"):
+        if isinstance(state, dict) and isinstance(state.get(key), dict):
+            state = state[key]
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise ValueError(f"checkpoints.read: {fspath(path)} must hold tensors by their names")
+    return state
+
+
+def load(
+    network: nn.Module,
+    source: str | PathLike[str] | Mapping[str, Any],
+    *,
+    strict: bool = True,
+    rename: Callable[[str], str] | None = None,
+) -> Report:
+    """Loads the weights of this or another implementation into a network, or a single layer.
+
+    Octave layers take over the checkpoint's (high, low) channels, and a bias where it has one.
+    Vanilla weights load into octave layers of the same channel counts, as an initialisation.
+
+    Args:
+        network: Its parameters and buffers are overwritten, in place.
+        source: A file (see ``read``), or tensors (or arrays) by their names.
+        strict: Raise where something is missing or unexpected; batch norm's count of batches, which
+            some formats do not have, may be missing.
+        rename: Given a name of the source, the one to go by, for networks that are not known here.
+
+    Raises:
+        ValueError: Shapes that do not fit; with ``strict``, what is missing or unexpected. The
+            network is as it was.
+    """
+    state = source if isinstance(source, Mapping) else read(source)
+    plan = Plan(network, {key: torch.as_tensor(v) for key, v in state.items()}, rename)
+    report = plan.report
+    lacking = [name for name in report.missing if not name.endswith("num_batches_tracked")]
+    if strict and (lacking or report.unexpected):
+        raise ValueError(
+            f"checkpoints.load: the checkpoint must fit the network, got\n{report}\n"
+            "(strict=False loads the rest)"
+        )
+    for change in plan.changes:
+        change()
+    network.load_state_dict(plan.result, strict=False)
+    return report

@@ -1,0 +1,266 @@
+"""What loading a checkpoint will do: every tensor finds its layer before anything is changed."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..maps import OctaveBatchNorm2d
+from ..modules import OctConv2d
+from ..problem import Pair
+from .fold import fold_bias, fold_weight, path_names
+from .names import Name, locator, parse
+
+__all__ = ["Plan", "Report"]
+
+_SYMBOL_EPS = 1e-4
+_PARTS = ("high", "low")
+# The tensors of a layer's slots, with the names they had.
+_Named = dict[str, tuple[str, Tensor]]
+
+
+class Report(NamedTuple):
+    """What became of a checkpoint's parameters, and where ours come from.
+
+    Attributes:
+        matched: Our names with the one of the source that each was copied from.
+        folded: Our names with those that were put together for each.
+        missing: Ours for which the source has nothing; they keep their values.
+        unexpected: The source's that no layer of ours takes.
+        notes: What else was changed: splits and biases that layers took over, paths filled with
+            zeros, biases that were doubled.
+    """
+
+    matched: dict[str, str]
+    folded: dict[str, tuple[str, ...]]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Counts, then all that is not simply matched or folded."""
+        sources = sum(map(len, self.folded.values()))
+        lines = [f"{len(self.matched)} matched, {len(self.folded)} folded from {sources}"]
+        for title in ("missing", "unexpected", "notes"):
+            lines += [f"{title}: {item}" for item in getattr(self, title)]
+        return "\n".join(lines)
+
+
+class Plan:
+    """How to load a state into a network.
+
+    Args:
+        network: It stays as it is.
+        state: The source's tensors by their names.
+        rename: Given a name of the source, the one to go by.
+
+    Attributes:
+        result: Our tensors by our names.
+        changes: What the layers take over before ``result`` fits them.
+        report: What became of every name.
+
+    Raises:
+        ValueError: Shapes that do not fit.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        state: Mapping[str, Tensor],
+        rename: Callable[[str], str] | None,
+    ) -> None:
+        self.result: dict[str, Tensor] = {}
+        self.changes: list[Callable[[], object]] = []
+        self._sources: dict[str, tuple[str, ...]] = {}
+        self._notes: list[str] = []
+        self._modules = dict(network.named_modules())
+        self._missing = set(network.state_dict())
+        groups, unexpected = self._grouped(network.state_dict(), state, rename)
+        for (path, leaf), slots in groups.items():
+            if not self._take(path, leaf, slots, groups.get((path, "weight"), {})):
+                unexpected += [key for key, _ in slots.values()]
+        if any(key.endswith("moving_mean") for key in state):
+            self._take_authors_eps(network)
+        missing = self._missing - set(self.result)
+        self.report = Report(
+            {ours: keys[0] for ours, keys in self._sources.items() if len(keys) == 1},
+            {ours: keys for ours, keys in self._sources.items() if len(keys) > 1},
+            tuple(key for key in network.state_dict() if key in missing),
+            tuple(unexpected),
+            tuple(self._notes),
+        )
+
+    def _grouped(
+        self,
+        expected: Mapping[str, Tensor],
+        state: Mapping[str, Tensor],
+        rename: Callable[[str], str] | None,
+    ) -> tuple[dict[tuple[str, str], _Named], list[str]]:
+        """By path and leaf of our layer, what the source has for it; and what belongs nowhere."""
+        renamed = {key: rename(key) if rename else key for key in state}
+        names = {key: parse(new) for key, new in renamed.items()}
+        locate = locator(self._modules, names.values())
+        groups: dict[tuple[str, str], _Named] = defaultdict(dict)
+        unexpected = []
+        for key, name in names.items():
+            ours = renamed[key]
+            if ours in expected and expected[ours].shape == state[key].shape:
+                path, _, leaf = ours.rpartition(".")
+                name = Name(path, "", leaf)
+            else:
+                path = locate(name)
+            slots = groups[path, name.leaf]
+            if path not in self._modules or name.slot in slots:
+                unexpected.append(key)
+            else:
+                slots[name.slot] = (key, state[key])
+        return {group: slots for group, slots in groups.items() if slots}, unexpected
+
+    def _take(self, path: str, leaf: str, slots: _Named, weights: _Named) -> bool:
+        """Whether the layer has such a parameter; its tensor then goes to ``result``."""
+        layer = self._modules[path]
+        tensors = {slot: tensor for slot, (_, tensor) in slots.items()}
+        if isinstance(layer, OctaveBatchNorm2d):
+            self._take_norm(path, leaf, slots, layer)
+            return True
+        if isinstance(layer, nn.Conv2d | nn.Linear) and leaf in ("weight", "bias"):
+            shapes = {slot: tensor.shape for slot, (_, tensor) in weights.items()}
+            names = path_names(path or "the layer", shapes, layer)
+            tensors = {names.get(slot, slot): tensor for slot, tensor in tensors.items()}
+            if leaf == "weight":
+                tensor = self._weight(path, tensors, layer)
+            else:
+                tensor = self._bias(
+                    path, tensors, {names[slot]: shape for slot, shape in shapes.items()}, layer
+                )
+        elif isinstance(getattr(layer, leaf, None), Tensor) and len(tensors) == 1:
+            (tensor,) = tensors.values()
+            _check(_join(path, leaf), tensor, getattr(layer, leaf).shape)
+        else:
+            return False
+        self.result[_join(path, leaf)] = tensor
+        self._sources[_join(path, leaf)] = tuple(key for key, _ in slots.values())
+        return True
+
+    def _weight(
+        self, path: str, tensors: dict[str, Tensor], layer: nn.Conv2d | nn.Linear
+    ) -> Tensor:
+        where = path or "the layer"
+        groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
+        depthwise = isinstance(layer, nn.Conv2d) and 1 < groups == layer.in_channels
+        folded = fold_weight(where, tensors, layer.weight.shape, depthwise)
+        for name in folded.zeros:
+            self._notes.append(f"{where}: no path {name} in the source, filled with zeros")
+        if folded.rows is None or not isinstance(layer, nn.Conv2d):
+            return folded.weight
+        rows = columns = folded.rows
+        if folded.columns is not None:
+            columns = (folded.columns[0] * groups, folded.columns[1] * groups)
+        if isinstance(layer, OctConv2d):
+            self._resplit_convolution(path, columns, rows, layer)
+        elif rows[1] or columns[1]:
+            raise ValueError(
+                f"checkpoints.load: {where} must be an octave layer for (high, low) channels "
+                f"{columns} to {rows}, got {type(layer).__name__}"
+            )
+        return folded.weight
+
+    def _resplit_convolution(self, path: str, columns: Pair, rows: Pair, layer: OctConv2d) -> None:
+        if (columns, rows) == (layer.in_split, layer.out_split):
+            return
+        self._notes.append(
+            f"{path or 'the layer'}: (high, low) channels are {columns} to {rows}, "
+            f"were {layer.in_split} to {layer.out_split}"
+        )
+
+        def change() -> None:
+            layer.in_split, layer.out_split = columns, rows
+
+        self.changes.append(change)
+
+    def _bias(
+        self,
+        path: str,
+        tensors: dict[str, Tensor],
+        shapes: dict[str, torch.Size],
+        layer: nn.Conv2d | nn.Linear,
+    ) -> Tensor:
+        where, c_out = path or "the layer", layer.weight.shape[0]
+        both_paths = isinstance(layer, OctConv2d) and all(layer.in_split)
+        if both_paths and "twice" in shapes and "" in tensors:
+            tensors = {"": 2 * tensors[""]}
+            self._notes.append(f"{where}: the source adds its bias in both paths, doubled")
+        bias = fold_bias(where, tensors)
+        _check(_join(path, "bias"), bias, torch.Size((c_out,)))
+        if layer.bias is None:
+            self._notes.append(f"{where}: has a bias now")
+
+            def change() -> None:
+                layer.bias = nn.Parameter(layer.weight.detach().new_zeros(c_out))
+
+            self.changes.append(change)
+        return bias
+
+    def _take_norm(self, path: str, leaf: str, slots: _Named, layer: OctaveBatchNorm2d) -> None:
+        """Two parts, or a vanilla norm that is split as the layer is."""
+        split = layer.split
+        if "" in slots:
+            key, whole = slots[""]
+            if whole.dim():
+                _check(_join(path, leaf), whole, torch.Size((sum(split),)))
+            tensors = whole.split_with_sizes(split) if whole.dim() else (whole, whole)
+            slots = {
+                part: (key, tensor)
+                for part, tensor, count in zip(_PARTS, tensors, split, strict=True)
+                if count
+            }
+        elif leaf == "weight":
+            high, low = (slots[p][1].numel() if p in slots else 0 for p in _PARTS)
+            self._resplit_norm(path, (high, low), layer)
+        for part, (key, tensor) in slots.items():
+            self.result[_join(path, f"{part}.{leaf}")] = tensor
+            self._sources[_join(path, f"{part}.{leaf}")] = (key,)
+
+    def _resplit_norm(self, path: str, split: Pair, layer: OctaveBatchNorm2d) -> None:
+        if split == layer.split:
+            return
+        if sum(split) != sum(layer.split):
+            raise ValueError(
+                f"checkpoints.load: {path}: must have {sum(layer.split)} channels, got {split}"
+            )
+        self._notes.append(f"{path}: (high, low) channels are {split}, were {layer.split}")
+        like = layer.high if layer.split[0] else layer.low
+        assert isinstance(like, nn.BatchNorm2d)
+        other = OctaveBatchNorm2d(split, like.eps, like.momentum)
+        other.to(like.weight.device, like.weight.dtype).train(layer.training)
+        self._missing -= {key for key in self._missing if key.startswith(f"{path}.")}
+        self._missing |= {_join(path, key) for key in other.state_dict()}
+
+        def change() -> None:
+            layer.high, layer.low, layer.split = other.high, other.low, split
+
+        self.changes.append(change)
+
+    def _take_authors_eps(self, network: nn.Module) -> None:
+        """The authors' symbols have another eps than PyTorch's and gluon's norms."""
+
+        def change() -> None:
+            for module in network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eps = _SYMBOL_EPS
+
+        self.changes.append(change)
+        self._notes.append(f"all batch norms: eps is {_SYMBOL_EPS}, as in the authors' symbols")
+
+
+def _check(where: str, tensor: Tensor, shape: torch.Size) -> None:
+    if tensor.shape != shape:
+        raise ValueError(
+            f"checkpoints.load: {where} must be {tuple(shape)}, got {tuple(tensor.shape)}"
+        )
+
+
+def _join(path: str, leaf: str) -> str:
+    return f"{path}.{leaf}" if path else leaf

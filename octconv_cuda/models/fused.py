@@ -1,0 +1,66 @@
+"""Blocks for inference, whose convolutions take in what follows them; see ``octconv_cuda.fuse``."""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from ..fusion import FusedConv2d
+from ..maps import Maps, OctaveMaps
+
+__all__ = ["FusedBottleneck", "FusedResidual"]
+
+
+class FusedResidual(nn.Module):
+    """Convolutions of which the last one adds the block's input.
+
+    Args:
+        convolutions: In their order; the last one takes a residual.
+    """
+
+    def __init__(self, *convolutions: nn.Module) -> None:
+        super().__init__()
+        *first, last = convolutions
+        self.first, self.last = nn.Sequential(*first), last
+        self.eval()
+
+    def forward(self, x: Maps) -> Tensor | OctaveMaps:
+        """The block's output."""
+        return self.last(self.first(x), x)  # type: ignore[no-any-return]
+
+
+class FusedBottleneck(nn.Module):
+    """Either variant of a bottleneck block.
+
+    Args:
+        block: Its squeeze-and-excitation stays, and what is behind it then.
+        conv1, conv2, conv3: With what follows them.
+        before: What a pre-activation block does before its first convolution.
+        shortcut: The fused projection; empty: the input itself.
+    """
+
+    def __init__(
+        self,
+        block: Any,
+        conv1: nn.Module,
+        conv2: nn.Module,
+        conv3: nn.Module,
+        *,
+        before: nn.Sequential | None = None,
+        shortcut: nn.Sequential,
+    ) -> None:
+        super().__init__()
+        self.before = before or nn.Sequential()
+        self.conv1, self.conv2, self.conv3 = conv1, conv2, conv3
+        self.shortcut = shortcut
+        self.se = block.se
+        # Behind squeeze-and-excitation nothing is left to a convolution.
+        self.relu = block.relu if block.se is not None and before is None else nn.Identity()
+        self.eval()
+
+    def forward(self, x: Maps) -> Tensor | OctaveMaps:
+        """The block's output, a tensor where it has no low channels."""
+        shortcut = self.shortcut(x)
+        y = self.conv2(self.conv1(self.before(x)))
+        if self.se is None and isinstance(self.conv3, FusedConv2d):
+            return self.conv3(y, shortcut)  # type: ignore[no-any-return]
+        return self.relu(self.se(self.conv3(y)) + shortcut)  # type: ignore[no-any-return]

@@ -1,0 +1,270 @@
+"""fuse: equal outputs, and nothing element-wise left between convolutions."""
+
+import copy
+import pickle
+import re
+from typing import Any
+
+import pytest
+import torch
+from foreign import randomized
+from networks import octave_maps
+from oracle import assert_accurate
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from octconv_cuda import (
+    FusedConv2d,
+    OctaveBatchNorm2d,
+    OctaveMaps,
+    OctConv2d,
+    PerPart,
+    cost,
+    fuse,
+    fusion,
+    models,
+)
+
+NAMES = [name for name in models.__all__ if name.startswith("oct_")]
+ACTIVATIONS = {"": nn.Identity(), "relu": nn.ReLU(), "silu": nn.SiLU(), "relu6": nn.ReLU6()}
+
+
+@pytest.fixture(params=["onednn", "operator"])
+def _path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """oneDNN's primitives, and what serves other devices."""
+    if request.param == "operator":
+        monkeypatch.setattr(fusion, "can_pack", lambda weight: False)
+
+
+def assert_maps_close(result: Any, expected: Any, **tolerance: float) -> None:
+    parts = [(m, None) if isinstance(m, Tensor) else m for m in (result, expected)]
+    for part, other in zip(*parts, strict=True):
+        assert (part is None) == (other is None)
+        if part is not None:
+            torch.testing.assert_close(part, other, **tolerance)
+
+
+SPLITS = [
+    ((6, 10), (4, 12)), ((16, 0), (8, 8)), ((6, 10), (16, 0)), ((16, 0), (16, 0)),
+    ((0, 16), (8, 8)), ((6, 10), (0, 16)),
+]  # fmt: skip
+LAYERS: list[tuple[Any, dict[str, Any]]] = [
+    *((split, {"stride": stride}) for split in SPLITS for stride in (1, 2)),
+    *((SPLITS[0], {"kernel_size": k}) for k in (1, (1, 5))),
+    (SPLITS[0], {"dilation": 2}),
+    *((((6, 10), (6, 10)), {"groups": 16, "stride": stride}) for stride in (1, 2)),
+    *((((6, 10), (4, 12)), {"groups": 2, "stride": stride}) for stride in (1, 2)),
+]
+
+
+@pytest.mark.usefixtures("_path")
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("size", [(8, 12), (9, 7)])
+@pytest.mark.parametrize(("splits", "arguments"), LAYERS, ids=str)
+def test_octave_layer(splits: Any, arguments: Any, size: Any, activation: str) -> None:
+    if splits[0][0] == 0 and size[0] % 2:
+        size = (10, 8)  # the high size is that of the low part, doubled
+    conv = OctConv2d(*splits, **{"kernel_size": 3, **arguments})
+    norm = randomized(OctaveBatchNorm2d(splits[1]))
+    fused = FusedConv2d(conv, norm, activation)
+    x = octave_maps(channels=splits[0], size=size)
+    x = x.high if x.low is None else x
+    with torch.no_grad():
+        y = norm(conv(x))
+        residual = PerPart(nn.Tanh())(y)
+        for other in (None, residual):
+            total = y if other is None else y + other
+            expected = PerPart(ACTIVATIONS[activation])(total)
+            before = copy.deepcopy(other)
+            assert_maps_close(fused(x, other), expected, rtol=1e-4, atol=1e-5)
+            if other is not None:
+                assert_maps_close(other, before, rtol=0, atol=0)
+
+
+@pytest.mark.usefixtures("_path")
+@pytest.mark.parametrize("arguments", [{}, {"stride": 2}, {"groups": 4}, {"bias": False}], ids=str)
+def test_vanilla_layer(arguments: Any) -> None:
+    conv = nn.Conv2d(8, 12, 3, padding=1, **arguments)
+    norm = randomized(nn.BatchNorm2d(12))
+    x = torch.randn(2, 8, 9, 7)
+    with torch.no_grad():
+        expected = norm(conv(x))
+        fused = FusedConv2d(conv, norm, "relu")
+        torch.testing.assert_close(fused(x), expected.relu(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            fused(x, expected.cos()), (expected + expected.cos()).relu(), rtol=1e-4, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_is_as_accurate_as_what_it_replaces(dtype: torch.dtype) -> None:
+    """An error of at most twice that of the layers in their own dtype, against float64."""
+    layers = nn.Sequential(
+        OctConv2d(32, 32, 3, bias=False), randomized(OctaveBatchNorm2d(32)), PerPart(nn.ReLU())
+    ).eval()
+    x = octave_maps(channels=(16, 16), size=(12, 12))
+    exact = layers.double()(OctaveMaps(*(p.to(dtype).double() for p in x)))
+    layers = layers.to(dtype)
+    x = OctaveMaps(*(part.to(dtype) for part in x))
+    with torch.no_grad():
+        parts = zip(fuse(layers)(x), layers(x), exact, strict=True)
+        for part, of_torch, expected in parts:
+            assert_accurate(part, of_torch, expected.detach())
+
+
+@pytest.mark.usefixtures("_path")
+@pytest.mark.parametrize("alpha", [0, 0.125, 0.5])
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        *((n, v) for n in NAMES if re.search("resnet26|se_res|resnext50", n) for v in ("v1", "v2")),
+        *((name, "") for name in NAMES if "mobile" in name),
+    ],
+)
+def test_network(name: str, variant: str, alpha: float) -> None:
+    arguments = {"variant": variant} if variant else {}
+    network = randomized(getattr(models, name)(alpha, num_classes=5, **arguments))
+    fused = fuse(network)
+    for image in (torch.randn(2, 3, 64, 64), torch.randn(1, 3, 49, 71)):
+        with torch.no_grad():
+            torch.testing.assert_close(fused(image), network(image), rtol=1e-3, atol=1e-4)
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules()) or variant == "v2"
+    assert any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
+
+
+class Log(TorchDispatchMode):
+    """The names of the operators that run, in their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
+        self.names.append(function.overloadpacket.__name__)
+        return function(*args, **(kwargs or {}))
+
+
+CONVOLUTION = {"_convolution_pointwise", "_convolution_pointwise_"}
+# What moves pixels or only looks at them; the sum of a residual goes with the upsampling.
+MOVES = {"pool2x2", "upsample2x2_", "clone", "empty", "detach", "new_empty", "contiguous"}
+
+
+@pytest.mark.parametrize("alpha", [0, 0.5])
+@pytest.mark.parametrize("name", ["oct_resnet26", "oct_mobilenet_v1", "oct_mobilenet_v2"])
+def test_nothing_elementwise_is_left_between_convolutions(name: str, alpha: float) -> None:
+    arguments = {"variant": "v1"} if name == "oct_resnet26" else {}
+    fused = fuse(randomized(getattr(models, name)(alpha, num_classes=5, **arguments)))
+    image = torch.randn(1, 3, 64, 64).contiguous(memory_format=torch.channels_last)
+    fused(image)  # lays the weights out
+    with Log() as log:
+        fused(image)
+    at = [i for i, called in enumerate(log.names) if called in CONVOLUTION]
+    between = set(log.names[at[0] : at[-1]]) - CONVOLUTION - MOVES
+    assert between <= {"max_pool2d_with_indices", "max_pool2d"}
+    # And as many convolutions as a layer has products: one, or three where it exchanges.
+    layers = [m for m in fused.modules() if isinstance(m, FusedConv2d)]
+    assert len(at) <= sum(3 if layer.in_split[1] and layer.out_split[1] else 2 for layer in layers)
+
+
+def test_pre_activation_keeps_the_norms_of_sums() -> None:
+    """The sum goes on without them, so that no convolution can take them in."""
+    fused = fuse(models.oct_resnet26(0.5, num_classes=5).eval())
+    left = [name for name, m in fused.named_modules() if isinstance(m, OctaveBatchNorm2d)]
+    assert left
+    assert all(".before." in name or ".shortcut." in name for name in left)
+
+
+def test_exported_network_calls_the_operator() -> None:
+    """Whoever loads it gets one launch a layer on a GPU: no norm, sum or ReLU of octave maps."""
+    fused = fuse(randomized(models.oct_resnet26(0.5, variant="v1", num_classes=5)))
+    image = torch.randn(1, 3, 64, 64)
+    program = torch.export.export(fused, (image,))
+    called = [str(n.target) for n in program.graph.nodes if n.op == "call_function"]
+    # Of 28 octave layers (four blocks of the last stage's are vanilla from there on).
+    assert called.count("octconv_cuda.inference.default") == 6 * 3 + 3 + 3
+    assert not any("batch_norm" in name or "forward" in name for name in called)
+    torch.testing.assert_close(program.module()(image), fused(image), rtol=1e-3, atol=1e-4)
+
+
+def test_compiled_network_is_the_same() -> None:
+    fused = fuse(randomized(models.OctResNet((1, 1), 0.5, variant="v1", num_classes=5)))
+    image = torch.randn(1, 3, 64, 64)
+    compiled = torch.compile(fused, backend="aot_eager", fullgraph=True, dynamic=False)
+    torch.testing.assert_close(compiled(image), fused(image), rtol=1e-3, atol=1e-4)
+
+
+def test_flop_counter_counts_fused_networks() -> None:
+    for alpha in (0, 0.5):
+        network = models.oct_resnet26(alpha, variant="v1", num_classes=5).eval()
+        expected = cost.network_cost(network, (1, 3, 64, 64)).flops
+        fused = fuse(network)
+        with FlopCounterMode(display=False) as counter:
+            fused(torch.randn(1, 3, 64, 64))
+        assert counter.get_total_flops() == expected
+        assert cost.network_cost(fused, (1, 3, 64, 64)).macs * 2 == expected
+
+
+def test_sequences_of_layers() -> None:
+    """Also activations and norms that are not there, and what cannot be fused."""
+    network = nn.Sequential(
+        OctConv2d(3, 8, 3, alpha_in=0),
+        PerPart(nn.ReLU()),
+        OctConv2d(8, 8, 3, padding_mode="reflect"),
+        OctaveBatchNorm2d(8),
+        OctConv2d(8, 8, 1),
+        nn.Sequential(OctConv2d(8, 8, 3), OctaveBatchNorm2d(8), PerPart(nn.SiLU())),
+        PerPart(nn.Tanh()),
+    )
+    network = randomized(network)
+    fused = fuse(network)
+    kinds = [type(m) for m in fused]
+    assert kinds == [FusedConv2d, OctConv2d, OctaveBatchNorm2d, FusedConv2d, nn.Sequential, PerPart]
+    assert [type(m) for m in fused[4]] == [FusedConv2d]
+    image = torch.randn(1, 3, 16, 16)
+    with torch.no_grad():
+        assert_maps_close(fused(image), network(image), rtol=1e-4, atol=1e-5)
+
+
+def test_moves_saves_and_copies() -> None:
+    conv, norm = OctConv2d(8, 8, 3), randomized(OctaveBatchNorm2d(8))
+    fused, x = FusedConv2d(conv, norm, "relu"), octave_maps()
+    expected = fused(x)
+    other = FusedConv2d(OctConv2d(8, 8, 3))
+    other.activation = "relu"
+    other.load_state_dict(fused.state_dict())
+    for copied in (copy.deepcopy(fused), pickle.loads(pickle.dumps(fused)), other):
+        assert_maps_close(copied(x), expected)
+    half = copy.deepcopy(fused).to(torch.bfloat16)
+    assert half.scale.dtype == torch.float32
+    y = half(OctaveMaps(*(part.bfloat16() for part in x)))
+    assert_maps_close(OctaveMaps(*(p.float() for p in y)), expected, rtol=0.1, atol=0.1)
+    double = copy.deepcopy(fused).double()
+    y = double(OctaveMaps(*(part.double() for part in x)))
+    assert_maps_close(OctaveMaps(*(p.float() for p in y)), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_sizes_may_change() -> None:
+    fused = FusedConv2d(conv := OctConv2d(8, 8, 3))
+    for size in ((8, 8), (5, 9), (8, 8), (32, 6)):
+        x = octave_maps(size=size)
+        with torch.no_grad():
+            assert_maps_close(fused(x), conv(x), rtol=1e-4, atol=1e-5)
+
+
+def test_gives_no_gradients() -> None:
+    x = octave_maps()
+    for part in x:
+        part.requires_grad_()
+    y = FusedConv2d(OctConv2d(8, 8, 3))(x)
+    assert not y.high.requires_grad
+
+
+def test_refuses() -> None:
+    with pytest.raises(ValueError, match="fuse: the network must be in evaluation mode"):
+        fuse(nn.Sequential(OctConv2d(8, 8, 3)))
+    norm = nn.BatchNorm2d(8, track_running_stats=False)
+    with pytest.raises(ValueError, match="fuse: a batch norm must have running statistics"):
+        fuse(nn.Sequential(nn.Conv2d(8, 8, 3), norm).eval())
+    with pytest.raises(ValueError, match="FusedConv2d: the low part of the input must have 4"):
+        FusedConv2d(OctConv2d(8, 8, 3))(torch.randn(1, 4, 8, 8))
