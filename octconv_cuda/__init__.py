@@ -3,7 +3,8 @@
 from . import checkpoints, cost, models, reference
 from . import flops as _flops  # noqa: F401  (it registers itself)
 from .functional import Explanation, explain, oct_conv2d
-from .fusion import FusedConv2d, fuse
+from .fused import FusedConv2d
+from .fusion import fuse
 from .maps import (
     OctaveBatchNorm2d,
     OctaveMaps,

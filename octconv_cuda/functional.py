@@ -21,7 +21,7 @@ from .problem import (
     check_weight,
 )
 
-__all__ = ["Explanation", "convolutions_allow_tf32", "explain", "oct_conv2d"]
+__all__ = ["Explanation", "autocast", "convolutions_allow_tf32", "explain", "oct_conv2d"]
 
 
 def oct_conv2d(
@@ -175,7 +175,7 @@ def _prepare(
     if size is not None:
         check_size(operator, size)
     out_channels = channel_pair(operator, "out_channels", out_channels, None)
-    x_high, x_low, weight, bias = _autocast(weight.device.type, x_high, x_low, weight, bias)
+    x_high, x_low, weight, bias = autocast(weight.device.type, x_high, x_low, weight, bias)
     size = check_maps(operator, x_high, x_low, size)
     x_high = x_high if x_high is not None and x_high.shape[1] else None
     x_low = x_low if x_low is not None and x_low.shape[1] else None
@@ -196,7 +196,7 @@ def _prepare(
     return call
 
 
-def _autocast(device_type: str, *tensors: Any) -> list[Any]:
+def autocast(device_type: str, *tensors: Any) -> list[Any]:
     """The tensors in autocast's dtype where it is on; float64 stays, as in PyTorch's own rule."""
     # The meta device has none, and asking whether a device has it stops torch 2.11's compiler.
     if device_type == "meta" or not torch.is_autocast_enabled(device_type):

@@ -1,26 +1,14 @@
-"""Networks for inference: batch norm, residual sums and activations go into the convolutions.
-
-On CUDA they go into the epilogue of the operator ``octconv_cuda::inference``. On a CPU, where torch
-offers it, each convolution is oneDNN's with the sum and the activation within, its weights folded
-and laid out in advance. Elsewhere PyTorch's operators compute the same.
-"""
+"""Networks for inference: batch norm, residual sums and activations go into the convolutions."""
 
 import copy
-from collections.abc import Callable
-from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from .functional import convolutions_allow_tf32, oct_conv2d
-from .maps import Maps, OctaveBatchNorm2d, OctaveMaps, PerPart, as_parts, check_split
+from .fused import FusedConv2d
+from .maps import OctaveBatchNorm2d, PerPart
 from .modules import OctConv2d
-from .onednn import ACTIVATIONS, Packed, can_pack
-from .problem import is_depthwise
 
 __all__ = [
-    "FusedConv2d",
     "activation_name",
     "fuse",
     "fuse_children",
@@ -28,144 +16,7 @@ __all__ = [
     "fuse_sequence",
 ]
 
-Parts = tuple[Tensor | None, Tensor | None]
-# What the epilogue computes of the activations; ReLU6 is clamped behind it.
-_EPILOGUE = {"": 0, "relu": 1, "silu": 2, "relu6": 1}
-_MODULES = {nn.ReLU: "relu", nn.SiLU: "silu", nn.ReLU6: "relu6", nn.Identity: ""}
-
-
-class FusedConv2d(nn.Module):
-    """activation(norm(convolution) + residual), without gradients.
-
-    Args:
-        conv: A vanilla or an octave convolution; see ``fusable``.
-        norm: The batch norm behind it, of which the statistics count.
-        activation: "", "relu", "silu" or "relu6".
-    """
-
-    weight: Tensor
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(
-        self, conv: nn.Conv2d, norm: nn.Module | None = None, activation: str = ""
-    ) -> None:
-        super().__init__()
-        scale, shift = _scale_and_shift(conv, norm)
-        self.register_buffer("weight", conv.weight.detach())
-        self.register_buffer("scale", scale)
-        self.register_buffer("shift", shift)
-        self.activation = activation
-        self.octave = isinstance(conv, OctConv2d)
-        self.in_split = conv.in_split if isinstance(conv, OctConv2d) else (conv.in_channels, 0)
-        self.out_split = conv.out_split if isinstance(conv, OctConv2d) else (conv.out_channels, 0)
-        self.geometry: dict[str, Any] = {
-            "stride": conv.stride,
-            "padding": conv.padding,
-            "dilation": conv.dilation,
-            "groups": conv.groups,
-        }
-        self.packed: Packed | None = None
-        self._pack()
-        self.eval()
-
-    def forward(self, input: Maps, residual: Maps | None = None) -> Tensor | OctaveMaps:
-        """The layer's output; ``residual`` is a map like it."""
-        check_split("FusedConv2d", input, self.in_split)
-        x = _without_gradients(input)
-        r = _without_gradients(residual)
-        if self.packed is not None and self.packed.takes(x):
-            high, low = self.packed(x, r)
-        elif self._in_one_launch(x):
-            high, low = self._operator(x, r)
-        else:
-            high, low = self._composition(x, r)
-        return high if low is None and high is not None else OctaveMaps(high, low)
-
-    def _in_one_launch(self, x: Parts) -> bool:
-        """Whether the operator covers it, and is more than one plain convolution."""
-        exchange = x[1] is not None or self.out_split[1] or self.geometry["stride"] == (2, 2)
-        return bool(
-            self.octave
-            and exchange
-            and self.geometry["groups"] == 1
-            and self.geometry["dilation"] == (1, 1)
-            and (x[0] is not None or self.out_split[0])
-        )
-
-    def _operator(self, x: Parts, r: Parts) -> Parts:
-        high_out, low_out = self.out_split
-        present = x[1] if x[0] is None else x[0]
-        assert present is not None
-        size = [n * (2 if x[0] is None else 1) for n in present.shape[2:]]
-        tf32 = present.is_cuda and present.dtype == torch.float32 and convolutions_allow_tf32()
-        high, low = torch.ops.octconv_cuda.inference(
-            *x, self.weight, None, self.scale, self.shift, *r, _EPILOGUE[self.activation],
-            high_out, size, self.geometry["stride"][0], tf32,
-        )  # fmt: skip
-        parts = [high if high_out else None, low if low_out else None]
-        if self.activation == "relu6":
-            parts = [None if part is None else part.clamp_max(6) for part in parts]
-        return parts[0], parts[1]
-
-    def _composition(self, x: Parts, r: Parts) -> Parts:
-        weight = self.weight * self.scale.to(self.weight.dtype)[:, None, None, None]
-        bias = self.shift.to(self.weight.dtype)
-        if self.octave:
-            y = as_parts(
-                "FusedConv2d",
-                oct_conv2d(x, weight, bias, out_channels=self.out_split, **self.geometry),
-            )
-        else:
-            assert x[0] is not None
-            y = (F.conv2d(x[0], weight, bias, **self.geometry), None)
-        function = ACTIVATIONS[self.activation]
-        high, low = (
-            None if part is None else function(part if other is None else part + other)
-            for part, other in zip(y, r, strict=True)
-        )
-        return high, low
-
-    def _pack(self) -> None:
-        self.packed = None
-        if can_pack(self.weight) and self.in_split[0] and self.out_split[0]:
-            weight = (self.weight.float() * self.scale[:, None, None, None]).to(self.weight.dtype)
-            self.packed = Packed(
-                weight,
-                self.shift.to(self.weight.dtype),
-                self.in_split,
-                self.out_split,
-                self.activation,
-                octave=self.octave,
-                depthwise=is_depthwise(self.in_split, self.geometry["groups"]),
-                **self.geometry,
-            )
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FusedConv2d":
-        """To another device or dtype; scale and shift stay float32."""
-        scale, shift = self.scale, self.shift
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.scale, self.shift = scale.to(self.weight.device), shift.to(self.weight.device)
-        self._pack()
-        return self
-
-    def _load_from_state_dict(self, *args: Any) -> None:
-        super()._load_from_state_dict(*args)
-        self._pack()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """What is laid out for oneDNN is made anew."""
-        return {**self.__dict__, "packed": None}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """After a copy too."""
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
-        self._pack()
-
-    def extra_repr(self) -> str:
-        """The (high, low) channels, the kernel, and what follows."""
-        kernel = tuple(self.weight.shape[2:])
-        return f"{self.in_split}, {self.out_split}, {kernel}, activation={self.activation!r}"
+_ACTIVATIONS = {nn.ReLU: "relu", nn.SiLU: "silu", nn.ReLU6: "relu6", nn.Identity: ""}
 
 
 def fuse(network: nn.Module) -> nn.Module:
@@ -173,7 +24,8 @@ def fuse(network: nn.Module) -> nn.Module:
 
     Fused are convolution, batch norm and activation in a row in an ``nn.Sequential``, and modules
     with a method ``fused()``, which gives what stands in their place: those of
-    ``octconv_cuda.models``. All else stays as it is. Fuse a network where it will run.
+    ``octconv_cuda.models``. All else stays as it is, subclasses of those layers too, and what has
+    forward hooks. Fuse a network where it will run.
 
     Args:
         network: In evaluation mode; it is not changed.
@@ -204,17 +56,39 @@ def fuse_convolution(conv: nn.Module, norm: nn.Module | None, activation: str = 
 def fusable(module: nn.Module) -> bool:
     """Whether ``FusedConv2d`` takes it: a convolution that pads with zeros, alike on both sides."""
     return (
-        isinstance(module, nn.Conv2d)
+        type(module) in (nn.Conv2d, OctConv2d)
+        and isinstance(module, nn.Conv2d)
         and module.padding_mode == "zeros"
         and not isinstance(module.padding, str)
+        and not _has_hooks(module)
     )
+
+
+def _is_norm(module: nn.Module) -> bool:
+    """Whether it is a batch norm that is a constant factor and sum for each channel."""
+    if type(module) is OctaveBatchNorm2d:
+        parts = (module.high, module.low)
+        present = [part for part in parts if type(part) is not nn.Identity]
+        return not _has_hooks(module) and all(
+            part is not None and _is_norm(part) for part in present
+        )
+    return (
+        type(module) is nn.BatchNorm2d
+        and module.running_mean is not None
+        and not _has_hooks(module)
+    )
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    """Whether it has forward hooks, which see or change what fusion does away with."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def activation_name(module: nn.Module) -> str | None:
     """The name of an activation, of one for each part too; None for any other module."""
-    if type(module) is PerPart and module.low is None:
+    if type(module) is PerPart and module.low is None and not _has_hooks(module):
         module = module.high
-    return _MODULES.get(type(module))
+    return None if _has_hooks(module) else _ACTIVATIONS.get(type(module))
 
 
 def fuse_children(module: nn.Module) -> None:
@@ -224,14 +98,28 @@ def fuse_children(module: nn.Module) -> None:
 
 
 def _fused(module: nn.Module) -> nn.Module:
-    own = getattr(module, "fused", None)
-    if callable(own):
-        result: nn.Module = own()
+    if _fuses_itself(module):
+        result: nn.Module = module.fused()  # type: ignore[operator]
         return result
-    if isinstance(module, nn.Sequential):
+    if type(module) is nn.Sequential and not _has_hooks(module):
         return fuse_sequence(module)
     fuse_children(module)
     return module
+
+
+def _fuses_itself(module: nn.Module) -> bool:
+    """Whether it has ``fused()``, made for its ``forward``, and no hooks that would be lost."""
+    classes = type(module).__mro__
+    defines = {
+        name: next((c for c in classes if name in vars(c)), None) for name in ("fused", "forward")
+    }
+    made, runs = defines["fused"], defines["forward"]
+    return (
+        made is not None
+        and runs is not None
+        and issubclass(made, runs)
+        and not any(map(_has_hooks, module.modules()))
+    )
 
 
 def fuse_sequence(sequence: nn.Sequential | None) -> nn.Sequential:
@@ -242,37 +130,9 @@ def fuse_sequence(sequence: nn.Sequential | None) -> nn.Sequential:
         if not fusable(first):
             result.append(_fused(first))
             continue
-        is_norm = rest and isinstance(rest[0], nn.BatchNorm2d | OctaveBatchNorm2d)
-        norm = rest.pop(0) if is_norm else None
+        norm = rest.pop(0) if rest and _is_norm(rest[0]) else None
         name = activation_name(rest[0]) if rest else None
         if name is not None:
             rest.pop(0)
         result.append(fuse_convolution(first, norm, name or ""))
     return result
-
-
-def _without_gradients(maps: Maps | None) -> Parts:
-    high, low = (None, None) if maps is None else as_parts("FusedConv2d", maps)
-    return None if high is None else high.detach(), None if low is None else low.detach()
-
-
-def _scale_and_shift(conv: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
-    """Of norm(conv) = scale * (conv without bias) + shift, in float32."""
-    like = torch.zeros(conv.out_channels, device=conv.weight.device, dtype=torch.float64)
-    bias = like if conv.bias is None else conv.bias.detach().double()
-    norms = [norm.high, norm.low] if isinstance(norm, OctaveBatchNorm2d) else [norm]
-    scales, shifts = [], []
-    for part in norms:
-        if not isinstance(part, nn.BatchNorm2d):
-            continue
-        if part.running_mean is None or part.running_var is None:
-            raise ValueError("fuse: a batch norm must have running statistics, got one without")
-        factor = (part.running_var.double() + part.eps).rsqrt()
-        if part.affine:
-            factor = factor * part.weight.detach().double()
-        offset = part.bias.detach().double() if part.affine else torch.zeros_like(factor)
-        scales.append(factor)
-        shifts.append(offset - part.running_mean.double() * factor)
-    scale = torch.cat(scales) if scales else like + 1
-    shift = torch.cat(shifts) if shifts else like
-    return scale.float(), (shift + bias * scale).float()

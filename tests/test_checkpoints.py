@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from foreign import FourConvolutions, Network, merged, randomized, spelled
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from octconv_cuda import OctaveBatchNorm2d, OctConv2d, checkpoints, models
@@ -107,8 +108,9 @@ def test_a_path_that_is_not_there_is_zero() -> None:
     source = FourConvolutions((6, 10), (12, 0))
     del source.paths["lh"]
     layer = OctConv2d(16, 12, 3, bias=False)
-    report = checkpoints.load(layer, source.state("conv_{a}2{b}"))
-    assert report.notes[0] == "the layer: no path lh in the source, filled with zeros"
+    with pytest.raises(ValueError, match="missing: weight, path lh"):
+        checkpoints.load(layer, source.state("conv_{a}2{b}"))
+    checkpoints.load(layer, source.state("conv_{a}2{b}"), strict=False)
     assert_same(layer, source)
 
 
@@ -215,9 +217,8 @@ def test_a_saved_network_loads_back(tmp_path: Path) -> None:
 
 
 def test_safetensors(tmp_path: Path) -> None:
-    safetensors = pytest.importorskip("safetensors.torch")
     source = FourConvolutions((6, 10), (4, 8))
-    safetensors.save_file(source.state("conv_{a}2{b}"), tmp_path / "a.safetensors")
+    save_file(source.state("conv_{a}2{b}"), tmp_path / "a.safetensors")
     layer = OctConv2d(16, 12, 3, bias=False)
     checkpoints.load(layer, tmp_path / "a.safetensors")
     assert_same(layer, source)
@@ -236,8 +237,34 @@ def test_code_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         checkpoints.read(tmp_path / "a.pt")
     assert capsys.readouterr().out == ""
     torch.save([1, 2], tmp_path / "b.pt")
-    with pytest.raises(ValueError, match=r"b\.pt must hold tensors by their names"):
+    with pytest.raises(ValueError, match=r"b\.pt must hold tensors by their names, got list"):
         checkpoints.read(tmp_path / "b.pt")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("layer1.0.conv1.bn_h.running_mean", torch.ones(7), r"running_mean must be \(32,\), got"),
+        ("layer1.0.conv1.conv.conv_l2l.weight", torch.ones(32, 9, 1, 1), "weight must be"),
+        ("fc.weight", torch.ones(6, 2048), r"fc: the weight must be \(5, 2048\)"),
+        ("layer1.0.conv1.bn_h.scale", torch.ones(32), "unexpected: .*scale"),
+        ("layer1.0.conv1.bn_h.weight", "32", "must be a tensor or an array, got str"),
+    ],
+)
+def test_a_network_that_refuses_is_as_it_was(key: str, value: Any, text: str) -> None:
+    network = models.oct_resnet26(0.25, variant="v1", num_classes=5)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    with pytest.raises((ValueError, TypeError), match=f"(?s)checkpoints.load: .*{text}"):
+        checkpoints.load(network, {**Network().names(), key: value})
+    after = network.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_what_a_norm_without_factors_cannot_take_is_reported() -> None:
+    source, norm = OctaveBatchNorm2d(16), OctaveBatchNorm2d(16, affine=False)
+    with pytest.raises(ValueError, match=r"(?s)unexpected: high\.weight.*unexpected: low\.bias"):
+        checkpoints.load(norm, source.state_dict())
 
 
 def test_nothing_is_dropped_silently() -> None:

@@ -22,9 +22,10 @@ from octconv_cuda import (
     PerPart,
     cost,
     fuse,
-    fusion,
     models,
 )
+from octconv_cuda import fused as fused_conv2d
+from octconv_cuda.models.resnet import BottleneckV1
 
 NAMES = [name for name in models.__all__ if name.startswith("oct_")]
 ACTIVATIONS = {"": nn.Identity(), "relu": nn.ReLU(), "silu": nn.SiLU(), "relu6": nn.ReLU6()}
@@ -34,7 +35,7 @@ ACTIVATIONS = {"": nn.Identity(), "relu": nn.ReLU(), "silu": nn.SiLU(), "relu6":
 def _path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """oneDNN's primitives, and what serves other devices."""
     if request.param == "operator":
-        monkeypatch.setattr(fusion, "can_pack", lambda weight: False)
+        monkeypatch.setattr(fused_conv2d, "can_pack", lambda weight: False)
 
 
 def assert_maps_close(result: Any, expected: Any, **tolerance: float) -> None:
@@ -226,6 +227,65 @@ def test_sequences_of_layers() -> None:
         assert_maps_close(fused(image), network(image), rtol=1e-4, atol=1e-5)
 
 
+class Doubled(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+class DoubledConvolution(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * super().forward(x)
+
+
+class DoubledBlock(BottleneckV1):
+    def forward(self, x: Any) -> Any:
+        return 2 * super().forward(x)
+
+
+def hooked(module: nn.Module) -> nn.Module:
+    module.register_forward_hook(lambda module, inputs, output: 2 * output)
+    return module
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Doubled(nn.Conv2d(16, 4, 3), nn.BatchNorm2d(4)),
+        nn.Sequential(DoubledConvolution(16, 4, 3), nn.BatchNorm2d(4)),
+        nn.Sequential(hooked(nn.Conv2d(16, 4, 3)), nn.BatchNorm2d(4)),
+        nn.Sequential(nn.Conv2d(16, 4, 3), hooked(nn.BatchNorm2d(4)), nn.ReLU()),
+        nn.Sequential(nn.Conv2d(16, 4, 3), nn.BatchNorm2d(4), hooked(nn.ReLU())),
+        hooked(nn.Sequential(nn.Conv2d(16, 4, 3), nn.BatchNorm2d(4))),
+        nn.Sequential(nn.Conv2d(16, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)),
+        DoubledBlock(16, 4, 16),
+        nn.Sequential(BottleneckV1(16, 4, 16)),
+    ],
+    ids=lambda network: type(network).__name__,
+)
+def test_leaves_alone_what_it_does_not_know(network: nn.Module) -> None:
+    """Subclasses may compute anything, hooks too, and norms by the statistics of a batch."""
+    network = randomized(network)
+    if isinstance(network, nn.Sequential) and isinstance(network[0], BottleneckV1):
+        network[0].conv2.register_forward_hook(lambda module, inputs, output: 2 * output)
+    x = torch.randn(2, 16, 9, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(fuse(network)(x), network(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("_path")
+@pytest.mark.parametrize("alpha", [0, 0.5])
+def test_autocast(alpha: float) -> None:
+    """A fused float32 network under autocast has its types; parts of it may meet 16-bit maps."""
+    network = randomized(models.oct_resnet26(alpha, variant="v1", num_classes=5))
+    image = torch.randn(2, 3, 64, 64)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        result, expected = fuse(network)(image), network(image)
+    assert result.dtype == torch.bfloat16
+    exact = network.double()(image.double()).detach()
+    bound = 2 * (expected.double() - exact).abs().max()
+    assert (result.double() - exact).abs().max() <= bound
+
+
 def test_moves_saves_and_copies() -> None:
     conv, norm = OctConv2d(8, 8, 3), randomized(OctaveBatchNorm2d(8))
     fused, x = FusedConv2d(conv, norm, "relu"), octave_maps()
@@ -265,6 +325,6 @@ def test_refuses() -> None:
         fuse(nn.Sequential(OctConv2d(8, 8, 3)))
     norm = nn.BatchNorm2d(8, track_running_stats=False)
     with pytest.raises(ValueError, match="fuse: a batch norm must have running statistics"):
-        fuse(nn.Sequential(nn.Conv2d(8, 8, 3), norm).eval())
+        FusedConv2d(nn.Conv2d(8, 8, 3), norm)
     with pytest.raises(ValueError, match="FusedConv2d: the low part of the input must have 4"):
         FusedConv2d(OctConv2d(8, 8, 3))(torch.randn(1, 4, 8, 8))

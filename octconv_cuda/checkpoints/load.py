@@ -30,8 +30,16 @@ def read(path: str | PathLike[str]) -> dict[str, Tensor]:
     for key in ("state_dict", "model"):
         if isinstance(state, dict) and isinstance(state.get(key), dict):
             state = state[key]
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ValueError(f"checkpoints.read: {fspath(path)} must hold tensors by their names")
+    if not isinstance(state, dict):
+        raise ValueError(
+            f"checkpoints.read: {fspath(path)} must hold tensors by their names, "
+            f"got {type(state).__name__}"
+        )
+    others = {str(key): type(v).__name__ for key, v in state.items() if not isinstance(v, Tensor)}
+    if others:
+        raise ValueError(
+            f"checkpoints.read: {fspath(path)} must hold tensors by their names, got also {others}"
+        )
     return state
 
 
@@ -55,11 +63,12 @@ def load(
         rename: Given a name of the source, the one to go by, for networks that are not known here.
 
     Raises:
+        TypeError: An entry that is neither a tensor nor an array.
         ValueError: Shapes that do not fit; with ``strict``, what is missing or unexpected. The
             network is as it was.
     """
     state = source if isinstance(source, Mapping) else read(source)
-    plan = Plan(network, {key: torch.as_tensor(v) for key, v in state.items()}, rename)
+    plan = Plan(network, {key: _tensor(key, value) for key, value in state.items()}, rename)
     report = plan.report
     lacking = [name for name in report.missing if not name.endswith("num_batches_tracked")]
     if strict and (lacking or report.unexpected):
@@ -71,3 +80,12 @@ def load(
         change()
     network.load_state_dict(plan.result, strict=False)
     return report
+
+
+def _tensor(key: str, value: Any) -> Tensor:
+    try:
+        return torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"checkpoints.load: {key} must be a tensor or an array, got {type(value).__name__}"
+        ) from error

@@ -27,10 +27,11 @@ class Report(NamedTuple):
     Attributes:
         matched: Our names with the one of the source that each was copied from.
         folded: Our names with those that were put together for each.
-        missing: Ours for which the source has nothing; they keep their values.
+        missing: Ours for which the source has nothing; they keep their values. Also paths that a
+            weight's source does not have, though both their ends exist; they become zeros.
         unexpected: The source's that no layer of ours takes.
-        notes: What else was changed: splits and biases that layers took over, paths filled with
-            zeros, biases that were doubled.
+        notes: What else was changed: splits and biases that layers took over, biases that were
+            doubled.
     """
 
     matched: dict[str, str]
@@ -76,27 +77,31 @@ class Plan:
         self._sources: dict[str, tuple[str, ...]] = {}
         self._notes: list[str] = []
         self._modules = dict(network.named_modules())
-        self._missing = set(network.state_dict())
-        groups, unexpected = self._grouped(network.state_dict(), state, rename)
+        # What the network will take, once its layers have changed.
+        self._shapes = {key: value.shape for key, value in network.state_dict().items()}
+        self._absent: list[str] = []
+        groups, unexpected = self._grouped(state, rename)
         for (path, leaf), slots in groups.items():
             if not self._take(path, leaf, slots, groups.get((path, "weight"), {})):
                 unexpected += [key for key, _ in slots.values()]
         if any(key.endswith("moving_mean") for key in state):
             self._take_authors_eps(network)
-        missing = self._missing - set(self.result)
+        for ours, tensor in [*self.result.items()]:
+            if ours in self._shapes:
+                _check(ours, tensor, self._shapes[ours])
+            else:
+                del self.result[ours]
+                unexpected += self._sources.pop(ours)
         self.report = Report(
             {ours: keys[0] for ours, keys in self._sources.items() if len(keys) == 1},
             {ours: keys for ours, keys in self._sources.items() if len(keys) > 1},
-            tuple(key for key in network.state_dict() if key in missing),
+            (*(key for key in self._shapes if key not in self.result), *self._absent),
             tuple(unexpected),
             tuple(self._notes),
         )
 
     def _grouped(
-        self,
-        expected: Mapping[str, Tensor],
-        state: Mapping[str, Tensor],
-        rename: Callable[[str], str] | None,
+        self, state: Mapping[str, Tensor], rename: Callable[[str], str] | None
     ) -> tuple[dict[tuple[str, str], _Named], list[str]]:
         """By path and leaf of our layer, what the source has for it; and what belongs nowhere."""
         renamed = {key: rename(key) if rename else key for key in state}
@@ -106,7 +111,7 @@ class Plan:
         unexpected = []
         for key, name in names.items():
             ours = renamed[key]
-            if ours in expected and expected[ours].shape == state[key].shape:
+            if self._shapes.get(ours) == state[key].shape:
                 path, _, leaf = ours.rpartition(".")
                 name = Name(path, "", leaf)
             else:
@@ -137,7 +142,6 @@ class Plan:
                 )
         elif isinstance(getattr(layer, leaf, None), Tensor) and len(tensors) == 1:
             (tensor,) = tensors.values()
-            _check(_join(path, leaf), tensor, getattr(layer, leaf).shape)
         else:
             return False
         self.result[_join(path, leaf)] = tensor
@@ -151,8 +155,7 @@ class Plan:
         groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
         depthwise = isinstance(layer, nn.Conv2d) and 1 < groups == layer.in_channels
         folded = fold_weight(where, tensors, layer.weight.shape, depthwise)
-        for name in folded.zeros:
-            self._notes.append(f"{where}: no path {name} in the source, filled with zeros")
+        self._absent += (f"{_join(path, 'weight')}, path {name}" for name in folded.zeros)
         if folded.rows is None or not isinstance(layer, nn.Conv2d):
             return folded.weight
         rows = columns = folded.rows
@@ -193,8 +196,8 @@ class Plan:
             tensors = {"": 2 * tensors[""]}
             self._notes.append(f"{where}: the source adds its bias in both paths, doubled")
         bias = fold_bias(where, tensors)
-        _check(_join(path, "bias"), bias, torch.Size((c_out,)))
         if layer.bias is None:
+            self._shapes[_join(path, "bias")] = torch.Size((c_out,))
             self._notes.append(f"{where}: has a bias now")
 
             def change() -> None:
@@ -235,8 +238,10 @@ class Plan:
         assert isinstance(like, nn.BatchNorm2d)
         other = OctaveBatchNorm2d(split, like.eps, like.momentum)
         other.to(like.weight.device, like.weight.dtype).train(layer.training)
-        self._missing -= {key for key in self._missing if key.startswith(f"{path}.")}
-        self._missing |= {_join(path, key) for key in other.state_dict()}
+        for key in layer.state_dict():
+            del self._shapes[_join(path, key)]
+        for key, value in other.state_dict().items():
+            self._shapes[_join(path, key)] = value.shape
 
         def change() -> None:
             layer.high, layer.low, layer.split = other.high, other.low, split

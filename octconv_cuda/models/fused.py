@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..fusion import FusedConv2d
+from ..fused import FusedConv2d
 from ..maps import Maps, OctaveMaps
 
 __all__ = ["FusedBottleneck", "FusedResidual"]

@@ -1,0 +1,187 @@
+"""A convolution for inference, which takes in the batch norm, the sum and the activation behind it.
+
+On CUDA they go into the epilogue of the operator ``octconv_cuda::inference``. On a CPU, where torch
+offers it, each convolution is oneDNN's with the sum and the activation within, its weights folded
+and laid out in advance. Elsewhere PyTorch's operators compute the same.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .functional import autocast, convolutions_allow_tf32, oct_conv2d
+from .maps import Maps, OctaveBatchNorm2d, OctaveMaps, as_parts, check_split
+from .modules import OctConv2d
+from .onednn import ACTIVATIONS, Packed, can_pack
+from .problem import is_depthwise
+
+__all__ = ["FusedConv2d"]
+
+Parts = tuple[Tensor | None, Tensor | None]
+# What the epilogue computes of the activations; ReLU6 is clamped behind it.
+_EPILOGUE = {"": 0, "relu": 1, "silu": 2, "relu6": 1}
+
+
+class FusedConv2d(nn.Module):
+    """activation(norm(convolution) + residual), without gradients.
+
+    Args:
+        conv: A vanilla or an octave convolution; see ``fusable``.
+        norm: The batch norm behind it, of which the statistics count.
+        activation: "", "relu", "silu" or "relu6".
+    """
+
+    weight: Tensor
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(
+        self, conv: nn.Conv2d, norm: nn.Module | None = None, activation: str = ""
+    ) -> None:
+        super().__init__()
+        scale, shift = _scale_and_shift(conv, norm)
+        self.register_buffer("weight", conv.weight.detach())
+        self.register_buffer("scale", scale)
+        self.register_buffer("shift", shift)
+        self.activation = activation
+        self.octave = isinstance(conv, OctConv2d)
+        self.in_split = conv.in_split if isinstance(conv, OctConv2d) else (conv.in_channels, 0)
+        self.out_split = conv.out_split if isinstance(conv, OctConv2d) else (conv.out_channels, 0)
+        self.geometry: dict[str, Any] = {
+            "stride": conv.stride,
+            "padding": conv.padding,
+            "dilation": conv.dilation,
+            "groups": conv.groups,
+        }
+        self.packed: Packed | None = None
+        self._pack()
+        self.eval()
+
+    def forward(self, input: Maps, residual: Maps | None = None) -> Tensor | OctaveMaps:
+        """The layer's output; ``residual`` is a map like it."""
+        check_split("FusedConv2d", input, self.in_split)
+        tensors = (*_without_gradients(input), *_without_gradients(residual), self.weight)
+        *parts, weight = autocast(self.weight.device.type, *tensors)
+        x, r = (parts[0], parts[1]), (parts[2], parts[3])
+        if self.packed is not None and self.packed.takes(x):
+            high, low = self.packed(x, r)
+        elif self._in_one_launch(x):
+            high, low = self._operator(x, r, weight)
+        else:
+            high, low = self._composition(x, r, weight)
+        return high if low is None and high is not None else OctaveMaps(high, low)
+
+    def _in_one_launch(self, x: Parts) -> bool:
+        """Whether the operator covers it, and is more than one plain convolution."""
+        exchange = x[1] is not None or self.out_split[1] or self.geometry["stride"] == (2, 2)
+        return bool(
+            self.octave
+            and exchange
+            and self.geometry["groups"] == 1
+            and self.geometry["dilation"] == (1, 1)
+            and (x[0] is not None or self.out_split[0])
+        )
+
+    def _operator(self, x: Parts, r: Parts, weight: Tensor) -> Parts:
+        high_out, low_out = self.out_split
+        present = x[1] if x[0] is None else x[0]
+        assert present is not None
+        size = [n * (2 if x[0] is None else 1) for n in present.shape[2:]]
+        tf32 = present.is_cuda and present.dtype == torch.float32 and convolutions_allow_tf32()
+        high, low = torch.ops.octconv_cuda.inference(
+            *x, weight, None, self.scale, self.shift, *r, _EPILOGUE[self.activation],
+            high_out, size, self.geometry["stride"][0], tf32,
+        )  # fmt: skip
+        parts = [high if high_out else None, low if low_out else None]
+        if self.activation == "relu6":
+            parts = [None if part is None else part.clamp_max(6) for part in parts]
+        return parts[0], parts[1]
+
+    def _composition(self, x: Parts, r: Parts, weight: Tensor) -> Parts:
+        weight = weight * self.scale.to(weight.dtype)[:, None, None, None]
+        bias = self.shift.to(weight.dtype)
+        if self.octave:
+            y = as_parts(
+                "FusedConv2d",
+                oct_conv2d(x, weight, bias, out_channels=self.out_split, **self.geometry),
+            )
+        else:
+            assert x[0] is not None
+            y = (F.conv2d(x[0], weight, bias, **self.geometry), None)
+        function = ACTIVATIONS[self.activation]
+        high, low = (
+            None if part is None else function(part if other is None else part + other)
+            for part, other in zip(y, r, strict=True)
+        )
+        return high, low
+
+    def _pack(self) -> None:
+        self.packed = None
+        if can_pack(self.weight) and self.in_split[0] and self.out_split[0]:
+            weight = (self.weight.float() * self.scale[:, None, None, None]).to(self.weight.dtype)
+            self.packed = Packed(
+                weight,
+                self.shift.to(self.weight.dtype),
+                self.in_split,
+                self.out_split,
+                self.activation,
+                octave=self.octave,
+                depthwise=is_depthwise(self.in_split, self.geometry["groups"]),
+                **self.geometry,
+            )
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FusedConv2d":
+        """To another device or dtype; scale and shift stay float32."""
+        scale, shift = self.scale, self.shift
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.scale, self.shift = scale.to(self.weight.device), shift.to(self.weight.device)
+        self._pack()
+        return self
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self._pack()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is laid out for oneDNN is made anew."""
+        return {**self.__dict__, "packed": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """After a copy too."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        self._pack()
+
+    def extra_repr(self) -> str:
+        """The (high, low) channels, the kernel, and what follows."""
+        kernel = tuple(self.weight.shape[2:])
+        return f"{self.in_split}, {self.out_split}, {kernel}, activation={self.activation!r}"
+
+
+def _without_gradients(maps: Maps | None) -> Parts:
+    high, low = (None, None) if maps is None else as_parts("FusedConv2d", maps)
+    return None if high is None else high.detach(), None if low is None else low.detach()
+
+
+def _scale_and_shift(conv: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
+    """Of norm(conv) = scale * (conv without bias) + shift, in float32."""
+    like = torch.zeros(conv.out_channels, device=conv.weight.device, dtype=torch.float64)
+    bias = like if conv.bias is None else conv.bias.detach().double()
+    norms = [norm.high, norm.low] if isinstance(norm, OctaveBatchNorm2d) else [norm]
+    scales, shifts = [], []
+    for part in norms:
+        if not isinstance(part, nn.BatchNorm2d):
+            continue
+        if part.running_mean is None or part.running_var is None:
+            raise ValueError("fuse: a batch norm must have running statistics, got one without")
+        factor = (part.running_var.double() + part.eps).rsqrt()
+        if part.affine:
+            factor = factor * part.weight.detach().double()
+        offset = part.bias.detach().double() if part.affine else torch.zeros_like(factor)
+        scales.append(factor)
+        shifts.append(offset - part.running_mean.double() * factor)
+    scale = torch.cat(scales) if scales else like + 1
+    shift = torch.cat(shifts) if shifts else like
+    return scale.float(), (shift + bias * scale).float()
