@@ -53,6 +53,7 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def("pool2x2(Tensor high, Tensor? low, bool mean) -> Tensor");
   m.def("upsample2x2_(Tensor(a!) out, Tensor low, bool accumulate, bool mean) -> ()");
   m.def("build_info() -> str");
+  m.def("allow_onednn(bool allowed) -> ()");
   m.def("plan(int[] numbers, str dtype, str device) -> str");
   m.def("plan_forward_sm90(int[] numbers, str dtype, str device) -> str");
   m.def("plan_weight_grad(int[] numbers, str dtype, str device) -> str");

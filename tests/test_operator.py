@@ -52,6 +52,16 @@ def test_integers_are_exact_on_several_threads(stride: int) -> None:
     check_equal(case.call(operands), case.exact(operands))
 
 
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_larger_float32_convolutions_are_those_of_onednn(stride: int, kernel: int) -> None:
+    case = Case((40, 24), (48, 40), (kernel, kernel), stride, (37, 30))
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        check_equal(case, torch.float32, torch.device("cpu"))
+    assert "aten::mkldnn_convolution" in {event.key for event in profile.key_averages()}
+
+
 @pytest.mark.parametrize("size", [(7, 6), (6, 7), (7, 7), (1, 1), (1, 4)], ids=str)
 @STRIDES
 def test_low_input_with_a_given_size(
