@@ -1,6 +1,6 @@
 """Writes the results into README.md; with ``--check`` it only says whether they are current.
 
-Shown are all layer results under benchmarks/results/ but those of quick runs, which stay out of the
+Shown are all results of layers and networks under benchmarks/results/ but those of quick runs, which stay out of the
 repository.
 """
 
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import report
+from . import network_report, report
 from .layer_list import HEADLINE_ALPHA
 
 __all__ = ["BEGIN", "END", "block", "main", "replace_block"]
@@ -43,9 +43,12 @@ def block(root: Path) -> str:
         if path.stem == "quick":
             continue
         result = json.loads(path.read_text())
+        picture = path.with_suffix(".png").relative_to(root)
+        if "timings" in result:
+            parts.append(network_report.markdown(result))
+            parts.append(f"![Time of networks against alpha]({picture})")
         if "rows" not in result:  # of another kind
             continue
-        picture = path.with_suffix(".png").relative_to(root)
         parts.append(report.markdown(result, HEADLINE_ALPHA))
         parts.append(f"![Speed-up over vanilla convolution against alpha]({picture})")
     return "\n\n".join(parts)
