@@ -15,7 +15,7 @@ from torch import Tensor
 from octconv_cuda import reference
 from octconv_cuda.problem import low_size
 
-__all__ = ["INPUTS", "octave_maps", "photo_features"]
+__all__ = ["INPUTS", "octave_maps", "photo_crops", "photo_features"]
 
 INPUTS = ("noise", "photo")
 _FILTER_SIZE = 7
@@ -51,13 +51,13 @@ def photo_features(batch: int, channels: int, size: tuple[int, int], seed: int) 
     """
     generator = torch.Generator().manual_seed(seed)
     margin = _FILTER_SIZE - 1
-    crops = _random_crops(batch, (size[0] + margin, size[1] + margin), generator)
+    crops = photo_crops(batch, (size[0] + margin, size[1] + margin), generator)
     filters = torch.randn(channels, 3, _FILTER_SIZE, _FILTER_SIZE, generator=generator)
     features = F.conv2d(crops, filters)
     return F.batch_norm(features, None, None, training=True).relu_()
 
 
-def _random_crops(batch: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+def photo_crops(batch: int, size: tuple[int, int], generator: torch.Generator) -> Tensor:
     """(N, 3, H, W): squares of 128 pixels to the photograph's width, resized with antialiasing."""
     photo = _photograph()
     height, width = photo.shape[1:]

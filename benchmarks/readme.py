@@ -1,54 +1,80 @@
-"""Writes the results into README.md; with ``--check`` it only says whether they are current.
+"""Writes the results into README.md, and in full into benchmarks/results/README.md.
 
-Shown are all layer results under benchmarks/results/ but those of quick runs, which stay out of the
-repository, and of first versions, which the log tells of.
+With ``--check`` it only says whether they are current. Shown are all results of layers and networks
+but those of quick runs, which stay out of the repository, and of first versions, which the log
+tells of.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from . import report
+from . import network_report, report
 from .layer_list import HEADLINE_ALPHA
 
-__all__ = ["BEGIN", "END", "block", "main", "replace_block"]
+__all__ = ["BEGIN", "END", "block", "full", "main", "replace_block"]
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 ROOT = Path(__file__).parent.parent
+FULL = Path("benchmarks", "results", "README.md")
 
 
 def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
-    """Rewrites the block; with --check returns 1 where that would change README.md."""
+    """Rewrites both files; with --check returns 1 where that would change one."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.readme", description=__doc__)
     parser.add_argument("--check", action="store_true")
     args = parser.parse_args(argv)
     readme = root / "README.md"
-    text = readme.read_text()
-    current = replace_block(text, block(root))
-    if text == current:
-        return 0
-    if args.check:
-        print("README.md does not show the results: run `python -m benchmarks.readme`")
+    texts = {readme: replace_block(readme.read_text(), block(root)), root / FULL: full(root)}
+    stale = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
+    if stale and args.check:
+        names = ", ".join(str(path.relative_to(root)) for path in stale)
+        print(f"{names}: not the current results: run `python -m benchmarks.readme`")
         return 1
-    readme.write_text(current)
+    for path in stale:
+        path.write_text(texts[path])
     return 0
 
 
 def block(root: Path) -> str:
-    """A table and a picture for each result file of the project, in Markdown."""
+    """For README.md: a line for each result of layers, the tables of networks, and pictures."""
+    results = list(_results(root))
+    layers = [(path, result) for path, result in results if "rows" in result]
     parts = []
-    for path in sorted((root / "benchmarks" / "results").glob("*/*.json")):
-        if path.stem == "quick" or path.stem.endswith("-first"):
-            continue
-        result = json.loads(path.read_text())
-        if "rows" not in result:  # of another kind
-            continue
-        picture = path.with_suffix(".png").relative_to(root)
-        parts.append(report.markdown(result, HEADLINE_ALPHA))
-        parts.append(f"![Speed-up over vanilla convolution against alpha]({picture})")
+    if layers:
+        named = {f"{path.parent.name}/{path.stem}": result for path, result in layers}
+        parts.append(report.summary(named, HEADLINE_ALPHA))
+        pictures = [path for path, _ in layers if path.stem in ("layers", "one-thread")]
+        parts += [_picture(path, root) for path in pictures]
+    for path, result in results:
+        if "timings" in result:
+            parts += [network_report.markdown(result), _picture(path, root)]
+    if parts:
+        parts.append(f"[All layers, with pictures]({FULL}).")
     return "\n\n".join(parts)
+
+
+def full(root: Path) -> str:
+    """A table and a picture for each result of layers."""
+    parts = ["# Results", "Written by `python -m benchmarks.readme` from the files beside it."]
+    for path, result in _results(root):
+        if "rows" in result:
+            parts += [report.markdown(result, HEADLINE_ALPHA), _picture(path, (root / FULL).parent)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _results(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
+    for path in sorted((root / FULL).parent.glob("*/*.json")):
+        if path.stem != "quick" and not path.stem.endswith("-first"):
+            yield path, json.loads(path.read_text())
+
+
+def _picture(path: Path, root: Path) -> str:
+    result = path.with_suffix(".png").relative_to(root)
+    return f"![{path.stem} on {path.parent.name}]({result})"
 
 
 def replace_block(text: str, new: str) -> str:

@@ -1,8 +1,9 @@
 """Tables and pictures of a result file; everything shown is computed from its JSON."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -14,7 +15,7 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-__all__ = ["Line", "draw", "kernel_times", "lines", "markdown", "table"]
+__all__ = ["Line", "draw", "kernel_times", "lines", "markdown", "summary", "table"]
 
 Result = dict[str, Any]
 Row = dict[str, Any]
@@ -125,6 +126,37 @@ def markdown(result: Result, alpha: float) -> str:
     return "\n".join(text)
 
 
+def summary(results: Mapping[str, Result], alpha: float) -> str:
+    """Speed-ups of octconv_cuda at one alpha: a line for each mode of each result, by its name."""
+    heads = ["result", "machine", "settings", "mode", "layers", "batch", "mean", "least", "most"]
+    text = [
+        "Speed-up of octconv_cuda over PyTorch's vanilla convolution, measured beside it, and over "
+        f"the composition of PyTorch's operators, at alpha {alpha}; means are geometric",
+        "",
+        "| " + " | ".join([*heads, "over composed"]) + " |",
+        "|---" * 4 + "|--:" * 6 + "|",
+    ]
+    for name, result in results.items():
+        settings, _ = _settings(result, ("dtype",))
+        of_mode: dict[str, list[tuple[Line, Line | None]]] = {}
+        at_alpha = [line for line in lines(result) if line.row["alpha"] == alpha and line.speedup]
+        composed = {_group(x.row): x for x in at_alpha if x.row["contender"] == "composed"}
+        for line in at_alpha:
+            if line.row["contender"] == "octconv_cuda":
+                pair = (line, composed.get(_group(line.row)))
+                of_mode.setdefault(line.row["mode"], []).append(pair)
+        for mode, pairs in of_mode.items():
+            batches = sorted({line.row["batch"] for line, _ in pairs})
+            ours = [line.speedup or 0 for line, _ in pairs]
+            over = [(line.speedup or 0) / (c.speedup or 1) for line, c in pairs if c]
+            cells = [name, _machine(result), settings, mode, str(len(pairs))]
+            cells.append(" to ".join(map(str, dict.fromkeys((batches[0], batches[-1])))))
+            cells += [f"{x:.2f}x" for x in (geometric_mean(ours), min(ours), max(ours))]
+            cells.append(f"{geometric_mean(over):.2f}x" if over else "")
+            text.append("| " + " | ".join(cells) + " |")
+    return "\n".join(text)
+
+
 def draw(result: Result, path: Path) -> None:
     """Speed-up over vanilla against alpha: a panel per layer, a line per contender.
 
@@ -207,9 +239,11 @@ def _roofline_us(row: Row, ceilings: dict[str, Any]) -> float:
     return 1e6 * float(max(compute, row["bytes"] / ceilings["bytes_per_second"]))
 
 
-def _settings(result: Result) -> tuple[str, list[str]]:
+def _settings(
+    result: Result, names: tuple[str, ...] = ("dtype", "mode", "input")
+) -> tuple[str, list[str]]:
     """The settings that all rows share, as text, and the names of those that vary."""
-    rows, names = result["rows"], ("dtype", "mode", "input")
+    rows = result["rows"]
     varying = [name for name in names if len({row[name] for row in rows}) > 1]
     shared = [str(rows[0][name]) for name in names if name not in varying]
     if "settings" in result:  # older files have none, and their layers a bias

@@ -66,6 +66,17 @@ def test_markdown(result):
     ]
 
 
+def test_summary(result):
+    result["rows"] += [
+        {**row("vanilla", 0.0, 300.0, 100_000), "layer": "another"},
+        {**row("octconv_cuda", 0.5, 600.0, 40_000), "layer": "another"},
+    ]
+    assert report.summary({"abacus/layers": result}, 0.5).splitlines()[-1] == (
+        "| abacus/layers | Abacus, 2 threads, torch 2.13.0, 2026-01-02 | float32 | forward | 2 | 4 "
+        "| 1.00x | 0.50x | 2.00x | 1.60x |"
+    )
+
+
 def test_readme_block(result, tmp_path, capsys):
     folder = tmp_path / "benchmarks" / "results" / "abacus"
     folder.mkdir(parents=True)
@@ -82,8 +93,13 @@ def test_readme_block(result, tmp_path, capsys):
     assert written.startswith("before\n")
     assert written.endswith("\nafter\n")
     assert "old" not in written
-    assert report.markdown(result, 0.5) in written
+    assert report.summary({"abacus/layers": result}, 0.5) in written
     assert "(benchmarks/results/abacus/layers.png)" in written
+    everything = (tmp_path / readme.FULL).read_text()
+    assert report.markdown(result, 0.5) in everything
+    assert "(abacus/layers.png)" in everything
+    (tmp_path / readme.FULL).write_text("by hand")
+    assert readme.main(["--check"], tmp_path) == 1
 
 
 def test_readme_without_markers_is_an_error():
