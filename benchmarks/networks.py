@@ -25,7 +25,7 @@ from .gpu import gpu_of
 from .inputs import photo_crops
 from .machine import DTYPES, describe, precision, slug
 from .timing import interleaved
-from .treatments import TREATMENTS, inference_call, prepared, training_call
+from .treatments import TREATMENTS, calibrate, inference_call, prepared, training_call
 
 __all__ = ["Case", "main", "run_case"]
 
@@ -114,6 +114,7 @@ def _checked(case: Case, network: nn.Module, x: Tensor, device: torch.device) ->
         loss = call()
         assert isinstance(loss, Tensor)
         return call, "" if loss.isfinite() else f"the loss is {loss.item()}"
+    calibrate(network, x)
     expected = inference_call(network, x, "eager")().float()
     call = inference_call(network, x, case.treatment)
     error = float((call().float() - expected).norm() / expected.norm())

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from octconv_cuda import fuse
 
-__all__ = ["TREATMENTS", "inference_call", "prepared", "training_call"]
+__all__ = ["TREATMENTS", "calibrate", "inference_call", "prepared", "training_call"]
 
 # In inference "compiled" is torch.compile of the network as it is, "fused" octconv_cuda.fuse.
 TREATMENTS = ("eager", "fused", "compiled", "fused_compiled", "graphed", "fused_graphed")
@@ -20,6 +20,15 @@ def prepared(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn
     """The network where and as it is timed, in channels_last."""
     layout = torch.channels_last
     return network.to(device, dtype, memory_format=layout)  # type: ignore[call-overload,no-any-return]
+
+
+@torch.no_grad()
+def calibrate(network: nn.Module, image: Tensor) -> None:
+    """Gives its norms the statistics of the image: without, outputs hardly depend on most layers."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    network.train()(torch.cat([image, image.flip(3)]))
 
 
 def inference_call(network: nn.Module, image: Tensor, treatment: str) -> Callable[[], Tensor]:

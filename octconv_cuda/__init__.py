@@ -2,6 +2,7 @@
 
 from . import checkpoints, cost, models, reference
 from . import flops as _flops  # noqa: F401  (it registers itself)
+from .decompositions import decompositions
 from .functional import Explanation, explain, oct_conv2d
 from .fused import FusedConv2d
 from .fusion import fuse
@@ -28,6 +29,7 @@ __all__ = [
     "PerPart",
     "checkpoints",
     "cost",
+    "decompositions",
     "explain",
     "fuse",
     "models",

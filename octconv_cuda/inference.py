@@ -7,7 +7,7 @@ from torch import Tensor
 from .operands import check_epilogue
 from .problem import Pair
 
-__all__ = ["inference"]
+__all__ = ["finish", "inference"]
 
 _ACTIVATIONS = (lambda y: y, F.relu, F.silu)
 
@@ -51,7 +51,18 @@ def inference(
     )
     residuals = (residual_high, residual_low)
     check_epilogue(scale, shift, residuals, activation, weight, y)
-    channels = (high_out, weight.shape[0] - high_out)
+    return finish(y, scale, shift, residuals, activation)
+
+
+def finish(
+    y: tuple[Tensor, Tensor],
+    scale: Tensor,
+    shift: Tensor,
+    residuals: tuple[Tensor | None, Tensor | None],
+    activation: int,
+) -> tuple[Tensor, Tensor]:
+    """What follows ``forward``'s (y_high, y_low)."""
+    channels = (y[0].shape[1], y[1].shape[1])
     factors = zip(scale.split_with_sizes(channels), shift.split_with_sizes(channels), strict=True)
     high, low = (
         _finish(part, *of_part, residual, activation)

@@ -1,0 +1,65 @@
+"""The operators in terms of PyTorch's own, for runtimes without this library, such as ONNX's."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from . import reference
+from .convolutions import empty_part
+from .inference import finish
+from .operands import out_size
+from .problem import Pair, low_size
+
+__all__ = ["decompositions"]
+
+
+def decompositions() -> dict[Any, Callable[..., Any]]:
+    """For ``ExportedProgram.run_decompositions``: what a network's operators become.
+
+    Covered is what inference calls: ``octconv_cuda::forward`` and ``octconv_cuda::inference``. They
+    become the operators of ``octconv_cuda.reference``: convolutions, a pool, an upsampling.
+    """
+    operators = torch.ops.octconv_cuda
+    return {operators.forward.default: _forward, operators.inference.default: _inference}
+
+
+def _forward(
+    x_high: Tensor | None,
+    x_low: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    high_out: int,
+    size: Pair,
+    stride: int,
+    allow_tf32: bool,
+    family: str = "",
+) -> tuple[Tensor, Tensor]:
+    high, low = reference.oct_conv2d(
+        x_high, x_low, weight, bias, high_out, stride=stride, size=(size[0], size[1])
+    )
+    x = x_low if x_high is None else x_high
+    assert x is not None
+    y_size = out_size(size, stride)
+    return (
+        empty_part(x, 0, y_size) if high is None else high,
+        empty_part(x, 0, low_size(y_size)) if low is None else low,
+    )
+
+
+def _inference(
+    x_high: Tensor | None,
+    x_low: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    scale: Tensor,
+    shift: Tensor,
+    residual_high: Tensor | None,
+    residual_low: Tensor | None,
+    activation: int,
+    high_out: int,
+    *call: Any,
+) -> tuple[Tensor, Tensor]:
+    y = _forward(x_high, x_low, weight, bias, high_out, *call)
+    return finish(y, scale, shift, (residual_high, residual_low), activation)

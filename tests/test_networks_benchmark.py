@@ -1,0 +1,103 @@
+"""benchmarks.networks: its command, its check of results, its ratios."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks import network_report, networks, treatments
+
+QUICK = ["--size", "64", "--samples", "1", "--min-time", "0", "--alphas", "0.5"]
+SMALL = ["--networks", "mobilenet_v1", *QUICK]
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "a.json"
+    arguments = [*SMALL, "--modes", "inference", "training", "--treatments", "eager", "fused"]
+    assert networks.main([*arguments, "--out", str(out)]) == 0
+    result = json.loads(out.read_text())
+    rows = [(row["mode"], row["treatment"], row["alpha"]) for row in result["timings"]]
+    assert rows == [
+        (mode, treatment, alpha)
+        for mode, treatment in (
+            ("inference", "eager"),
+            ("inference", "fused"),
+            ("training", "eager"),
+        )
+        for alpha in (0.0, 0.5)
+    ]
+    assert all(row["median_us"] > 0 for row in result["timings"])
+    assert result["timings"][0]["flops"] > result["timings"][1]["flops"]
+    assert (tmp_path / "a.png").stat().st_size > 1000
+    assert "of vanilla" in capsys.readouterr().out
+
+
+def test_a_treatment_that_computes_something_else_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fuse = treatments.fuse
+
+    def wrong(network: Any) -> Any:
+        fused = fuse(network)
+        with torch.no_grad():
+            fused.fc.weight.mul_(1.1)
+        return fused
+
+    monkeypatch.setattr(treatments, "fuse", wrong)
+    arguments = [*SMALL, "--treatments", "fused", "--out", str(tmp_path / "a.json")]
+    assert networks.main(arguments) == 1
+    assert "differs from eager by" in capsys.readouterr().out
+    assert json.loads((tmp_path / "a.json").read_text())["timings"] == []
+
+
+def row(alpha: float, median_us: float, flops: int, **other: Any) -> dict[str, Any]:
+    shared = {
+        "network": "oct_resnet50", "variant": "v1", "batch": 2, "dtype": "float32",
+        "mode": "inference", "treatment": "eager", "size": 224, "wall_us": None,
+    }  # fmt: skip
+    spread = {"p20_us": 0.9 * median_us, "p80_us": 1.1 * median_us}
+    return {**shared, **spread, "alpha": alpha, "median_us": median_us, "flops": flops, **other}
+
+
+@pytest.fixture
+def result() -> dict[str, Any]:
+    return {
+        "machine": {"device": "Abacus", "threads": 1, "torch": "2.13.0", "date": "2026-01-02T03"},
+        "timings": [
+            row(0.0, 2000.0, 100),
+            row(0.5, 1200.0, 58),
+            row(0.0, 1000.0, 100, treatment="fused"),
+            row(0.5, 700.0, 58, treatment="fused"),
+        ],
+    }
+
+
+def test_ratios_are_to_the_twin_in_the_same_treatment(result: dict[str, Any]) -> None:
+    assert [line[1:] for line in network_report.ratios(result)] == [
+        (1.0, 1.0), (0.6, 0.58), (1.0, 1.0), (0.7, 0.58),
+    ]  # fmt: skip
+    del result["timings"][0]
+    assert network_report.ratios(result)[0][1:] == (None, None)
+    network_report.table(result)
+
+
+def test_markdown_labels_the_papers_times(result: dict[str, Any]) -> None:
+    text = network_report.markdown(result).splitlines()
+    assert text[4:] == [
+        "| oct_resnet50 v1 | 2 | inference | eager | 2.0 | 0.60 |",
+        "| oct_resnet50 v1 | 2 | inference | fused | 1.0 | 0.70 |",
+        "| operations |  |  |  |  | 0.58 |",
+        "| the paper's ResNet-50, another machine | 1 | inference | TVM | 115 | 0.64 |",
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--networks", "vgg"], ["--alphas", "1.5"], ["--samples", "0"], ["--treatments", "graphed"]],
+    ids=" ".join,
+)
+def test_refuses_arguments(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        networks.main([*arguments, "--device", "cpu"])
