@@ -24,7 +24,7 @@ def prepared(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn
 
 @torch.no_grad()
 def calibrate(network: nn.Module, image: Tensor) -> None:
-    """Gives its norms the statistics of the image: without, outputs hardly depend on most layers."""
+    """Gives norms the statistics of the image: else outputs hardly depend on most layers."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = 1.0

@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> dict[float, list[float]]:
     """Trains, reports and draws; returns the accuracies by alpha."""
     parser = argparse.ArgumentParser(prog="python -m examples.digits", description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "pictures/digits.png")
     args = parser.parse_args(argv)
     if "RANK" in os.environ and not dist.is_initialized():

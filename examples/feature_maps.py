@@ -39,7 +39,7 @@ def feature_maps(image: Tensor, alpha: float = 0.5) -> dict[str, Tensor | Octave
 def draw(image: Tensor, maps: dict[str, Tensor | OctaveMaps], path: Path) -> None:
     """A row for each map: its most lively channels, high on the left and low on the right."""
     figure, grid = plt.subplots(
-        len(maps) + 1, 2 * SHOWN, figsize=(13, 6.5), layout="constrained", squeeze=False
+        len(maps) + 1, 2 * SHOWN, figsize=(10, 5), layout="constrained", squeeze=False
     )
     for axes in grid.flat:
         axes.set_axis_off()
@@ -56,7 +56,7 @@ def draw(image: Tensor, maps: dict[str, Tensor | OctaveMaps], path: Path) -> Non
             title = f"{name}, {label}: {part.shape[1]} channels, {part.shape[2]} x {part.shape[3]}"
             row[first].set_title(title, fontsize=8, loc="left")
     figure.suptitle("Octave ResNet-50 at alpha 0.5 before training: stem and first stage")
-    figure.savefig(path, dpi=70)
+    figure.savefig(path, dpi=65)
     plt.close(figure)
 
 

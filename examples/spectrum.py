@@ -7,8 +7,10 @@ photographs, to tell from which of the two a patch comes, and takes the radial p
 second layer's maps on the right halves:
 
 - of the vanilla map, of the high map, and of the low map brought to full resolution;
-- before the activation, which would add harmonics of its own;
-- of each channel without its mean, under a Hann window, as shares of the channel's energy.
+- before the activation, which would add harmonics of its own, and without the borders, where the
+  layers' padding shows;
+- of each channel without its mean, under a Hann window, as shares of the channel's energy. The low
+  map's window comes before its interpolation, which takes a map for periodic.
 
 The low map is band-limited by construction: nothing can lie above 0.25 cycles a pixel of the high
 map, its Nyquist frequency. So the share of energy that the *vanilla* map has above 0.25 is what a
@@ -34,24 +36,29 @@ from octconv_cuda import OctaveBatchNorm2d, OctConv2d, PerPart
 
 from .photographs import patches, photographs
 
-SIZE = 64
+SIZE, BORDER = 64, 8
 LOW_NYQUIST = 0.25  # cycles a pixel of the high map
+
+
+def windowed(maps: Tensor) -> Tensor:
+    """Maps (N, C, S, S) without their means, under a Hann window."""
+    window = torch.hann_window(maps.shape[-1], periodic=True, dtype=torch.float64)
+    centred = maps.double() - maps.double().mean((2, 3), keepdim=True)
+    return centred * window[:, None] * window
 
 
 def radial_spectrum(maps: Tensor) -> tuple[Tensor, Tensor]:
     """Frequencies in cycles a pixel, and the share of energy in each ring, averaged over maps.
 
     Args:
-        maps: (N, C, S, S).
+        maps: (N, C, S, S), as ``windowed`` gives them.
 
     Returns:
         S / 2 + 1 frequencies from 0 to 0.5, and as many shares; what lies in the corners beyond 0.5
         counts to the last.
     """
     size = maps.shape[-1]
-    window = torch.hann_window(size, periodic=True, dtype=torch.float64)
-    centred = maps.double() - maps.double().mean((2, 3), keepdim=True)
-    power = torch.fft.fft2(centred * window[:, None] * window).abs().square()
+    power = torch.fft.fft2(maps).abs().square()
     axis = torch.fft.fftfreq(size, dtype=torch.float64).abs()
     ring = (torch.hypot(axis[:, None], axis) * size).round().long().clamp_max(size // 2)
     rings = torch.zeros(*maps.shape[:2], size // 2 + 1, dtype=torch.float64)
@@ -65,6 +72,11 @@ def radial_spectrum(maps: Tensor) -> tuple[Tensor, Tensor]:
 def energy_above(frequency: float, frequencies: Tensor, shares: Tensor) -> float:
     """The share of energy at frequencies above one."""
     return float(shares[frequencies > frequency].sum())
+
+
+def inner(maps: Tensor, border: int) -> Tensor:
+    """The maps without their borders."""
+    return maps[..., border:-border, border:-border]
 
 
 def repeated(low: Tensor) -> Tensor:
@@ -128,23 +140,26 @@ def spectra(steps: int) -> tuple[Tensor, dict[str, Tensor], dict[str, float]]:
     images = photographs()
     left, right = images.chunk(2, 3)
     generator = torch.Generator().manual_seed(2)
-    test = torch.cat([patches(half, 64, SIZE, generator) for half in right])
+    test = torch.cat([patches(half, 64, SIZE + 2 * BORDER, generator) for half in right])
     classes = torch.arange(2).repeat_interleave(64)
     result: dict[str, Tensor] = {}
     accuracies = {}
-    with torch.no_grad():
-        result["photograph"] = radial_spectrum(test)[1]
+    frequencies, result["photograph"] = radial_spectrum(windowed(inner(test, BORDER)))
     for name, alpha in (("vanilla", 0.0), ("octave", 0.5)):
         net = trained(alpha, left, steps)
         with torch.no_grad():
             accuracies[name] = float((net(test).argmax(1) == classes).float().mean())
             maps = net[0](test)
-            if alpha == 0:
-                frequencies, result["vanilla map"] = radial_spectrum(maps)
-                continue
-            result["high map"] = radial_spectrum(maps.high)[1]
-            result["low map, interpolated"] = radial_spectrum(interpolated(maps.low))[1]
-            result["low map, repeated"] = radial_spectrum(repeated(maps.low))[1]
+        if alpha == 0:
+            shown = {"vanilla map": windowed(inner(maps, BORDER))}
+        else:
+            low = inner(maps.low, BORDER // 2)
+            shown = {
+                "high map": windowed(inner(maps.high, BORDER)),
+                "low map, interpolated": interpolated(windowed(low)),
+                "low map, repeated": windowed(repeated(low)),
+            }
+        result |= {key: radial_spectrum(value)[1] for key, value in shown.items()}
     return frequencies, result, accuracies
 
 
@@ -173,7 +188,7 @@ def draw(frequencies: Tensor, result: dict[str, Tensor], path: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> dict[str, Tensor]:
     """Trains, measures and draws; returns the spectra."""
     parser = argparse.ArgumentParser(prog="python -m examples.spectrum", description=__doc__)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=200)
     default = Path(__file__).parent / "pictures/spectrum.png"
     parser.add_argument("--out", type=Path, default=default)
     args = parser.parse_args(argv)
