@@ -15,12 +15,6 @@ const void* behind(const void* address, int64_t elements) {
   return static_cast<const char*>(address) + elements * kElement;
 }
 
-// Pixels have no neighbours here: images whose rows come in pairs are one image.
-Problem stacked(Problem p) {
-  if (p.height % 2 == 0) p.height *= p.batch, p.batch = 1;
-  return p;
-}
-
 // Channels of an input or of an output: of the input gradient, those of the layer's other side.
 int32_t channels_in(const Problem& p, Octave octave) {
   return p.input_grad ? (octave == kHigh ? p.high_out : p.low_out)
@@ -43,7 +37,6 @@ TensorView map_view(const void* address, int32_t channels, const int32_t (&sizes
   return view;
 }
 
-// A phase that is absent has the first one's pixels: copies begin behind its last image.
 TensorView phase_view(const Problem& p, const void* map, int32_t channels, int phase,
                       int32_t box_channels, const QuadBox& box) {
   const int32_t down = p.height > 1 ? phase / 2 : 0, right = p.width > 1 ? phase % 2 : 0;
@@ -73,12 +66,32 @@ TensorView weight_view(const Problem& p, const void* weight, Octave to, Octave f
       p.input_grad ? columns : kSm90Chunk, box);
 }
 
+}  // namespace
+
+Problem stacked(Problem p) {
+  if (p.height % 2 == 0) p.height *= p.batch, p.batch = 1;
+  return p;
+}
+
 int64_t boxes_of(const Problem& p, const QuadBox& box) {
   return int64_t{divide_up(p.quad_width(), box.width)} * divide_up(p.quad_height(), box.height) *
          divide_up(p.batch, box.images);
 }
 
-}  // namespace
+uint32_t absent_phases(const Problem& p) {
+  return (p.width > 1 ? 0 : 0b1010) | (p.height > 1 ? 0 : 0b1100);
+}
+
+PlaneViews plane_views(const Problem& p, const void* high, const void* low,
+                       const std::array<int32_t, 2>& channels, int32_t box_channels,
+                       const QuadBox& box) {
+  PlaneViews views;
+  for (int phase = 0; phase < 4; ++phase) {
+    views[phase] = phase_view(p, high, channels[kHigh], phase, box_channels, box);
+  }
+  views[4] = low_view(p, low, channels[kLow], box_channels, box);
+  return views;
+}
 
 QuadBox fewest_boxes(const Problem& problem) {
   const Problem p = stacked(problem);
@@ -100,14 +113,10 @@ JointViews joint_views(const Problem& problem, const JointCut& cut,
                        const ForwardPointers& pointers) {
   const Problem p = stacked(problem);
   JointViews views;
-  for (int phase = 0; phase < 4; ++phase) {
-    views.in_phase[phase] =
-        phase_view(p, pointers.in_high, channels_in(p, kHigh), phase, kSm90Chunk, cut.box);
-    views.out_phase[phase] =
-        phase_view(p, pointers.out_high, channels_out(p, kHigh), phase, cut.columns, cut.box);
-  }
-  views.in_low = low_view(p, pointers.in_low, channels_in(p, kLow), kSm90Chunk, cut.box);
-  views.out_low = low_view(p, pointers.out_low, channels_out(p, kLow), cut.columns, cut.box);
+  views.in = plane_views(p, pointers.in_high, pointers.in_low,
+                         {channels_in(p, kHigh), channels_in(p, kLow)}, kSm90Chunk, cut.box);
+  views.out = plane_views(p, pointers.out_high, pointers.out_low,
+                          {channels_out(p, kHigh), channels_out(p, kLow)}, cut.columns, cut.box);
   for (const Octave to : {kHigh, kLow}) {
     for (const Octave from : {kHigh, kLow}) {
       views.weight[to][from] = weight_view(p, pointers.weight, to, from, cut.columns);
@@ -134,7 +143,7 @@ JointSm90Params joint_sm90_params(const Problem& problem, const JointCut& cut,
                              cut.columns * cut.column_groups);
   params.items = divide_up(boxes_of(p, cut.box), cut.row_groups) * params.columns;
   params.boxes = cut.boxes, params.slots = cut.slots, params.weights_stay = cut.weights_stay;
-  params.absent = (p.width > 1 ? 0 : 0b1010) | (p.height > 1 ? 0 : 0b1100);
+  params.absent = absent_phases(p);
   return params;
 }
 

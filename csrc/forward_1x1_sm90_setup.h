@@ -1,6 +1,7 @@
 // From a problem and its plan to the parameters of forward_1x1_sm90. Plain C++.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "forward_1x1_sm90_params.h"
@@ -10,6 +11,22 @@
 
 namespace octconv {
 
+// Pixels have no neighbours here: images whose rows come in pairs are one image.
+Problem stacked(Problem problem);
+
+// That cover the quads of a problem.
+int64_t boxes_of(const Problem& problem, const QuadBox& box);
+
+// A bit for each phase that no quad of a problem has.
+uint32_t absent_phases(const Problem& problem);
+
+// The phases of a high map, and the low map; `channels` of each. A phase that is absent has the
+// first one's pixels: copies begin behind its last image.
+using PlaneViews = std::array<TensorView, 5>;
+PlaneViews plane_views(const Problem& problem, const void* high, const void* low,
+                       const std::array<int32_t, 2>& channels, int32_t box_channels,
+                       const QuadBox& box);
+
 // The box of at most kJointRows quads of which the fewest cover the problem; the widest of those.
 QuadBox fewest_boxes(const Problem& problem);
 
@@ -18,7 +35,8 @@ int32_t joint_chunks(const Problem& problem);
 
 // The tensors behind the maps of the parameters. Boxes of outputs have a warpgroup's columns.
 struct JointViews {
-  TensorView in_phase[4], in_low, weight[2][2], out_phase[4], out_low;
+  PlaneViews in, out;
+  TensorView weight[2][2];
 };
 JointViews joint_views(const Problem& problem, const JointCut& cut,
                        const ForwardPointers& pointers);

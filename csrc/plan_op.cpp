@@ -14,6 +14,7 @@
 #include "forward_sm90_traits.h"
 #include "plan.h"
 #include "plan_sm90.h"
+#include "weight_grad_1x1_sm90_setup.h"
 #include "weight_grad_plan.h"
 #include "weight_grad_sm90_plan.h"
 
@@ -182,6 +183,19 @@ std::string plan_weight_grad_text(std::vector<int64_t> numbers, std::string dtyp
   return json.str();
 }
 
+// What plan_weight_grad_sm90 says of weight_grad_1x1_sm90.
+std::string joint_json(const Problem& problem, const GradPlanSm90& plan) {
+  const JointGradSm90Cut& cut = plan.joint;
+  const JointGradSm90Params params = joint_grad_sm90_params(problem, cut, {});
+  std::ostringstream json;
+  json << "{\"tile\": [" << cut.rows << ", " << cut.columns << "], \"box\": [" << cut.box.width
+       << ", " << cut.box.height << ", " << cut.box.images << "], \"boxes\": " << params.boxes
+       << ", \"tiles\": " << params.tiles << ", \"splits\": " << cut.splits << ", \"items\": [";
+  for (int i = 0; i < kJobs; ++i) json << (i ? ", " : "") << plan.items[i];
+  json << "], \"shared_bytes\": " << params.shared_bytes << "}";
+  return json.str();
+}
+
 std::string plan_weight_grad_sm90_text(std::vector<int64_t> numbers, std::string dtype,
                                        std::string device) {
   const char* op = "plan_weight_grad_sm90";
@@ -190,11 +204,17 @@ std::string plan_weight_grad_sm90_text(std::vector<int64_t> numbers, std::string
   const Problem problem = problem_of(numbers);
   const ElementType type = element_type(dtype);
   if (const char* reason = why_not_grad_sm90(problem, type, *facts)) {
-    fail(op, "weight_grad_sm90 does not cover this: ", reason);
+    fail(op, "family sm90 does not cover this: ", reason);
   }
   const GradPlanSm90 plan = plan_weight_grad_sm90(problem, type, *facts);
-  const WeightGradSm90Params params = weight_grad_sm90_params(problem, plan.cut, {});
   std::ostringstream json;
+  if (plan.joint.splits > 0) {
+    json << "{\"joint\": " << joint_json(problem, plan)
+         << ", \"partial_sums\": " << plan.partial_sums << ", \"us\": " << plan.microseconds
+         << ", \"text\": \"" << to_string(plan) << "\"}";
+    return json.str();
+  }
+  const WeightGradSm90Params params = weight_grad_sm90_params(problem, plan.cut, {});
   json << "{\"tile\": " << plan.cut.tile << ", \"jobs\": [";
   for (int i = 0; i < kJobs; ++i) {
     const PixelTile& tile = plan.cut.pixel_tiles[i];

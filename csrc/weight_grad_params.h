@@ -42,6 +42,8 @@ struct WeightStrides {
 
 constexpr int kPlaceBytes = 16;  // of shared memory, for the place of a block's tile
 
+constexpr int kSplitWarps = 8;  // of a block that adds up splits
+
 constexpr int kJobs = 4;  // W_HH, W_LH (low to high), W_HL, W_LL; absent ones have no items
 
 struct WeightGradParams {
@@ -55,6 +57,7 @@ struct WeightGradParams {
   int32_t tile_rows, tile_columns, tile_taps, taps;  // of a tile; of the weight along an axis
   float* partial_sums;  // of each item: (tile_rows, tile_taps, tile_columns), then tile_rows of dy
   int64_t positions;    // all jobs'
+  int32_t split_warps;  // that share the splits of each, a power of two
 
   constexpr int64_t items() const { return job[kJobs - 1].first_item + job[kJobs - 1].items(); }
   constexpr int64_t item_sums() const {

@@ -79,7 +79,7 @@ int32_t stage_bytes_of(const WeightGradJob& job) {
 WeightGradParams weight_grad_params(const Problem& problem, const WeightGradLimits& limits,
                                     const PixelTiles& tiles, const WeightGradPointers& pointers) {
   WeightGradParams p{};
-  p.batch = problem.batch;
+  p.batch = problem.batch, p.split_warps = kSplitWarps;
   p.dweight = pointers.dweight, p.dbias = pointers.dbias;
   p.strides = pointers.strides, p.wide_output = pointers.wide_output;
   p.tile_rows = limits.rows, p.tile_columns = limits.columns;

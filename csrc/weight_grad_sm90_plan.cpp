@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "dtype.h"
+#include "weight_grad_1x1_sm90_plan.h"
 #include "weight_grad_plan.h"
 #include "weight_grad_sm90_traits.h"
 
@@ -99,7 +100,9 @@ const char* why_not_grad_sm90(const Problem& p, ElementType type, const DeviceFa
   if (device.major != 9 || device.minor != 0) return "a GPU of another compute capability than 9.0";
   if (device.shared_per_block < kGradSm90BlockBytes) return "a GPU with too little shared memory";
   if (type == ElementType::kTFloat32) return "tf32, and kernels for bfloat16 and float16";
-  if (p.kernel != 3 || p.stride != 1) return "another kernel than 3x3 at stride 1";
+  if ((p.kernel != 3 && p.kernel != 1) || p.stride != 1) {
+    return "another kernel than 1x1 or 3x3 at stride 1";
+  }
   if (std::min({p.high_in, p.low_in, p.high_out, p.low_out}) == 0) return "an absent part";
   const int64_t most_tiles =
       int64_t{p.batch} * divide_up(p.width, kGradSm90Width) * divide_up(p.height, 2);
@@ -112,6 +115,7 @@ const char* why_not_grad_sm90(const Problem& p, ElementType type, const DeviceFa
 }
 
 GradPlanSm90 plan_weight_grad_sm90(const Problem& p, ElementType, const DeviceFacts& device) {
+  if (p.kernel == 1) return plan_joint_grad_sm90(p, device);
   GradPlanSm90 best{};
   for_each_grad_sm90<BFloat16>([&](auto traits) {  // the same for float16
     constexpr int32_t kTile = decltype(traits)::kTile;
@@ -136,6 +140,7 @@ GradPlanSm90 plan_weight_grad_sm90(const Problem& p, ElementType, const DeviceFa
 }
 
 std::string to_string(const GradPlanSm90& plan) {
+  if (plan.joint.splits > 0) return joint_text(plan);
   std::ostringstream text;
   text << "weight_grad_sm90, " << plan.cut.tile << "x" << plan.cut.tile << " tiles";
   const char* names[kJobs] = {"W_HH", "W_LH", "W_HL", "W_LL"};

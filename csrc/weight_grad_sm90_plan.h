@@ -1,4 +1,4 @@
-// How a weight gradient is cut up for weight_grad_sm90. Plain C++.
+// How a weight gradient is cut up for weight_grad_sm90 or weight_grad_1x1_sm90. Plain C++.
 #pragma once
 
 #include <cstdint>
@@ -7,18 +7,20 @@
 #include "device_facts.h"
 #include "plan_cache.h"
 #include "problem.h"
+#include "weight_grad_1x1_sm90_params.h"
 #include "weight_grad_sm90_setup.h"
 
 namespace octconv {
 
 struct GradPlanSm90 {
   GradSm90Cut cut;
-  int64_t items[kJobs];  // a block each
-  int64_t partial_sums;  // floats of workspace, where tiles are split
-  double microseconds;   // predicted
+  JointGradSm90Cut joint;  // in its place, of weight_grad_1x1_sm90: splits > 0
+  int64_t items[kJobs];    // a block each
+  int64_t partial_sums;    // floats of workspace, where tiles are split
+  double microseconds;     // predicted
 };
 
-// Why weight_grad_sm90 does not cover a problem that why_not_covered lets pass; null if it does.
+// Why neither covers a problem that why_not_covered lets pass; null if it does.
 const char* why_not_grad_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
 
 // Of problems that are covered.

@@ -21,12 +21,14 @@ FORWARD_1X1_SM90 = EMULATION / "gpu" / "forward_1x1_sm90.cu"
 FORWARD_SM90 = EMULATION / "gpu" / "forward_sm90.cu"
 WEIGHT_GRAD = EMULATION / "gpu" / "weight_grad.cu"
 WEIGHT_GRAD_SM90 = EMULATION / "gpu" / "weight_grad_sm90.cu"
+WEIGHT_GRAD_1X1_SM90 = EMULATION / "gpu" / "weight_grad_1x1_sm90.cu"
 
 # The most registers that a kernel may take: what its threads on a multiprocessor are planned with.
 REGISTERS = {
     "pool2x2": 48, "gemm": 80, "forward_sm80": 255, "forward_1x1_sm80": 255,
     "weight_grad_sm80": 255, "weight_grad_1x1_sm80": 255, "add_weight_grad_splits": 48,
     "forward_sm90": 128, "forward_1x1_sm90": 168, "weight_grad_sm90": 128,
+    "weight_grad_1x1_sm90": 168,
 }  # fmt: skip
 
 
@@ -76,6 +78,7 @@ def test_the_library_keeps_everything_in_registers(library_resources):
         FORWARD_1X1_SM90,
         WEIGHT_GRAD,
         WEIGHT_GRAD_SM90,
+        WEIGHT_GRAD_1X1_SM90,
     ],
     ids=lambda source: source.stem,
 )
@@ -258,6 +261,28 @@ def test_weight_grad_sm90_multiplies_three_taps_at_once(compiled):
         assert kernel.count(r"UTMALDG\.4D") == kernel.count("UTMALDG") == 2
         assert kernel.forms("USETMAXREG").total() == 2
     assert all(kernel.count("HGMMA|UTMALDG") == 0 for kernel in compiled(WEIGHT_GRAD_SM90, "80"))
+
+
+def test_weight_grad_1x1_sm90_pools_in_registers(compiled):
+    """x comes to registers once for all products of a step, which end together."""
+    kernels = compiled(WEIGHT_GRAD_1X1_SM90, "90a")
+    assert len(kernels) == 2
+    for kernel in kernels:
+        rows, groups = map(int, re.search(r"Li(\d+)ELi(\d)EEE", kernel.name).groups())
+        dtype = ".BF16" if "BFloat16" in kernel.name else ""
+        assert kernel.forms("HGMMA") == {f"HGMMA.64x{rows}x16.F32{dtype}": 5 * groups}, kernel.name
+        assert kernel.count("tnspB") == 5 * groups
+        assert kernel.count("gsb0") == 2  # the last product's, and the wait for it
+        assert kernel.forms("LDSM") == {"LDSM.16.MT88.4": 4 * groups}
+        assert kernel.count(r"UTMALDG\.4D") == kernel.count("UTMALDG") == 1 + 128 // 64
+        assert kernel.forms("USETMAXREG").total() == 2
+        # Between the loads and the products two channels of two quads at a time are pooled.
+        names = names_of(kernel.code)
+        first, last = names.index("LDSM"), len(names) - 1 - names[::-1].index("HGMMA")
+        assert last - first <= 5 * groups + 110 * groups, kernel.name
+    assert all(
+        kernel.count("HGMMA|UTMALDG") == 0 for kernel in compiled(WEIGHT_GRAD_1X1_SM90, "80")
+    )
 
 
 @pytest.mark.parametrize("arch", ARCHS)

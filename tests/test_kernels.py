@@ -148,6 +148,8 @@ SM90_1X1_CASES = (
     Case((72, 8), (24, 136), (1, 1), size=(13, 9), batch=7),
     Case((136, 200), (72, 24), (1, 1), size=(1, 70), batch=5, bias=False),
     Case((40, 24), (72, 200), (1, 1), size=(56, 57), batch=5),
+    Case((72, 136), (264, 104), (1, 1), size=(29, 31), batch=6),
+    Case((264, 8), (8, 72), (1, 1), size=(16, 15), batch=2),
 )
 
 
@@ -188,7 +190,7 @@ def test_sums_of_the_high_gradient_do_not_overflow(device: torch.device) -> None
 
 
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
-@pytest.mark.parametrize("case", SM90_CASES, ids=str)
+@pytest.mark.parametrize("case", SM90_CASES + SM90_1X1_CASES, ids=str)
 def test_weight_grad_of_family_sm90(case: Case, dtype: torch.dtype, device: torch.device) -> None:
     if "sm90" not in families(case, device, dtype):
         pytest.skip("no device of compute capability 9.0")
@@ -196,7 +198,8 @@ def test_weight_grad_of_family_sm90(case: Case, dtype: torch.dtype, device: torc
     operands = moved((*case.normal()[:2], *case.normal_gradients()), device, dtype)
     arguments = (case.size, case.kernel_size, case.stride, True)
     explained = OPS.explain_weight_grad(*operands, *arguments, "sm90")
-    assert explained.startswith("weight_grad_sm90")
+    kernel = "weight_grad_1x1_sm90" if case.kernel_size == (1, 1) else "weight_grad_sm90"
+    assert explained.startswith(kernel)
     first, again = (OPS.weight_grad(*operands, *arguments, False, "sm90") for _ in range(2))
     assert all(map(torch.equal, first, again))
 

@@ -1,4 +1,4 @@
-"""How weight gradients are cut up for weight_grad_sm90, and which calls it refuses."""
+"""How weight gradients are cut up for family sm90, and which calls it refuses."""
 
 import json
 import math
@@ -89,12 +89,77 @@ def test_text() -> None:
     assert text.endswith(" blocks")
 
 
+def check_1x1(problem: Problem, dtype: str = "bfloat16") -> dict[str, Any]:
+    """That boxes cover all quads, and that there are not too many partial sums."""
+    plan = plan_of(problem._replace(kernel=1), dtype)
+    joint = plan["joint"]
+    stacked = problem.height % 2 == 0  # images are one image, one below the other
+    batch, height = (1, problem.batch * problem.height) if stacked else problem[:2]
+    rows, columns = joint["tile"]
+    assert rows * columns == 64 * 128
+    width, tall, images = joint["box"]
+    assert width * tall * images == 32
+    extents = ((problem.quads[1], width), (math.ceil(height / 2), tall), (batch, images))
+    assert joint["boxes"] == math.prod(math.ceil(a / b) for a, b in extents)
+    ins, outs = problem[3:5], problem[5:7]
+    tiles = [math.ceil(o / rows) * math.ceil(i / columns) for o in outs for i in ins]
+    assert joint["items"] == [count * joint["splits"] for count in tiles]
+    assert joint["tiles"] == max(tiles)
+    assert 1 <= joint["splits"] <= max(1, min(joint["boxes"], MULTIPROCESSORS // max(tiles)))
+    assert joint["shared_bytes"] <= SHARED
+    sums = rows * (columns + 1) * (joint["splits"] > 1)
+    assert plan["partial_sums"] == sum(joint["items"]) * sums
+    assert 4 * plan["partial_sums"] <= PARTIAL_BYTES * MULTIPROCESSORS
+    assert plan["us"] > 0
+    return plan
+
+
+@given(
+    channels=st.tuples(*4 * [st.integers(1, 200).map(lambda n: 8 * n)]),
+    size=st.tuples(st.integers(1, 300), st.integers(1, 300)),
+    batch=st.integers(1, 300),
+    dtype=st.sampled_from(["bfloat16", "float16"]),
+)
+def test_plans_of_any_1x1_problem_are_valid(channels, size, batch, dtype) -> None:
+    check_1x1(Problem(batch, *size, *channels), dtype)
+
+
+@pytest.mark.parametrize("extent", [(100_000, 1, 1), (1, 1, 9999), (1, 9999, 1)], ids=str)
+def test_plans_of_extreme_images_of_1x1_problems_are_valid(extent) -> None:
+    check_1x1(Problem(*extent, 64, 64, 64, 64))
+
+
+@pytest.mark.parametrize(
+    ("problem", "rows", "boxes"),
+    [
+        (Problem(256, 56, 56, 32, 32, 128, 128), 128, 256 * 28 * 28 // 32),
+        (Problem(256, 56, 56, 128, 128, 32, 32), 64, 256 * 28 * 28 // 32),
+        (Problem(256, 28, 28, 64, 64, 256, 256), 128, 256 * 14 * 14 // 32),
+        (Problem(256, 14, 14, 512, 512, 128, 128), 128, 256 * 7 * 7 // 32),
+    ],
+    ids=str,
+)
+def test_1x1_layers_fill_the_device_and_no_box_has_room(problem, rows, boxes) -> None:
+    joint = check_1x1(problem)["joint"]
+    assert joint["tile"][0] == rows
+    assert joint["boxes"] == boxes
+    assert 0.95 * MULTIPROCESSORS <= joint["tiles"] * joint["splits"] <= MULTIPROCESSORS
+
+
+def test_text_of_1x1() -> None:
+    plan = plan_of(Problem(256, 14, 14, 512, 512, 128, 128, kernel=1))
+    expected = "weight_grad_1x1_sm90, 128x64 tiles, 1x32 quads in 16 splits, 128 blocks"
+    assert plan["text"] == expected
+
+
 @pytest.mark.parametrize(
     ("changes", "dtype", "device", "reason"),
     [
-        ({"kernel": 5}, "bfloat16", "H100", "another kernel than 3x3"),
-        ({"kernel": 1}, "bfloat16", "H100", "another kernel than 3x3"),
-        ({"stride": 2}, "bfloat16", "H100", "another kernel than 3x3 at stride 1"),
+        ({"kernel": 5}, "bfloat16", "H100", "another kernel than 1x1 or 3x3"),
+        ({"stride": 2}, "bfloat16", "H100", "another kernel than 1x1 or 3x3 at stride 1"),
+        ({"kernel": 1, "stride": 2}, "bfloat16", "H100", "another kernel than 1x1 or 3x3"),
+        ({"kernel": 1, "low_in": 0}, "bfloat16", "H100", "an absent part"),
+        ({"kernel": 1}, "tf32", "H100", "tf32"),
         ({"high_in": 0}, "bfloat16", "H100", "an absent part"),
         ({"low_out": 0}, "bfloat16", "H100", "an absent part"),
         ({"high_out": 12}, "bfloat16", "H100", "not a multiple of 8"),

@@ -12,13 +12,12 @@
 
 namespace octconv {
 
-constexpr int kSplitPositions = 32;  // of a block: one for each lane
-constexpr int kSplitWarps = 8;       // they share the splits of each position
 constexpr int kSplitThreads = 32 * kSplitWarps;
 constexpr int kSplitSharedBytes = kSplitThreads * 16;
 
 inline LaunchShape splits_shape(const WeightGradParams& p) {
-  const int64_t blocks = (p.positions + kSplitPositions - 1) / kSplitPositions;
+  const int64_t positions = kSplitThreads / p.split_warps;  // of a block
+  const int64_t blocks = (p.positions + positions - 1) / positions;
   return {static_cast<uint32_t>(blocks), kSplitThreads, 1, kSplitSharedBytes};
 }
 
@@ -67,17 +66,19 @@ __global__ void __launch_bounds__(kSplitThreads)
     add_weight_grad_splits(const __grid_constant__ WeightGradParams p) {
   ptx::SharedMemory shared;
   const uint32_t sums = shared.take(kSplitSharedBytes);
-  const int64_t position = int64_t{ptx::block_x()} * kSplitPositions + ptx::lane();
   const int32_t warp = ptx::thread_x() / 32;
+  const int32_t group = warp / p.split_warps, share = warp - group * p.split_warps;
+  const int32_t groups = kSplitWarps / p.split_warps;
+  const int64_t position = (int64_t{ptx::block_x()} * groups + group) * 32 + ptx::lane();
   const bool inside = position < p.positions;
   int index = 0;
   while (index + 1 < kJobs && position >= p.job[index + 1].first_position) ++index;
   const WeightGradJob& job = p.job[index];
   const SplitPosition at(p, job, inside ? static_cast<int32_t>(position - job.first_position) : 0);
   float four[4] = {};
-  const int32_t end = inside ? job.splits * (warp + 1) / kSplitWarps : 0;
+  const int32_t end = inside ? job.splits * (share + 1) / p.split_warps : 0;
 #pragma unroll 4
-  for (int32_t split = job.splits * warp / kSplitWarps; split < end; ++split) {
+  for (int32_t split = job.splits * share / p.split_warps; split < end; ++split) {
     ptx::Word128 word;
     ptx::load_global(word, p.partial_sums + at.first_sum + split * p.item_sums());
     for (int i = 0; i < 4; ++i) four[i] += ptx::as_float(word.word[i]);
@@ -86,10 +87,10 @@ __global__ void __launch_bounds__(kSplitThreads)
   for (int i = 0; i < 4; ++i) of_warp.word[i] = ptx::as_bits(four[i]);
   ptx::store_shared(sums + ptx::thread_x() * 16, of_warp);
   ptx::sync_block();
-  if (warp > 0 || !inside) return;
-  for (int other = 1; other < kSplitWarps; ++other) {
+  if (share > 0 || !inside) return;
+  for (int other = 1; other < p.split_warps; ++other) {
     ptx::Word128 word;
-    ptx::load_shared(word, sums + (other * 32 + ptx::lane()) * 16);
+    ptx::load_shared(word, sums + (ptx::thread_x() + other * 32) * 16);
     for (int i = 0; i < 4; ++i) four[i] += ptx::as_float(word.word[i]);
   }
   p.wide_output ? store_position<float>(p, job, at, four) : store_position<T>(p, job, at, four);

@@ -56,10 +56,10 @@ void launch_1x1(const Problem& problem, const PlanSm90& plan, const ForwardPoint
   const JointViews views = joint_views(problem, plan.joint, pointers);
   JointSm90Params params = joint_sm90_params(problem, plan.joint, pointers);
   for (int phase = 0; phase < 4; ++phase) {
-    params.in_phase[phase] = map(views.in_phase[phase]);
-    params.out_phase[phase] = map(views.out_phase[phase]);
+    params.in_phase[phase] = map(views.in[phase]);
+    params.out_phase[phase] = map(views.out[phase]);
   }
-  params.in_low = map(views.in_low), params.out_low = map(views.out_low);
+  params.in_low = map(views.in[4]), params.out_low = map(views.out[4]);
   for (const Octave to : {kHigh, kLow}) {
     for (const Octave from : {kHigh, kLow}) params.weight[to][from] = map(views.weight[to][from]);
   }

@@ -1,6 +1,6 @@
-// octconv_cuda::weight_grad on CUDA devices: one launch of weight_grad_sm80, weight_grad_1x1_sm80
-// or weight_grad_sm90, and one that adds up its splits. What they do not cover,
-// composed_weight_grad serves.
+// octconv_cuda::weight_grad on CUDA devices: one launch of weight_grad_sm80, weight_grad_1x1_sm80,
+// weight_grad_sm90 or weight_grad_1x1_sm90, and one that adds up its splits. What they do not
+// cover, composed_weight_grad serves.
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 
@@ -17,6 +17,10 @@
 
 namespace octconv {
 namespace {
+
+// weight_grad_1x1_sm90 has run in the emulation only: so it serves only where family sm90 is asked
+// for.
+constexpr bool kJointSm90Unasked = false;
 
 constexpr int64_t kMostKernel = 9;  // that kernel sizes are told apart to; none covers it
 
@@ -51,7 +55,8 @@ Choice choose(const char* op, const Tensor& dy, const Problem& problem, int64_t 
   if (family == "none") return {};
   if (family.empty() || family == "sm90") {
     const auto sm90 = find_grad_plan_sm90(dy, problem, number(kernel_width)).plan;
-    if (sm90) return {{}, sm90};
+    const bool asked = family == "sm90" || kJointSm90Unasked;
+    if (sm90 && (sm90->joint.splits == 0 || asked)) return {{}, sm90};
   }
   const Choice choice{find_plan(dy, problem, kernel_width, allow_tf32), {}};
   check_covered(op, argument, choice.plan || problem.batch == 0,

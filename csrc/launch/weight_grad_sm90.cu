@@ -8,19 +8,46 @@
 #include "launch/call.cuh"
 #include "launch/tensor_map.h"
 #include "launch/weight_grad_sm90.h"
+#include "weight_grad_1x1_sm90_setup.h"
+#include "weight_grad_1x1_sm90_traits.h"
 
 namespace octconv {
 namespace {
 
-bool has_code(int32_t tile, ScalarType dtype, int device) {
-  thread_local std::map<std::tuple<int, ScalarType, int32_t>, bool> known;
-  const auto [found, is_new] = known.try_emplace({device, dtype, tile}, false);
+// Calls run(TypeTag<T>()).
+template <typename Run>
+auto with_type(ScalarType dtype, const Run& run) {
+  return dtype == ScalarType::BFloat16 ? run(TypeTag<BFloat16>()) : run(TypeTag<Float16>());
+}
+
+bool has_code(const GradPlanSm90& plan, ScalarType dtype, int device) {
+  thread_local std::map<std::tuple<int, ScalarType, int32_t, int32_t>, bool> known;
+  const auto [found, is_new] =
+      known.try_emplace({device, dtype, plan.cut.tile, plan.joint.rows}, false);
   if (is_new) {
     const torch::stable::accelerator::DeviceGuard guard(device);
-    found->second = dtype == ScalarType::BFloat16 ? has_grad_code_sm90<BFloat16>(tile)
-                                                  : has_grad_code_sm90<Float16>(tile);
+    found->second = with_type(dtype, [&](auto type) {
+      using T = typename decltype(type)::type;
+      return plan.joint.splits > 0 ? has_joint_grad_code_sm90<T>(plan.joint.rows)
+                                   : has_grad_code_sm90<T>(plan.cut.tile);
+    });
   }
   return found->second;
+}
+
+void launch_1x1(const Problem& problem, const JointGradSm90Cut& cut,
+                const WeightGradPointers& pointers, float* partial_sums, ScalarType dtype,
+                cudaStream_t stream) {
+  JointGradSm90Params params = joint_grad_sm90_params(problem, cut, pointers);
+  params.partial_sums = partial_sums;
+  const JointGradViews views = joint_grad_views(problem, cut, pointers);
+  for (int plane = 0; plane < kPlanes; ++plane) {
+    params.dy[plane] = tensor_map("weight_grad", views.dy[plane], dtype);
+    params.x[plane] = tensor_map("weight_grad", views.x[plane], dtype);
+  }
+  with_type(dtype, [&](auto type) {
+    launch_joint_grad_sm90<typename decltype(type)::type>(params, stream);
+  });
 }
 
 }  // namespace
@@ -38,7 +65,7 @@ ChoiceGradSm90 find_grad_plan_sm90(const Tensor& dy, const Problem& problem, int
   if (problem.batch == 0) return {{}, "an empty batch"};
   thread_local GradPlanCacheSm90 cache;
   const GradPlanSm90 plan = cache.plan(problem, *type, facts);
-  if (!has_code(plan.cut.tile, dtype, device)) return {{}, "a library without code for sm_90a"};
+  if (!has_code(plan, dtype, device)) return {{}, "a library without code for sm_90a"};
   if (!makes_tensor_maps()) return {{}, "a driver that makes no tensor maps"};
   return {plan, ""};
 }
@@ -46,6 +73,9 @@ ChoiceGradSm90 find_grad_plan_sm90(const Tensor& dy, const Problem& problem, int
 void launch_weight_grad_sm90(const Problem& problem, const GradPlanSm90& plan,
                              const WeightGradPointers& pointers, float* partial_sums,
                              ScalarType dtype, cudaStream_t stream) {
+  if (plan.joint.splits > 0) {
+    return launch_1x1(problem, plan.joint, pointers, partial_sums, dtype, stream);
+  }
   WeightGradSm90Params params = weight_grad_sm90_params(problem, plan.cut, pointers);
   params.partial_sums = partial_sums;
   for (int job = 0; job < kJobs; ++job) {
@@ -53,8 +83,8 @@ void launch_weight_grad_sm90(const Problem& problem, const GradPlanSm90& plan,
     params.fixed[job] = tensor_map("weight_grad", views.fixed, dtype);
     params.shifted[job] = tensor_map("weight_grad", views.shifted, dtype);
   }
-  dtype == ScalarType::BFloat16 ? launch_grad_sm90<BFloat16>(params, stream)
-                                : launch_grad_sm90<Float16>(params, stream);
+  with_type(dtype,
+            [&](auto type) { launch_grad_sm90<typename decltype(type)::type>(params, stream); });
 }
 
 }  // namespace octconv

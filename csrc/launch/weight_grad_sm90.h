@@ -1,4 +1,4 @@
-// The launch of weight_grad_sm90, as its operator calls it.
+// The launches of weight_grad_sm90 and weight_grad_1x1_sm90, as their operator calls them.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -9,12 +9,13 @@
 
 #include "problem.h"
 #include "tensor.h"
+#include "weight_grad_1x1_sm90_params.h"
 #include "weight_grad_sm90_plan.h"
 #include "weight_grad_sm90_setup.h"
 
 namespace octconv {
 
-// Its plan for what it covers and can run, or why not.
+// Their plan for what they cover and can run, or why not.
 struct ChoiceGradSm90 {
   std::optional<GradPlanSm90> plan;
   std::string reason;
@@ -29,10 +30,14 @@ void launch_weight_grad_sm90(const Problem& problem, const GradPlanSm90& plan,
 // T is BFloat16 or Float16. Each is compiled in a file of its own, side by side.
 template <typename T>
 void launch_grad_sm90(const WeightGradSm90Params& params, cudaStream_t stream);
+template <typename T>
+void launch_joint_grad_sm90(const JointGradSm90Params& params, cudaStream_t stream);
 
 // Whether the library has the kernel's code for the current device, with the registers that its
-// warpgroups pass on to each other.
+// warpgroups pass on to each other. Tiles of weight_grad_1x1_sm90 go by their rows.
 template <typename T>
 bool has_grad_code_sm90(int32_t tile);
+template <typename T>
+bool has_joint_grad_code_sm90(int32_t rows);
 
 }  // namespace octconv

@@ -23,11 +23,11 @@ py::tuple run(const Problem& problem, const JointCut& cut, const py::dict& array
   JointSm90Params p = joint_sm90_params(problem, cut, memory.pointers);
   const octconv::JointViews views = joint_views(problem, cut, memory.pointers);
   for (int phase = 0; phase < 4; ++phase) {
-    p.in_phase[phase] = tensor_map<TensorMap>(views.in_phase[phase]);
-    p.out_phase[phase] = tensor_map<TensorMap>(views.out_phase[phase]);
+    p.in_phase[phase] = tensor_map<TensorMap>(views.in[phase]);
+    p.out_phase[phase] = tensor_map<TensorMap>(views.out[phase]);
   }
-  p.in_low = tensor_map<TensorMap>(views.in_low);
-  p.out_low = tensor_map<TensorMap>(views.out_low);
+  p.in_low = tensor_map<TensorMap>(views.in[4]);
+  p.out_low = tensor_map<TensorMap>(views.out[4]);
   for (const Octave to : {kHigh, kLow}) {
     for (const Octave from : {kHigh, kLow}) {
       p.weight[to][from] = tensor_map<TensorMap>(views.weight[to][from]);

@@ -25,6 +25,7 @@ void bind_planted(py::module_& module);
 void bind_pool2x2(py::module_& module);
 void bind_probes(py::module_& module);
 void bind_weight_grad(py::module_& module);
+void bind_weight_grad_1x1_sm90(py::module_& module);
 void bind_weight_grad_sm90(py::module_& module);
 
 // A device as a dictionary asks for it: schedule, late, seed, resident_blocks, count.

@@ -28,6 +28,7 @@ PLANS = tuple(
         "plan_schedule",
         "weight_grad_1x1_plan",
         "weight_grad_1x1_setup",
+        "weight_grad_1x1_sm90_setup",
         "weight_grad_cost",
         "weight_grad_plan",
         "weight_grad_setup",

@@ -70,5 +70,6 @@ PYBIND11_MODULE(kernel_emulation, module) {
   emulation::bind_pool2x2(module);
   emulation::bind_probes(module);
   emulation::bind_weight_grad(module);
+  emulation::bind_weight_grad_1x1_sm90(module);
   emulation::bind_weight_grad_sm90(module);
 }

@@ -99,6 +99,10 @@ __device__ void multiply_async(float (&sum)[kColumns / 2], const uint32_t (&a)[4
                    OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32), OCTCONV_SUMS_16(64))
 #define OCTCONV_NINETY OCTCONV_SIXTY ", " OCTCONV_TEN(6) ", " OCTCONV_TEN(7) ", " OCTCONV_TEN(8)
 #define OCTCONV_MULTIPLY_ALL(T, TYPE)                                                              \
+  OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 64, 1, OCTCONV_THIRTY ", %30, %31",                          \
+                             "{%32, %33, %34, %35}, %36", OCTCONV_SUMS_32(0))                      \
+  OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 128, 1, OCTCONV_SIXTY ", %60, %61, %62, %63",                \
+                             "{%64, %65, %66, %67}, %68", OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32)) \
   OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 96, 1,                                                       \
                              OCTCONV_THIRTY                                                        \
                              ", " OCTCONV_TEN(3) ", %40, %41, %42, %43, %44, %45, %46, %47",       \

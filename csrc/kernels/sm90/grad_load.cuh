@@ -87,6 +87,38 @@ __device__ __forceinline__ void pool_grad_tiles(const WeightGradSm90Params& p, c
   }
 }
 
+// A helper's sums of 8 of kRows rows of dy from `row` on, with the others', as an item's part of
+// the bias.
+template <int kRows, typename T>
+__device__ __forceinline__ void store_bias(const WeightGradParams& p, const WeightGradJob& job,
+                                           int64_t item, int32_t row, const Pooled<T>& sum,
+                                           uint32_t sums, int32_t thread) {
+  constexpr int kLanes = kGradSm90Helpers * 8 / kRows;  // that share the pixels
+  for (int half = 0; half < 2; ++half) {
+    ptx::Word128 word;
+    for (int i = 0; i < 4; ++i) word.word[i] = ptx::as_bits(sum.sum[4 * half + i]);
+    ptx::store_shared(sums + thread * 32 + half * 16, word);
+  }
+  ptx::sync_named(kHelpersMeet, kGradSm90Helpers);
+  for (int32_t i = thread; i < kRows && row + i < job.rows(); i += kGradSm90Helpers) {
+    float of_row = 0;
+    for (int32_t lane = 0; lane < kLanes; ++lane) {
+      uint32_t bits;
+      ptx::load_shared(bits, sums + (lane * kRows + i) * 4);
+      of_row += ptx::as_float(bits);
+    }
+    const int32_t in_bias = job.first_row + row + i;
+    if (job.splits > 1) {
+      float* partial = p.partial_sums + job.first_sum + (item + 1) * p.item_sums();
+      store_element(partial - p.tile_rows + i, of_row);
+    } else if (p.wide_output) {
+      store_element(static_cast<float*>(p.dbias) + in_bias, of_row);
+    } else {
+      store_element(static_cast<T*>(p.dbias) + in_bias, of_row);
+    }
+  }
+}
+
 // The sums of dy, the fixed operand, of the item's rows.
 template <typename Traits>
 __device__ __forceinline__ void sum_bias(const WeightGradSm90Params& p, const GradItem& item,
@@ -107,28 +139,7 @@ __device__ __forceinline__ void sum_bias(const WeightGradSm90Params& p, const Gr
     }
     arrive_once(stages.empty());
   }
-  for (int half = 0; half < 2; ++half) {
-    ptx::Word128 word;
-    for (int i = 0; i < 4; ++i) word.word[i] = ptx::as_bits(sum.sum[4 * half + i]);
-    ptx::store_shared(memory.sums + thread * 32 + half * 16, word);
-  }
-  ptx::sync_named(kHelpersMeet, kGradSm90Helpers);
-  if (thread >= Traits::kTile || thread >= job.rows() - item.row) return;
-  float of_row = 0;
-  for (int32_t lane = 0; lane < kLanes; ++lane) {
-    uint32_t bits;
-    ptx::load_shared(bits, memory.sums + (lane * Traits::kTile + thread) * 4);
-    of_row += ptx::as_float(bits);
-  }
-  const int32_t in_bias = job.first_row + item.row + thread;
-  if (job.splits > 1) {
-    float* partial = p.partial_sums + job.first_sum + (item.item + 1) * p.item_sums();
-    store_element(partial - p.tile_rows + thread, of_row);
-  } else if (p.wide_output) {
-    store_element(static_cast<float*>(p.dbias) + in_bias, of_row);
-  } else {
-    store_element(static_cast<T*>(p.dbias) + in_bias, of_row);
-  }
+  store_bias<Traits::kTile>(p, job, item.item, item.row, sum, memory.sums, thread);
 }
 
 }  // namespace octconv::sm90

@@ -1,0 +1,65 @@
+// What all warps of a block of weight_grad_1x1_sm90 agree on: its item, its boxes of quads, and the
+// stages that go round between the threads that load and those that multiply.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "grad_block.cuh"
+#include "weight_grad_1x1_sm90_params.h"
+#include "weight_grad_1x1_sm90_traits.h"
+
+namespace octconv::sm90 {
+
+// A tile of all jobs, and every `splits`th box from `split` on.
+struct JointGradItem {
+  int32_t tile_row, tile_column, split;
+  int32_t row, column;  // of each octave
+
+  template <typename Traits>
+  static __device__ __forceinline__ JointGradItem of(const JointGradSm90Params& p) {
+    const auto block = static_cast<int32_t>(ptx::block_x());
+    const int32_t tile = block / p.splits;
+    JointGradItem at{};
+    at.split = block - tile * p.splits;
+    at.tile_row = tile / p.tiles_across, at.tile_column = tile - at.tile_row * p.tiles_across;
+    at.row = at.tile_row * Traits::kRows, at.column = at.tile_column * Traits::kColumns;
+    return at;
+  }
+  // Among the items of one job.
+  __device__ __forceinline__ int64_t of_job(const WeightGradJob& job) const {
+    return int64_t{tile_row * job.column_tiles + tile_column} * job.splits + split;
+  }
+  // How many of its warpgroups that multiply have channels of x.
+  template <typename Traits>
+  __device__ __forceinline__ int32_t multipliers(const JointGradSm90Params& p) const {
+    const int32_t high = p.job[0].columns(), low = p.job[1].columns();
+    const int32_t columns = (high > low ? high : low) - column;
+    return columns > Traits::kColumns / kJointGradMultipliers ? kJointGradMultipliers : 1;
+  }
+};
+
+template <typename Traits>
+struct JointGradMemory {
+  BufferRing stages;
+  uint32_t sums;  // of dy, from helpers
+
+  __device__ __forceinline__ explicit JointGradMemory(uint32_t memory) {
+    sums = memory + Traits::kStages * Traits::kStage;
+    stages = {memory, sums + 2 * Traits::kHelperSums, Traits::kStages, Traits::kStage};
+  }
+};
+
+// Where a box begins. Behind the last image there are zeros.
+struct BoxPlace {
+  int32_t x, y, image;
+
+  __device__ __forceinline__ BoxPlace(const JointGradSm90Params& p, int32_t box) {
+    const int32_t row = box / p.across;
+    x = (box - row * p.across) * p.box.width;
+    y = row % p.down * p.box.height;
+    image = row / p.down * p.box.images;
+  }
+};
+
+}  // namespace octconv::sm90

@@ -1,0 +1,44 @@
+// Launches weight_grad_1x1_sm90 as planned, and what adds up its splits.
+#pragma once
+
+#include "kernels/weight_grad_1x1_sm90.cuh"
+#include "kernels/weight_grad_splits.cuh"
+#include "launch/launch.cuh"
+#include "launch/weight_grad_sm90.h"
+
+namespace octconv {
+
+// Calls run(kernel) with the instantiation for tiles of so many rows.
+template <typename T, typename Run>
+void with_joint_grad_kernel_sm90(int32_t rows, const Run& run) {
+  for_each_joint_grad_sm90<T>([&](auto traits) {
+    if (decltype(traits)::kRows == rows) run(weight_grad_1x1_sm90<decltype(traits)>);
+  });
+}
+
+template <typename T>
+void launch_joint_grad_sm90(const JointGradSm90Params& params, cudaStream_t stream) {
+  const LaunchShape shape{static_cast<uint32_t>(params.blocks()), kJointGradThreads, 1,
+                          static_cast<uint32_t>(params.shared_bytes)};
+  with_joint_grad_kernel_sm90<T>(params.tile_rows, [&](auto kernel) {
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, params.shared_bytes);
+    launch(kernel, shape, params, stream);
+  });
+  if (params.positions == 0) return;
+  const WeightGradParams& of_splits = params;
+  launch(add_weight_grad_splits<T>, splits_shape(of_splits), of_splits, stream);
+}
+
+template <typename T>
+bool has_joint_grad_code_sm90(int32_t rows) {
+  bool has_code = false;
+  with_joint_grad_kernel_sm90<T>(rows, [&](auto kernel) {
+    cudaFuncAttributes attributes{};
+    has_code = cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess &&
+               attributes.numRegs == kJointGradRegisters;
+  });
+  if (!has_code) cudaGetLastError();  // not to be found by a later call
+  return has_code;
+}
+
+}  // namespace octconv

@@ -1,0 +1,184 @@
+"""The 1x1 weight gradient for Hopper in the emulation: exact, accurate, the same bits, counted."""
+
+import itertools
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from cases import Case, Parts, half
+from emulated_weight_grad import (
+    Gradients,
+    GradTiles,
+    integer_operands,
+    reference_gradients,
+    run_weight_grad,
+)
+from emulation.emulator import RUNS, Emulator, Run
+from emulators import ASAN, NO_COMPILER, PLAIN, TSAN
+from oracle import assert_accurate, assert_equal_values
+from torch import Tensor
+
+Get = Callable[[str], Emulator]
+BF16, F16 = torch.bfloat16, torch.float16
+SHARED = 232448  # bytes, of sm_90
+
+
+def case_of(ins: tuple[int, int], outs: tuple[int, int], *size: int, batch: int = 1) -> Case:
+    return Case(ins, outs, (1, 1), size=size, batch=batch)
+
+
+def tiles(rows: int, splits: int = 1) -> GradTiles:
+    """128 rows x 64 columns of each octave, or 64 x 128."""
+    return GradTiles(str(rows), 4 * ((32, 1, splits),))
+
+
+# Channels that fill tiles, end them early, or take several, of one octave only, too; such that one
+# warpgroup has none; odd sizes; phases that no quad has; boxes of several images, which are one
+# image where their height is even; splits that have no boxes.
+CASES = {
+    "a tile": (case_of((64, 64), (128, 128), 16, 16), tiles(128)),
+    "another tile": (case_of((128, 128), (64, 64), 16, 16), tiles(64)),
+    "odd": (case_of((72, 104), (40, 88), 13, 17, batch=3), tiles(128, 2)),
+    "odd, wide": (case_of((72, 136), (40, 88), 13, 18, batch=3), tiles(64, 3)),
+    "high": (case_of((136, 8), (200, 24), 9, 14), tiles(128)),
+    "low": (case_of((8, 136), (24, 200), 9, 14), tiles(64)),
+    "narrow": (case_of((24, 32), (136, 8), 14, 14, batch=4), tiles(128, 4)),
+    "few rows": (case_of((128, 120), (32, 24), 14, 13, batch=2), tiles(64, 2)),
+    "images": (case_of((40, 24), (8, 72), 5, 7, batch=9), tiles(128, 3)),
+    "stacked": (case_of((24, 72), (72, 8), 6, 5, batch=8), tiles(64, 2)),
+    "pixels": (case_of((24, 8), (8, 40), 1, 1, batch=70), tiles(128, 2)),
+    "a row": (case_of((8, 72), (72, 8), 1, 90), tiles(64, 3)),
+    "a column": (case_of((72, 8), (8, 72), 90, 1), tiles(128, 40)),
+}
+
+
+def in_modes(*names: str, modes: tuple[object, ...] = (PLAIN, ASAN)) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        ("mode", "name"),
+        [
+            pytest.param(*mode.values, name, marks=mode.marks, id=f"{name}-{mode.values[0]}")
+            for name, mode in itertools.product(names, modes)
+        ],
+    )
+
+
+def moved(parts: Parts, dtype: torch.dtype) -> Parts:
+    return tuple(None if part is None else part.to(dtype) for part in parts)
+
+
+def run_case(
+    emulator: Emulator,
+    name: str,
+    operands: tuple[Parts, tuple[Tensor, Tensor]],
+    dtype: torch.dtype = BF16,
+    run: Run | None = None,
+    **flags: bool,
+) -> Gradients:
+    case, of_case = CASES[name]
+    x, dy = (moved(parts, dtype) for parts in operands)
+    kernel = "weight_grad_1x1_sm90"
+    return run_weight_grad(
+        emulator, case, of_case, x, dy, shared_limit=SHARED, kernel=kernel, run=run, **flags
+    )
+
+
+@in_modes(*CASES)
+def test_exact_on_integers(emulator_in: Get, mode, name):
+    case, of_case = CASES[name]
+    operands = integer_operands(case)
+    expected = reference_gradients(case, *operands)
+    dtype = F16 if mode == "plain" and case.batch == 3 else BF16
+    result = run_case(emulator_in(mode), name, operands, dtype, channels_last=case.batch == 2)
+    for gradient, exact in zip(result[:2], expected, strict=True):
+        assert_equal_values(gradient, exact)
+    assert result.counters["launches"] == 1 + (of_case.shapes[0][2] > 1)
+
+
+@in_modes("a tile", "odd", "low", modes=(PLAIN,))
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_float32_results(emulator_in: Get, mode, name, channels_last):
+    """Results that 16-bit types could not hold."""
+    x, dy = integer_operands(CASES[name][0])
+    dy = tuple(g + 32 * (g != 0) for g in dy)  # sums differ by much less than their size
+    expected = reference_gradients(CASES[name][0], x, dy)
+    flags = {"channels_last": channels_last, "wide_output": True}
+    result = run_case(emulator_in(mode), name, (x, dy), **flags)
+    for gradient, exact in zip(result[:2], expected, strict=True):
+        assert gradient.dtype == torch.float32
+        assert_equal_values(gradient, exact)
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("dtype", [BF16, F16], ids=str)
+@pytest.mark.parametrize("name", ["another tile", "odd", "odd, wide"])
+def test_as_accurate_as_torch(emulator_in: Get, name, dtype):
+    case = CASES[name][0]
+    x, dy = moved(case.normal()[:2], dtype), moved(case.normal_gradients(), dtype)
+    result = run_case(emulator_in("plain"), name, (x, dy), dtype)
+    of_torch, exact = (reference_gradients(case, x, dy, t) for t in (dtype, torch.float64))
+    for gradient, same, expected in zip(result[:2], of_torch, exact, strict=True):
+        assert_accurate(gradient, same, expected)
+
+
+@NO_COMPILER
+@pytest.mark.parametrize(
+    ("dtype", "large", "factor"), [(F16, 30000.0, 2.0**-12), (BF16, 2.0**127, 2.0**-126)], ids=str
+)
+def test_nothing_overflows_between_input_and_result(emulator_in: Get, dtype, large, factor):
+    """Four of them are beyond the type, or beyond float32; they are multiplied with small ones."""
+    case = CASES["odd"][0]
+    (x_high, x_low), (dy_high, dy_low) = integer_operands(case)
+    for big_x in (True, False):
+        x, dy = (x_high.sign(), x_low.sign()), (dy_high.sign(), dy_low.sign())
+        if big_x:
+            x = tuple(torch.full_like(part, large) for part in x)
+            dy = tuple(factor / 256 * g for g in dy)
+        else:
+            x = tuple(factor / 256 * part for part in x)
+            dy = tuple(torch.full_like(part, large) for part in dy)
+        x, dy = moved(x, dtype), moved(dy, dtype)
+        expected, _ = reference_gradients(case, x, dy)
+        result = run_case(emulator_in("plain"), "odd", (x, dy), dtype, wide_output=True)
+        assert torch.allclose(result.dweight.double(), expected, rtol=1e-5, atol=1e-5)
+
+
+@in_modes("odd", "odd, wide", "narrow", modes=(PLAIN, ASAN, TSAN))
+def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, name):
+    case = CASES[name][0]
+    operands = case.normal()[:2], case.normal_gradients()
+    results = [
+        run_case(emulator_in(mode), name, operands, run=run._replace(count=False))
+        for run in (RUNS if mode == "plain" else RUNS[::3])
+    ]
+    for result in results:
+        for gradient, first in zip(result[:2], results[0][:2], strict=True):
+            assert torch.equal(gradient, first)
+            assert gradient.isfinite().all()
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("name", ["a tile", "another tile"])
+def test_each_product_is_of_use_and_each_pixel_is_loaded_once(emulator_in: Get, name):
+    """Where channels fill tiles, and images boxes; x meets each phase of dy, as the low x does."""
+    case, _ = CASES[name]
+    result = run_case(emulator_in("plain"), name, (case.normal()[:2], case.normal_gradients()))
+    (ins, _), (outs, _) = case.in_channels, case.out_channels
+    quads = case.batch * math.prod(half(case.size))
+    assert result.counters["wgmma"] * 64 * 8 * 16 == quads * outs * 2 * ins * 5
+    assert result.counters["box_bytes"] == 2 * quads * 5 * (ins + outs)
+    # A fragment is 16 channels and quads. Warps of the low x take each of theirs four times.
+    assert result.counters["ldmatrix"] * 16 * 16 == quads * ins * 2 * 4
+    assert result.counters["sectors_read"] == 0
+    # Only where helpers store their sums of dy, at the end: of each octave twice, by 12 quarters.
+    assert result.counters["bank_conflicts"] == 2 * 2 * 12
+
+
+@NO_COMPILER
+def test_a_warpgroup_without_channels_multiplies_nothing(emulator_in: Get):
+    case, _ = CASES["narrow"]
+    result = run_case(emulator_in("plain"), "narrow", (case.normal()[:2], case.normal_gradients()))
+    boxes = math.ceil(case.batch * math.prod(half(case.size)) / 32)
+    rows = 2 * 128  # two tiles
+    assert result.counters["wgmma"] * 64 * 8 * 16 >= boxes * 32 * 5 * 64 * rows
+    assert result.counters["wgmma"] * 64 * 8 * 16 < 2 * boxes * 32 * 5 * 64 * rows
