@@ -16,8 +16,9 @@ namespace {
 // Clocks, but for the first; all of them assumed.
 constexpr double kLaunchUs = 4;
 constexpr double kLatency = 2500;     // from a copy's issue to its end, under load
-constexpr double kStage = 100;        // beyond its products
+constexpr double kGroup = 100;        // of a stage and a group of x, beyond its products
 constexpr double kItem = 5000;        // until the first stage has come, and from the last one on
+constexpr double kHidden = 0.8;       // of the shorter of what goes on side by side
 constexpr double kSharedBytes = 128;  // a clock
 
 // Of a box in a block that has all channels of its tile.
@@ -29,7 +30,7 @@ double stage_clocks(const DeviceFacts& device, double bytes) {
   // Of each product one operand, and the other on its way to registers; then what is copied.
   const double operands = products * (64 + Traits::kRows) * 32;
   const double shared = (operands + Traits::kStage) / kSharedBytes;
-  return kStage +
+  return kGroup * Traits::kGroups +
          std::max({multiply, shared, bytes / device.l2_bytes, kLatency / (Traits::kStages - 1)});
 }
 
@@ -48,11 +49,11 @@ double microseconds(const Problem& p, const DeviceFacts& device, const JointGrad
   const double sums = 4.0 * params.tile_rows * params.tile_columns * sizeof(float);
   const double item = kItem + divide_up(params.boxes, params.splits) * box_clocks +
                       (partial_sums > 0 ? sums / device.l2_bytes : 0);
-  const double items = divide_up(params.blocks(), device.multiprocessors) * item;
-  const double splits = partial_sums > 0 ? splits_clocks(device, partial_sums) : 0;
-  const double memory = memory_bytes(p, 2) / device.memory_bytes * 1e6;
-  return (partial_sums > 0 ? 2 : 1) * kLaunchUs + splits / device.clock * 1e6 +
-         std::max(items / device.clock * 1e6, memory + kItem / device.clock * 1e6);
+  const double items = divide_up(params.blocks(), device.multiprocessors) * item / device.clock;
+  const double memory = memory_bytes(p, 2) / device.memory_bytes;
+  const double both = std::max(items, memory) + (1 - kHidden) * std::min(items, memory);
+  const double splits = partial_sums > 0 ? splits_clocks(device, partial_sums) / device.clock : 0;
+  return (partial_sums > 0 ? 2 : 1) * kLaunchUs + 1e6 * (both + splits);
 }
 
 }  // namespace
