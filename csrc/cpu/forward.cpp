@@ -1,6 +1,6 @@
 // octconv_cuda::forward on the CPU: octconv_cuda/convolutions.py in C++, which halves the time
-// between the convolutions, with oneDNN's where they are faster. The low input meets W_LH and W_LL in one of them; pooling and
-// upsampling take one pass each.
+// between the convolutions, with oneDNN's where they are faster. The low input meets W_LH and W_LL
+// in one of them; pooling and upsampling take one pass each.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
