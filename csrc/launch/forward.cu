@@ -38,6 +38,7 @@ Choice find_plan(const Tensor& weight, const Problem& problem, bool allow_tf32) 
   if (reason) return {{}, reason};
   const DeviceFacts facts = facts_of(weight.get_device_index());
   if (facts.major < 8) return {{}, "a GPU of compute capability below 8.0"};
+  if (!facts.has_code) return {{}, "a GPU that the library has no code for"};
   thread_local PlanCache cache;
   const Plan plan = cache.plan(problem, *type, facts);
   if (!plan.tiles) return {{}, "no tile of the kernels has a halo that fits shared memory"};
