@@ -185,9 +185,10 @@ TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight
   const Choice choice =
       has_kernels ? choose("inference", weight, problem, allow_tf32, family) : Choice{};
   if (choice.covered()) {
-    return run("inference", problem, choice, x_high, x_low, weight, bias,
-               {torch::stable::contiguous(scale), torch::stable::contiguous(shift), residual_high,
-                residual_low, static_cast<Activation>(activation)});
+    return run(
+        "inference", problem, choice, x_high, x_low, weight, bias,
+        {aligned(torch::stable::contiguous(scale)), aligned(torch::stable::contiguous(shift)),
+         residual_high, residual_low, static_cast<Activation>(activation)});
   }
   using torch::stable::detail::from;
   return dispatch<14>("octconv_cuda::composed_inference",
