@@ -55,6 +55,17 @@ def nvcc_version(cuda_home: Path) -> str:
     return match[1]
 
 
+def checked_archs(archs: str) -> str:
+    """The targets, as numbers: the library compares them with those of the card."""
+    targets = archs.replace(" ", ";")
+    if not all(re.fullmatch(r"\d+\.\da?(\+PTX)?", target) for target in targets.split(";")):
+        raise RuntimeError(
+            "octconv_cuda: TORCH_CUDA_ARCH_LIST must have targets such as 8.0;9.0a;8.0+PTX, "
+            f"got {archs!r}"
+        )
+    return targets
+
+
 def headers_digest() -> str:
     """A hash of all headers and of torch's version: on the command line it makes nvcc run again.
 
@@ -105,7 +116,7 @@ def main() -> None:
     if cuda_home is not None:
         cpp_extension.CUDA_HOME = str(cuda_home)  # None under CPU builds of torch
         archs = os.environ.get("TORCH_CUDA_ARCH_LIST") or DEFAULT_ARCHS
-        os.environ["TORCH_CUDA_ARCH_LIST"] = archs = archs.replace(" ", ";")
+        os.environ["TORCH_CUDA_ARCH_LIST"] = archs = checked_archs(archs)
     distribution = setup(
         ext_modules=[native_library(cuda_home, archs)],
         cmdclass={"build_ext": cpp_extension.BuildExtension},

@@ -19,6 +19,7 @@ inline const char* why_not_covered(const Problem& p, int32_t kernel_width) {
   if (int64_t{p.batch} * (int64_t{p.height} + 2 * p.kernel) > INT32_MAX) {
     return "the batch has 2^31 rows or more";
   }
+  if (int64_t{p.batch} * p.height * p.width > INT32_MAX) return "a map has 2^31 pixels or more";
   const int32_t channels = std::max({p.high_in, p.low_in, p.high_out, p.low_out});
   if (int64_t{p.width} * channels > INT32_MAX / 4) return "a row of a map has 2^31 bytes or more";
   return nullptr;

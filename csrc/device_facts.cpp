@@ -1,6 +1,7 @@
 #include "device_facts.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <tuple>
 
@@ -20,17 +21,49 @@ constexpr DeviceFacts kDevices[] = {
     {"H200", 9, 0, 132, 232448, 233472, true, 1.84e9, 0.66, 1, 31.6, 4.3e12, 2.5},
 };
 
-// Beside code for 9.0 a card may choose that.
-bool serves_as_90a(std::string_view archs) {
-  bool has_90a = false;
+// A target of the compiler, such as 8.0+PTX or 9.0a, whose code runs on just that.
+struct Target {
+  int32_t major = 0, minor = 0;
+  bool alone, ptx;
+
+  explicit Target(std::string_view arch)
+      : alone(arch.find('a') != arch.npos), ptx(arch.find("+PTX") != arch.npos) {
+    const char* end = arch.data() + arch.size();
+    const auto [dot, error] = std::from_chars(arch.data(), end, major);
+    if (dot < end) std::from_chars(dot + 1, end, minor);
+  }
+  bool is(int32_t other_major, int32_t other_minor) const {
+    return major == other_major && minor == other_minor;
+  }
+  bool runs_on(int32_t other_major, int32_t other_minor) const {
+    if (alone) return is(other_major, other_minor);
+    return std::tie(major, minor) <= std::tie(other_major, other_minor) &&
+           (ptx || major == other_major);
+  }
+};
+
+template <typename Visit>
+void for_each_target(std::string_view archs, const Visit& visit) {
   while (!archs.empty()) {
     const size_t end = std::min(archs.find(';'), archs.size());
-    const std::string_view arch = archs.substr(0, end);
-    if (arch == "9.0" || arch == "9.0+PTX") return false;
-    has_90a |= arch == "9.0a" || arch == "9.0a+PTX";
+    visit(Target(archs.substr(0, end)));
     archs.remove_prefix(std::min(end + 1, archs.size()));
   }
-  return has_90a;
+}
+
+// Beside code for 9.0 a card may choose that.
+bool serves_as_90a(std::string_view archs) {
+  bool has_90a = false, has_90 = false;
+  for_each_target(archs, [&](const Target& target) {
+    if (target.is(9, 0)) (target.alone ? has_90a : has_90) = true;
+  });
+  return has_90a && !has_90;
+}
+
+bool runs_on(std::string_view archs, int32_t major, int32_t minor) {
+  bool runs = false;
+  for_each_target(archs, [&](const Target& target) { runs |= target.runs_on(major, minor); });
+  return runs;
 }
 
 }  // namespace
@@ -59,6 +92,7 @@ DeviceFacts device_facts(int32_t major, int32_t minor, int32_t multiprocessors,
   DeviceFacts facts = *nearest;
   facts.major = major, facts.minor = minor;
   facts.passes_registers = major == 9 && minor == 0 && serves_as_90a(archs);
+  facts.has_code = runs_on(archs, major, minor);
   facts.multiprocessors = multiprocessors;
   facts.shared_per_multiprocessor += shared_per_block - facts.shared_per_block;
   facts.shared_per_block = shared_per_block;

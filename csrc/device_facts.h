@@ -18,8 +18,9 @@ struct DeviceFacts {
   // Per clock and multiprocessor. hmma: instructions m16n8k16 of 16-bit types that mma.sync
   // reaches; m16n8k8 of tf32 goes at the same rate, with half the arithmetic.
   double hmma, wavefronts, l2_bytes;
-  double memory_bytes;  // per second, of the device's memory
-  double launch_us;     // of an empty kernel, ramp and end included
+  double memory_bytes;   // per second, of the device's memory
+  double launch_us;      // of an empty kernel, ramp and end included
+  bool has_code = true;  // in the library
 };
 
 // A known device by its name, such as "H200"; null if there is none.

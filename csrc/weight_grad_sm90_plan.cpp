@@ -104,9 +104,6 @@ const char* why_not_grad_sm90(const Problem& p, ElementType type, const DeviceFa
     return "another kernel than 1x1 or 3x3 at stride 1";
   }
   if (std::min({p.high_in, p.low_in, p.high_out, p.low_out}) == 0) return "an absent part";
-  const int64_t most_tiles =
-      int64_t{p.batch} * divide_up(p.width, kGradSm90Width) * divide_up(p.height, 2);
-  if (most_tiles > INT32_MAX / 2) return "more than 2^30 pixel tiles";
   const int64_t channels = std::max({p.high_in, p.low_in, p.high_out, p.low_out});
   if (int64_t{p.height} * p.width * channels >= int64_t{1} << 39) {
     return "an image of 2^40 bytes or more";

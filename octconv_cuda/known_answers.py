@@ -22,12 +22,14 @@ class KnownAnswer(NamedTuple):
         shapes: Of x_high, x_low, weight.
         arguments: Keyword arguments of the call.
         answers: Of y_high, y_low, and of the gradients of x_high, x_low, weight and bias.
+        dtype: In which it is computed; float16 is what most kernels for GPUs are for.
     """
 
     name: str
     shapes: tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
     arguments: dict[str, Any]
     answers: tuple[float, ...]
+    dtype: torch.dtype = torch.float32
 
 
 CASES = (
@@ -67,6 +69,20 @@ CASES = (
         {"out_channels": (4, 2), "groups": 3},
         (892.0, -16.0, -394.0, -46.0, 530.0, -21.0),
     ),
+    KnownAnswer(
+        "3x3, float16",
+        ((2, 40, 9, 12), (2, 16, 5, 6), (32, 56, 3, 3)),
+        {"out_channels": (24, 8)},
+        (-12747.0, -3090.75, 970.5, -3211.0, -2310.0, -3.0),
+        torch.float16,
+    ),
+    KnownAnswer(
+        "1x1, float16",
+        ((2, 16, 7, 6), (2, 24, 4, 3), (40, 40, 1, 1)),
+        {"out_channels": (16, 24)},
+        (-1337.0, -515.25, -2095.0, 1464.0, 2873.75, -140.0),
+        torch.float16,
+    ),
 )
 
 
@@ -77,11 +93,12 @@ def check(device: torch.device | str) -> list[tuple[str, str]]:
     """
     results = []
     for case in CASES:
-        tensors = [t.to(device).requires_grad_() for t in inputs(case)]
+        tensors = [t.to(device, case.dtype).requires_grad_() for t in inputs(case)]
         x_high, x_low, weight, bias = tensors
         path = "?"
         try:
-            path = explain((x_high, x_low), weight, bias, **case.arguments).path
+            explanation = explain((x_high, x_low), weight, bias, **case.arguments)
+            path = f"{explanation.path} ({explanation.kernel.partition(',')[0]})"
             found = _answers(case, tensors)
             wrong = "" if found == case.answers else f"expected {case.answers}, got {found}"
         except Exception as error:  # whatever it is, it is reported
@@ -94,7 +111,7 @@ def _answers(case: KnownAnswer, tensors: list[Tensor]) -> tuple[float, ...]:
     x_high, x_low, weight, bias = tensors
     y = oct_conv2d((x_high, x_low), weight, bias, **case.arguments)
     outputs = [part for part in y if part is not None]
-    dy = [_pattern(part.shape, 3 + i).to(part.device) for i, part in enumerate(outputs)]
+    dy = [_pattern(part.shape, 3 + i).to(part) for i, part in enumerate(outputs)]
     grads = torch.autograd.grad(outputs, tensors, dy, materialize_grads=True)
     return tuple(fingerprint(t) for t in (*outputs, *grads))
 

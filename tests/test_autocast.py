@@ -120,6 +120,10 @@ def raw_calls() -> list[Any]:
     weight, bias, rest = torch.randn(8, 8, 3, 3), torch.randn(8), ((7, 6), 1, False)
     return [
         pytest.param(ops.forward, (high, low, weight, bias, 4, *rest), id="forward"),
+        # On a GPU that its kernels do not serve.
+        pytest.param(
+            ops.composed_forward, (high, low, weight, bias, 4, *rest), id="composed_forward"
+        ),
         pytest.param(ops.input_grad, (high, low, weight, 4, *rest), id="input_grad"),
         pytest.param(
             ops.weight_grad, (high, low, high, low, (7, 6), (3, 3), 1, False), id="weight_grad"

@@ -1,5 +1,7 @@
 """Which cards the kernels of a build run on."""
 
+from types import ModuleType
+
 import pytest
 
 from octconv_cuda.build import build_info, runs_on
@@ -18,6 +20,19 @@ from octconv_cuda.build import build_info, runs_on
 def test_runs_on(archs: str, runs: list[tuple[int, int]], refuses: list[tuple[int, int]]) -> None:
     assert all(runs_on(archs, capability) for capability in runs)
     assert not any(runs_on(archs, capability) for capability in refuses)
+
+
+@pytest.mark.parametrize("archs", ["8.0;9.0a;8.0+PTX", "8.6 9.0+PTX", "12.0"])
+def test_targets(setup_py: ModuleType, archs: str) -> None:
+    targets = setup_py.checked_archs(archs)
+    assert targets == archs.replace(" ", ";")
+    runs_on(targets, (8, 0))
+
+
+@pytest.mark.parametrize("archs", ["Hopper", "8.0;12.0f", "80", "8.0;;9.0a", "native"])
+def test_targets_that_no_card_can_be_compared_with(setup_py: ModuleType, archs: str) -> None:
+    with pytest.raises(RuntimeError, match=f"TORCH_CUDA_ARCH_LIST must have .* got '{archs}'"):
+        setup_py.checked_archs(archs)
 
 
 def test_build_info() -> None:

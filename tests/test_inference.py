@@ -70,6 +70,22 @@ def test_is_the_formula(stride, dtype, activation, residual):
         )
 
 
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_factors_may_begin_at_any_address(device, kernel):
+    """A vector's view begins where it likes, and kernels read two numbers at once."""
+    case = Case((24, 16), (16, 40), (kernel, kernel), size=(9, 7))
+    extras = Extras(case, True)
+    call = [
+        t.to(device) if isinstance(t, Tensor) else t
+        for t in arguments(case, extras, torch.bfloat16, 1)
+    ]
+    expected = infer(*call)
+    for i in (3, 4, 5):
+        call[i] = torch.cat([call[i].new_zeros(1), call[i]])[1:]
+    for part, of_aligned in zip(infer(*call), expected, strict=True):
+        assert torch.equal(part, of_aligned)
+
+
 @pytest.mark.parametrize("mode", [PLAIN, ASAN])
 @pytest.mark.parametrize("activation", [0, 1, 2])
 @pytest.mark.parametrize("residual", [False, True])

@@ -1,5 +1,7 @@
 """The known answers are those of the oracle, and a wrong one is noticed."""
 
+import json
+
 import pytest
 import torch
 from oracle import oct_conv2d
@@ -18,6 +20,17 @@ def test_outputs_are_the_oracles(case: KnownAnswer) -> None:
     size = arguments.pop("size", x_high.shape[2:])
     outputs = oct_conv2d(x_high, x_low, weight, bias, high_out, size, **arguments)
     assert case.answers[:2] == tuple(fingerprint(torch.from_numpy(y.copy())) for y in outputs)
+
+
+def test_the_kernels_for_hopper_have_their_cases() -> None:
+    served = set()
+    for case in (case for case in CASES if case.dtype == torch.float16):
+        (batch, high_in, *size), (_, low_in, *_), (*_, k) = case.shapes
+        channels = (high_in, low_in, *case.arguments["out_channels"])
+        numbers = [batch, *size, *channels, k, case.arguments.get("stride", 1), False]
+        plan = torch.ops.octconv_cuda.plan_forward_sm90(numbers, "float16", "H100")
+        served.add(json.loads(plan)["text"].partition(",")[0])
+    assert served == {"forward_sm90", "forward_1x1_sm90"}
 
 
 @pytest.mark.parametrize("place", range(6))

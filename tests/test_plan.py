@@ -16,6 +16,7 @@ from plans import DEVICES, TYPES, Problem, launch_of, plan_of, problem_of, tiles
 
 from benchmarks import predicted
 from benchmarks.layer_list import LAYERS, Layer
+from octconv_cuda.build import runs_on
 
 MIB = 1 << 20
 
@@ -192,11 +193,21 @@ def test_other_devices_are_planned_for_like_the_nearest_one(emulator, facts, nam
     ],
 )
 def test_registers_are_passed_only_by_code_that_can(emulator, archs, passes):
-    assert emulator("facts_of_device", 9, 0, 132, 232448, archs) == ("H100", passes)
+    assert emulator("facts_of_device", 9, 0, 132, 232448, archs)[:2] == ("H100", passes)
     assert emulator("facts_of_device", 10, 0, 148, 232448, archs)[1] is False
     wide = problem_of(LAYERS[1], 0.5, LAYERS[1].headline_batch)
     tiles = emulator("tiles_on_h100", "bfloat16", archs, tuple(wide))
     assert (tiles in ("wide", "narrow")) == passes
+
+
+@NO_COMPILER
+@pytest.mark.parametrize(
+    "archs", ["8.0;9.0a;8.0+PTX", "8.0;9.0a", "9.0a", "8.6", "9.0+PTX", "10.0;8.9+PTX", ""]
+)
+def test_kernels_serve_the_cards_that_they_have_code_for(emulator, archs):
+    for capability in [(7, 5), (8, 0), (8, 6), (8, 9), (9, 0), (9, 1), (10, 0), (12, 1)]:
+        _, _, has_code = emulator("facts_of_device", *capability, 132, 232448, archs)
+        assert has_code == (archs != "" and runs_on(archs, capability))
 
 
 def test_tiles_follow_the_columns():

@@ -121,3 +121,10 @@ def test_opcheck(case: Case, name: str, device: torch.device) -> None:
 def test_opcheck_of_a_weight_gradient_in_channels_last(case: Case, device: torch.device) -> None:
     arguments = operator_arguments(case, device)["weight_grad"]
     torch.library.opcheck(ops.weight_grad, arguments, {"channels_last": True})
+
+
+@pytest.mark.parametrize("case", SMALL, ids=str)
+def test_opcheck_of_a_weight_gradient_in_float32(case: Case, device: torch.device) -> None:
+    arguments = operator_arguments(case, device)["weight_grad"]
+    maps = [None if x is None else x.bfloat16() for x in arguments[:4]]
+    torch.library.opcheck(ops.weight_grad, (*maps, *arguments[4:]), {"float32": True})

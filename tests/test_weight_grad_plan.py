@@ -107,6 +107,16 @@ def test_plans_of_extreme_images_are_valid(emulator, extent, kernel):
         check(emulator, Problem(*extent, 64, 64, 64, 64, kernel), "bfloat16", device)
 
 
+@NO_COMPILER
+def test_as_many_pixels_as_32_bits_count(emulator):
+    """Of more than that a tile of one pixel, with which the search begins, would seem to cost less
+    than nothing."""
+    most = Problem(2047, 1024, 1024, 8, 8, 8, 8)
+    check(emulator, most, "bfloat16", "H200")
+    with pytest.raises(RuntimeError, match="a map has 2\\^31 pixels or more"):
+        plan_of(most._replace(batch=2048), "bfloat16", "H200")
+
+
 PLANNED = {
     "3x3": (Case((32, 32), (32, 32), size=(28, 28)), "bfloat16", "H200"),
     "odd": (Case((40, 24), (72, 16), size=(23, 17), batch=3), "float16", "RTX 3090"),

@@ -22,15 +22,15 @@ namespace octconv {
 using Part = std::optional<Tensor>;
 using TensorPair = std::tuple<Tensor, Tensor>;
 
-// The channels_last elements of a map or weight, at an address of 16 bytes.
+// The tensor, which is dense, at an address of 16 bytes.
+inline Tensor aligned(const Tensor& tensor) {
+  if (reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) % 16 == 0) return tensor;
+  return torch::stable::clone(tensor);
+}
+
+// The channels_last elements of a map or weight, so, too.
 inline Tensor dense(const Tensor& tensor) {
-  using torch::headeronly::MemoryFormat;
-  const Tensor result = torch::stable::contiguous(tensor, MemoryFormat::ChannelsLast);
-  if (reinterpret_cast<uintptr_t>(result.const_data_ptr()) % 16 == 0) return result;
-  const Tensor copy =
-      empty_channels_last(result, {result.size(0), result.size(1), result.size(2), result.size(3)});
-  TORCH_ERROR_CODE_CHECK(aoti_torch_copy_(copy.get(), result.get(), 0));
-  return copy;
+  return aligned(torch::stable::contiguous(tensor, torch::headeronly::MemoryFormat::ChannelsLast));
 }
 
 inline DeviceFacts facts_of(int device) {

@@ -38,6 +38,7 @@ Choice find_plan(const Tensor& weight, const Problem& problem, bool allow_tf32) 
   if (reason) return {{}, reason};
   const DeviceFacts facts = facts_of(weight.get_device_index());
   if (facts.major < 8) return {{}, "a GPU of compute capability below 8.0"};
+  if (!facts.has_code) return {{}, "a GPU that the library has no code for"};
   thread_local PlanCache cache;
   const Plan plan = cache.plan(problem, *type, facts);
   if (!plan.tiles) return {{}, "no tile of the kernels has a halo that fits shared memory"};
@@ -184,9 +185,10 @@ TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight
   const Choice choice =
       has_kernels ? choose("inference", weight, problem, allow_tf32, family) : Choice{};
   if (choice.covered()) {
-    return run("inference", problem, choice, x_high, x_low, weight, bias,
-               {torch::stable::contiguous(scale), torch::stable::contiguous(shift), residual_high,
-                residual_low, static_cast<Activation>(activation)});
+    return run(
+        "inference", problem, choice, x_high, x_low, weight, bias,
+        {aligned(torch::stable::contiguous(scale)), aligned(torch::stable::contiguous(shift)),
+         residual_high, residual_low, static_cast<Activation>(activation)});
   }
   using torch::stable::detail::from;
   return dispatch<14>("octconv_cuda::composed_inference",

@@ -41,7 +41,7 @@ std::optional<WeightGradPlan> find_plan(const Tensor& dy, const Problem& problem
     return std::nullopt;
   }
   const DeviceFacts facts = facts_of(dy.get_device_index());
-  if (facts.major < 8) return std::nullopt;
+  if (facts.major < 8 || !facts.has_code) return std::nullopt;
   thread_local WeightGradPlanCache cache;
   const WeightGradPlan plan = cache.plan(problem, *type, facts);
   return plan.tiles ? std::optional(plan) : std::nullopt;

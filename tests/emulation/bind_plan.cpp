@@ -135,11 +135,11 @@ py::list remembered_plans(const std::string& dtype, const std::string& device,
 }
 
 // The name of the known device that serves for one with these facts, and whether a library built
-// for `archs` passes registers there.
+// for `archs` passes registers there, and runs there at all.
 py::tuple facts_of_device(int32_t major, int32_t minor, int32_t multiprocessors,
                           int32_t shared_per_block, const std::string& archs, const py::dict&) {
   const auto facts = octconv::device_facts(major, minor, multiprocessors, shared_per_block, archs);
-  return py::make_tuple(facts.name, facts.passes_registers);
+  return py::make_tuple(facts.name, facts.passes_registers, facts.has_code);
 }
 
 // The tiles that a plan chooses on an H100 with a library built for `archs`.
