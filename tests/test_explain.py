@@ -19,7 +19,7 @@ GOOD: dict[str, Any] = {"input": MAPS, "weight": WEIGHT, "out_channels": (4, 4)}
 @pytest.mark.parametrize("allowed", [False, True])
 def test_kernels_may_use_tf32_where_pytorch_does(allowed: bool) -> None:
     torch.backends.cudnn.allow_tf32 = allowed
-    assert functional._convolutions_allow_tf32() == allowed
+    assert functional.convolutions_allow_tf32() == allowed
 
 
 def takes_operator(**call: Any) -> bool:
