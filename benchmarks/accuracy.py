@@ -3,16 +3,18 @@
 What the very call that will be timed returns, at its full shape, is compared with float64: the
 error may be at most twice that of the plain operators (``F.conv2d``, ``octconv_cuda.reference``) in
 the same dtype and layout, plus two roundings of the result. The two parts of a map count as one.
-Where float32 may be rounded to tf32, cuDNN does not always do so: then the plain operators on
-rounded operands count, if their error is larger.
+Two choices of PyTorch's must not decide, and the larger error counts. Where float32 may be rounded
+to tf32, cuDNN does not always do so: the plain operators run on rounded operands, too. On a CPU
+float32 goes to BLAS or to oneDNN, by threads and sizes: they run with oneDNN's convolution, too.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from octconv_cuda import reference
 
@@ -63,6 +65,9 @@ def expect(
         exact, *plain = results(Tensor.double), results(lambda t: t)
         if weight.dtype == torch.float32 and torch.backends.cudnn.conv.fp32_precision == "tf32":
             plain.append(results(rounded_to_tf32))
+        if weight.dtype == torch.float32 and weight.device.type == "cpu":
+            with _OneDnnConvolutions():
+                plain.append(results(lambda t: t))
     finally:
         torch.backends.cudnn.benchmark = searching
     names = _names(len(inputs), mode, bias is not None)
@@ -74,6 +79,20 @@ def expect(
         Expectation(name, value, allowed[_kind(name)])
         for name, value in zip(names, exact, strict=True)
     ]
+
+
+class _OneDnnConvolutions(TorchFunctionMode):
+    """Convolutions of the composed layer are oneDNN's, where PyTorch has it."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        here = torch.backends.mkldnn.is_available() and function is F.conv2d and len(args) == 7
+        if not here:
+            return function(*args, **(kwargs or {}))
+        x, weight, bias, stride, padding, dilation, groups = args
+        pair = (stride, stride)
+        return torch.mkldnn_convolution(x, weight, bias, padding, pair, dilation, groups)
 
 
 def rounded_to_tf32(x: Tensor) -> Tensor:

@@ -328,3 +328,14 @@ def test_composed_is_the_reference():
     high, low = inputs.octave_maps("noise", 1, (6, 2), TINY.size, seed=0)
     expected = reference.oct_conv2d(high, low, weight, bias, 12)
     torch.testing.assert_close(tuple(composed.run(high, low)), expected)
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
+def test_the_error_of_onednns_convolutions_counts_too():
+    """PyTorch takes so small a layer to BLAS, which adds up in another order."""
+    maps = [torch.randn(1, 8, 6, 6), torch.randn(1, 8, 3, 3)]
+    gradients = [torch.randn(1, 8, 6, 6), torch.randn(1, 8, 3, 3)]
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        accuracy.expect(maps, torch.randn(16, 16, 1, 1), None, gradients, "forward")
+    calls = {event.key: event.count for event in profile.key_averages()}
+    assert calls["aten::mkldnn_convolution"] == 4
