@@ -1,16 +1,17 @@
-"""Prints what the plans of the fused kernels predict for the layers. Nothing is measured.
+"""Prints what the plans of the fused kernels predict, beside what was measured of the same.
 
-``python -m benchmarks.predicted``; ``--help`` lists the options. Our times come from the models in
-csrc/plan_cost.cpp, whose constants were fitted to times on an H100, and in csrc/plan_1x1.cpp and
-csrc/weight_grad_cost.cpp, whose constants are assumed. Vanilla's are rooflines: two speed-ups are
-shown, over vanilla at a given share of the peak and over vanilla at the peak. On an H100 cuDNN
-reached 0.50 to 1.0 of the peak in the 3x3 layers (benchmarks/results/TUNING.md).
+``python -m benchmarks.predicted``; ``--help`` lists the options. The kernels are those that serve
+by default on the GPU, the predictions those of their plans (csrc/plan*.cpp, csrc/weight_grad*.cpp),
+fitted to times on an H100 and an H200. What was measured comes from the newest file in
+benchmarks/results that has it, for whatever plan was chosen then. Vanilla's times are assumed: a
+share of the peak, or the traffic with memory.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -23,74 +24,60 @@ from octconv_cuda.cost import activation_elements, macs
 
 from .layer_list import HEADLINE_ALPHA, LAYERS, Layer
 
-__all__ = ["Prediction", "main", "predict"]
+__all__ = ["PASSES", "Prediction", "main", "measured", "predict"]
 
+RESULTS = Path(__file__).with_name("results")
 # Of an H200, both measured: a large bfloat16 matrix product, and a copy.
 FLOPS_PER_SECOND = 790e12
 BYTES_PER_SECOND = 4.3e12
+LAUNCH_US = 2.5
 # The geometric mean of the 3x3 layers, as measured on an H100; assumed unless told otherwise.
 VANILLA_SHARE = 0.75
-ELEMENT_BYTES = 2
+DTYPE, ELEMENT_BYTES = "bfloat16", 2
+PASSES = ("forward", "input_gradient", "weight_gradient")
 
-
-class Floor(NamedTuple):
-    """The least microseconds for a layer's arithmetic and for its traffic with memory."""
-
-    compute: float
-    memory: float
+Case = tuple[str, int, float, str]  # layer, batch, alpha, pass
 
 
 class Prediction(NamedTuple):
-    """A layer at a batch: our plans, the floors of both layers, vanilla at a share of the peak."""
+    """What a plan says of a pass of a layer, in microseconds, and vanilla's time as assumed."""
 
     layer: Layer
     batch: int
-    plan: dict[str, Any]
-    input_grad: dict[str, Any]
-    weight_grad: dict[str, Any]
-    octave: Floor
-    vanilla: Floor
+    mode: str
+    us: float
+    text: str
     vanilla_us: float
 
     @property
-    def vanilla_floor_us(self) -> float:
-        """Launch and roofline."""
-        return float(self.plan["device"]["launch_us"]) + max(self.vanilla)
-
-    @property
-    def passes_us(self) -> tuple[float, float, float]:
-        """Ours: forward, input gradient, weight gradient."""
-        forward, input_grad, weight_grad = (
-            float(plan["us"]["total"]) for plan in (self.plan, self.input_grad, self.weight_grad)
-        )
-        return forward, input_grad, weight_grad
+    def kernel(self) -> str:
+        """Its name."""
+        return self.text.partition(",")[0]
 
 
-def predict(layer: Layer, batch: int, alpha: float, share: float, device: str) -> Prediction:
-    """What the model says of a layer; ``share`` is vanilla's of the peak rate."""
-    channels = [
-        (split_channels(layer.in_channels, a), split_channels(layer.out_channels, a))
-        for a in (alpha, 0.0)
-    ]
-    octave, vanilla = (_floor(layer, batch, *split) for split in channels)
-    (high_in, low_in), (high_out, low_out) = channels[0]
-    numbers = [batch, *layer.size, high_in, low_in, high_out, low_out, layer.kernel_size, 1, 0]
-    ops = torch.ops.octconv_cuda
-    plan, input_grad, weight_grad = (
-        json.loads(operator([*numbers[:-1], grad], "bfloat16", device))
-        for operator, grad in ((ops.plan, 0), (ops.plan, 1), (ops.plan_weight_grad, 0))
-    )
-    launch = plan["device"]["launch_us"]
-    return Prediction(
-        layer,
-        batch,
-        plan,
-        input_grad,
-        weight_grad,
-        octave,
-        vanilla,
-        launch + max(vanilla.compute / share, vanilla.memory),
-    )
+def predict(
+    layer: Layer, batch: int, mode: str, alpha: float, share: float, gpu: str
+) -> Prediction:
+    """What the kernel that serves on a GPU takes; ``share`` is vanilla's of the peak rate."""
+    inputs, outputs = (split_channels(n, alpha) for n in (layer.in_channels, layer.out_channels))
+    grad = int(mode == "input_gradient")
+    numbers = [batch, *layer.size, *inputs, *outputs, layer.kernel_size, 1, grad]
+    plan = _plan(numbers, mode, gpu)
+    us = plan["us"] if isinstance(plan["us"], float) else plan["us"]["total"]
+    return Prediction(layer, batch, mode, us, plan["text"], _vanilla_us(layer, batch, share))
+
+
+def measured(gpu: str) -> dict[Case, tuple[float, str]]:
+    """Microseconds of our layers on a GPU, and the plan of the forward pass in the same file."""
+    files = (json.loads(path.read_text()) for path in RESULTS.glob("*/*.json"))
+    results = [file for file in files if "rows" in file and _is_of(file["machine"]["device"], gpu)]
+    results.sort(key=lambda result: result["machine"]["date"])
+    return {
+        (row["layer"], row["batch"], row["alpha"], row["mode"]): (row["median_us"], row["kernel"])
+        for result in results
+        for row in result["rows"]
+        if row["contender"] == "octconv_cuda" and row["dtype"] == DTYPE and row["input"] == "noise"
+    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,21 +86,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 150)
     predictions = list(_predictions(args))
     console.print(_table(predictions, args))
-    console.print(_training_table(predictions, args))
-    if args.plans:
-        for p in predictions:
-            for plan in (p.plan, p.input_grad, p.weight_grad):
-                text = f"{p.layer.name}, batch {p.batch}: {plan['text']}"
-                console.print(text, soft_wrap=True)
+    for p in predictions if args.plans else ():
+        text = f"{p.layer.name}, batch {p.batch}, {p.mode}: {p.text}"
+        console.print(text, soft_wrap=True)
     return 0
 
 
-def _floor(layer: Layer, batch: int, inputs: tuple[int, int], outputs: tuple[int, int]) -> Floor:
+def _plan(numbers: list[int], mode: str, gpu: str) -> dict[str, Any]:
+    """By family sm90 where that is the default and covers it, else by family sm80."""
+    ops = torch.ops.octconv_cuda
+    of_weight = mode == "weight_gradient"
+    if not (of_weight and numbers[7] == 1):
+        operator = ops.plan_weight_grad_sm90 if of_weight else ops.plan_forward_sm90
+        try:
+            return json.loads(operator(numbers, DTYPE, gpu))  # type: ignore[no-any-return]
+        except RuntimeError as error:
+            if "does not cover" not in str(error):
+                raise
+    operator = ops.plan_weight_grad if of_weight else ops.plan
+    return json.loads(operator(numbers, DTYPE, gpu))  # type: ignore[no-any-return]
+
+
+def _vanilla_us(layer: Layer, batch: int, share: float) -> float:
+    """Launch and the longer of arithmetic and traffic; the three passes are taken to be alike."""
+    inputs, outputs = (layer.in_channels, 0), (layer.out_channels, 0)
     kernel = (layer.kernel_size, layer.kernel_size)
     flops = 2 * macs(inputs, outputs, kernel, layer.size, batch=batch)
     elements = sum(activation_elements(c, layer.size, batch=batch) for c in (inputs, outputs))
-    elements += sum(inputs) * sum(outputs) * kernel[0] * kernel[1]
-    return Floor(1e6 * flops / FLOPS_PER_SECOND, 1e6 * elements * ELEMENT_BYTES / BYTES_PER_SECOND)
+    elements += layer.in_channels * layer.out_channels * layer.kernel_size**2
+    seconds = (flops / (share * FLOPS_PER_SECOND), elements * ELEMENT_BYTES / BYTES_PER_SECOND)
+    return LAUNCH_US + 1e6 * max(seconds)
+
+
+def _is_of(device: str, gpu: str) -> bool:
+    """Whether a device's name, such as "NVIDIA H100 80GB HBM3", is that of a GPU of the plans."""
+    return f" {gpu} ".lower() in f" {device} ".lower()
 
 
 def _predictions(args: argparse.Namespace) -> Iterator[Prediction]:
@@ -122,104 +129,50 @@ def _predictions(args: argparse.Namespace) -> Iterator[Prediction]:
             continue
         named = {"headline": (layer.headline_batch,), "all": layer.batches}
         for batch in dict.fromkeys(b for w in args.batches for b in named.get(w) or (int(w),)):
-            yield predict(layer, batch, args.alpha, args.vanilla_share, args.gpu)
+            for mode in PASSES:
+                yield predict(layer, batch, mode, args.alpha, args.vanilla_share, args.gpu)
 
 
 def _table(predictions: Sequence[Prediction], args: argparse.Namespace) -> Table:
     share = f"{args.vanilla_share:.0%}"
     title = (
-        f"PREDICTED, not measured: a forward pass on {args.gpu}, bfloat16, alpha {args.alpha:g}.\n"
-        "Times in us. Tiles, and the units that would take so long alone, are of the model in "
-        "csrc/plan_cost.cpp.\nFloors at 790 TFLOP/s and 4.3 TB/s, an H200's. Vanilla at "
-        f"{share} of these TFLOP/s is an assumption."
+        f"PREDICTED for {args.gpu}, {DTYPE}, alpha {args.alpha:g}, by the kernels that serve there "
+        "by default; us of kernel time.\nMeasured: the newest in benchmarks/results, by the plans "
+        f"of then. Vanilla at {share} of 790 TFLOP/s,\nor at 4.3 TB/s, is an assumption."
     )
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("layer")
-    for name in (
-        "batch",
-        "tiles",
-        "tensor\ncores",
-        "shared\nmemory",
-        "L2",
-        "HBM\nfloor",
-        "compute\nfloor",
-        "ours",
+    for name in ("layer", "batch", "pass", "kernel"):
+        table.add_column(name, justify="right" if name == "batch" else "left")
+    columns = (
+        "predicted",
+        "measured",
+        "predicted /\nmeasured",
         f"vanilla\nat {share}",
-        "vanilla\nfloor",
-        f"speed-up\nat {share}",
-        "speed-up\nat floor",
-    ):
-        table.add_column(name, justify="left" if name == "tiles" else "right")
-    for p, name in _named(predictions, table):
-        us = p.plan["us"]
-        numbers = (us["mma"], us["shared"], us["l2"], p.octave.memory, p.octave.compute)
-        times = (us["total"], p.vanilla_us, p.vanilla_floor_us)
-        table.add_row(
-            name,
-            str(p.batch),
-            _tiles(p.plan),
-            *(f"{number:.1f}" for number in (*numbers, *times)),
-            f"{p.vanilla_us / us['total']:.2f}x",
-            f"{p.vanilla_floor_us / us['total']:.2f}x",
-        )
-    return table
-
-
-def _training_table(predictions: Sequence[Prediction], args: argparse.Namespace) -> Table:
-    share = f"{args.vanilla_share:.0%}"
-    title = (
-        f"PREDICTED, not measured: forward and backward on {args.gpu}, as above. Vanilla's three "
-        "passes are taken\nto be alike, each with the arithmetic and the traffic of the forward."
+        "speed-up\npredicted",
     )
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
-    table.add_column("layer")
-    for name in (
-        "batch",
-        "forward",
-        "input\ngradient",
-        "weight\ngradient",
-        "its\ntiles",
-        "its\nsplits",
-        "ours",
-        f"vanilla\nat {share}",
-        "vanilla\nfloor",
-        f"speed-up\nat {share}",
-        "speed-up\nat floor",
-    ):
-        table.add_column(name, justify="left" if name.endswith("tiles") else "right")
-    for p, name in _named(predictions, table):
-        ours, vanilla, floor = sum(p.passes_us), 3 * p.vanilla_us, 3 * p.vanilla_floor_us
-        table.add_row(
-            name,
-            str(p.batch),
-            *(f"{us:.1f}" for us in p.passes_us),
-            p.weight_grad["tiles"],
-            "/".join(str(splits) for _, _, splits in p.weight_grad["shapes"]),
-            *(f"{us:.1f}" for us in (ours, vanilla, floor)),
-            f"{vanilla / ours:.2f}x",
-            f"{floor / ours:.2f}x",
-        )
-    return table
-
-
-def _named(predictions: Sequence[Prediction], table: Table) -> Iterator[tuple[Prediction, str]]:
-    """Each with its layer's name where that is new; there a section of the table begins."""
-    layer = None
+    for name in columns:
+        table.add_column(name, justify="right")
+    known = measured(args.gpu)
+    last: tuple[Layer, int] | None = None
     for p in predictions:
-        if layer is not None and layer != p.layer:
+        is_new = last != (p.layer, p.batch)
+        if is_new and last:
             table.add_section()
-        yield p, p.layer.name if layer != p.layer else ""
-        layer = p.layer
-
-
-def _tiles(plan: dict[str, Any]) -> str:
-    def shape(kind: str) -> str:
-        width, height, splits = plan[kind]["shape"]
-        return f"{width}x{height}" + (f"/{splits}" if splits > 1 else "")
-
-    if plan["joint"]["items"]:
-        return f"{plan['tiles']} {plan['joint']['shape'][0]}"
-    return f"{plan['tiles']} {shape('high')}, {shape('low')}"
+        last = (p.layer, p.batch)
+        us, kernel = known.get((p.layer.name, p.batch, args.alpha, p.mode), (None, ""))
+        # Files name the kernel of the forward pass only; another one tells nothing of this one.
+        if us and p.mode == "forward" and kernel.partition(",")[0] != p.kernel:
+            us = None
+        table.add_row(
+            *((p.layer.name, str(p.batch)) if is_new else ("", "")),
+            p.mode.replace("_", " "),
+            p.kernel,
+            f"{p.us:.1f}",
+            *((f"{us:.1f}", f"{p.us / us:.2f}") if us else ("", "")),
+            f"{p.vanilla_us:.1f}",
+            f"{p.vanilla_us / p.us:.2f}x",
+        )
+    return table
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

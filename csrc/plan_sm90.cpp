@@ -11,35 +11,44 @@
 namespace octconv {
 namespace {
 
-// Microseconds beyond the products, and what those take more than half a clock for each column of
-// a patch of 64 rows, a tap and a step of 16 channels: fitted to times on an H100.
-constexpr double kLaunch = 4;
-constexpr double kHighTile = 1.2, kHighProducts = 1.2;
-constexpr double kLowTile = 0.6, kPooledChunk = 4;
+// Fitted to times on an H100 and an H200, at many shares of blocks. Clocks, but for the first.
+constexpr double kLaunch = 5.8;         // microseconds; with the first tile's loads
+constexpr double kHighTile = 3100;      // beyond its products
+constexpr double kHighProducts = 1.16;  // times half a clock for each column
+constexpr double kPooledCell = 21;      // of a chunk of a low tile's box
+constexpr double kLowBytes = 19.5;      // that copies bring to a low tile in a clock
 
-double high_tile_us(const Problem& p, int32_t columns, double clock) {
+double high_tile_clocks(const Problem& p, int32_t columns) {
   const double products = 2 * 9 * (steps_of(p.low_in) + 4 * steps_of(p.high_in));
-  return kHighTile + kHighProducts * products * columns / 2 / clock * 1e6;
+  return kHighTile + kHighProducts * products * columns / 2;
 }
 
-double low_tile_us(const Problem& p, int32_t columns, double clock) {
+// Its loads keep it waiting, or pooling and products.
+double low_tile_clocks(const Problem& p, const PlanSm90& plan, bool input_grad) {
+  const int32_t columns = plan.columns[kLow], cells = kSm90Geometries[plan.geometry].low.cells();
+  const int32_t high_chunks = divide_up(p.high_in, kSm90Chunk);
+  const int32_t chunks = high_chunks + divide_up(p.low_in, kSm90Chunk);
   const double products = 4 * 9 * (steps_of(p.low_in) + steps_of(p.high_in));
-  const double pooling = kPooledChunk * divide_up(p.high_in, kSm90Chunk);
-  return kLowTile + pooling + products * columns / 2 / clock * 1e6;
+  // Blocks of a transposed weight have 64 columns, whatever is in them.
+  const int32_t of_weight = input_grad ? std::max(columns, kSm90Chunk) : columns;
+  const double weight = plan.tiles[kLow].weights_stay ? 0 : 9.0 * of_weight * chunks * kSm90Cell;
+  const double bytes = weight + 2.0 * cells * (4 * p.high_in + p.low_in);
+  return std::max(kPooledCell * cells * high_chunks + products * product_clocks(columns),
+                  bytes / kLowBytes);
 }
 
-// Shares the blocks out such that neither octave keeps the other waiting.
-void balance(PlanSm90& plan, double high_us, double low_us) {
+// Shares the blocks out such that neither octave keeps the other waiting. Clocks until all is done.
+double balance(PlanSm90& plan, double high_clocks, double low_clocks) {
   double best = 0, best_other = 0;
   for (int32_t low_blocks = 1; low_blocks < plan.blocks; ++low_blocks) {
-    const double high = high_us * divide_up(plan.tiles[kHigh].items, plan.blocks - low_blocks);
-    const double low = low_us * divide_up(plan.tiles[kLow].items, low_blocks);
+    const double high = high_clocks * divide_up(plan.tiles[kHigh].items, plan.blocks - low_blocks);
+    const double low = low_clocks * divide_up(plan.tiles[kLow].items, low_blocks);
     const double longer = std::max(high, low), other = std::min(high, low);
     if (low_blocks > 1 && (longer > best || (longer == best && other >= best_other))) continue;
     best = longer, best_other = other;
     plan.low_blocks = low_blocks;
   }
-  plan.microseconds = kLaunch + best;
+  return best;
 }
 
 }  // namespace
@@ -84,8 +93,9 @@ PlanSm90 plan_forward_sm90(const Problem& problem, ElementType, const DeviceFact
     }
     plan.blocks =
         std::min(device.multiprocessors, plan.tiles[kHigh].items + plan.tiles[kLow].items);
-    balance(plan, high_tile_us(p, plan.columns[kHigh], device.clock),
-            low_tile_us(p, plan.columns[kLow], device.clock));
+    const double high = high_tile_clocks(p, plan.columns[kHigh]);
+    const double low = low_tile_clocks(p, plan, problem.input_grad);
+    plan.microseconds = kLaunch + balance(plan, high, low) / device.clock * 1e6;
     if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
   });
   return best;

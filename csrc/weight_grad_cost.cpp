@@ -11,10 +11,11 @@ namespace {
 
 // Clocks, all of them assumed; the first two are those of plan_cost.cpp.
 constexpr double kLatency = 600;
-constexpr double kPoolRound = 700;  // of up to two windows
-constexpr double kTurn = 150;       // to wait, to meet, and to find the pixels of both tiles
-constexpr double kItem = 1000;      // zeros, the first wait and the end
-constexpr int kSchedulers = 4;      // of a multiprocessor
+constexpr double kPoolRound = 700;     // of up to two windows
+constexpr double kTurn = 150;          // to wait, to meet, and to find the pixels of both tiles
+constexpr double kItem = 1000;         // zeros, the first wait and the end
+constexpr double kSplitPosition = 20;  // of a multiprocessor, whatever the splits: on an H200
+constexpr int kSchedulers = 4;         // of a multiprocessor
 
 // load_map: one pixel tile of an operand.
 struct MapCount {
@@ -95,8 +96,8 @@ double item_overhead(const WeightGradLimits& f, const DeviceFacts& d, const Pixe
   return kItem + 2 * kLatency + cost.l2_clocks + groups + stored / d.l2_bytes;
 }
 
-double splits_clocks(const DeviceFacts& d, int64_t partial_sums) {
-  return 4 * kLatency + double(partial_sums) * sizeof(float) / (d.l2_bytes * d.multiprocessors);
+double splits_clocks(const DeviceFacts& d, int64_t positions) {
+  return kSplitPosition * positions / d.multiprocessors;
 }
 
 }  // namespace octconv

@@ -28,6 +28,6 @@ double item_overhead(const WeightGradLimits& limits, const DeviceFacts& device,
                      const PixelTileCost& cost, bool split);
 
 // Clocks of the launch that adds up the splits, without its beginning and end.
-double splits_clocks(const DeviceFacts& device, int64_t partial_sums);
+double splits_clocks(const DeviceFacts& device, int64_t positions);
 
 }  // namespace octconv

@@ -172,11 +172,11 @@ struct Planner {
     plan.partial_sums = partial_sums(works, splits);
     plan.launch_us = device.launch_us * (plan.partial_sums > 0 ? 2 : 1);
     plan.tiles_us = makespan(works, splits) * us;
-    plan.splits_us = plan.partial_sums > 0 ? splits_clocks(device, plan.partial_sums) * us : 0;
     WeightGradPointers pointers{};
     pointers.dy_high = pointers.x_high = &problem;
-    plan.shared_bytes =
-        weight_grad_params(problem, limits, plan.pixel_tiles, pointers).shared_bytes;
+    const WeightGradParams p = weight_grad_params(problem, limits, plan.pixel_tiles, pointers);
+    plan.splits_us = splits_clocks(device, p.positions) * us;
+    plan.shared_bytes = p.shared_bytes;
     return plan;
   }
 

@@ -1,6 +1,7 @@
 """The weight gradient for Hopper in the emulation: exact, accurate, the same bits, counted."""
 
 import itertools
+import json
 import math
 from collections.abc import Callable
 
@@ -18,7 +19,10 @@ from emulated_weight_grad import (
 from emulation.emulator import RUNS, Emulator, Run
 from emulators import ASAN, NO_COMPILER, PLAIN, TSAN
 from oracle import assert_accurate, assert_equal_values
+from plans import problem_of
 from torch import Tensor
+
+from benchmarks.layer_list import HEADLINE_ALPHA, LAYERS
 
 Get = Callable[[str], Emulator]
 BF16, F16 = torch.bfloat16, torch.float16
@@ -92,6 +96,27 @@ def test_exact_on_integers(emulator_in: Get, mode, name):
     for gradient, exact in zip(result[:2], expected, strict=True):
         assert_equal_values(gradient, exact)
     assert result.counters["launches"] == 1 + any(splits > 1 for _, _, splits in of_case.shapes)
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("layer", [n for n in LAYERS if n.kernel_size == 3], ids=lambda n: n.name)
+def test_pixel_tiles_of_plans_are_exact(emulator_in: Get, layer):
+    """Each layer's stages, of a tile of the weight and a few pixel tiles."""
+    problem = problem_of(layer, HEADLINE_ALPHA, layer.headline_batch)
+    numbers = list(map(int, problem))
+    plan = json.loads(torch.ops.octconv_cuda.plan_weight_grad_sm90(numbers, "bfloat16", "H200"))
+    shapes = [job["shape"][1:] for job in plan["jobs"]]
+    rows = max(shapes[0][0], *(2 * height for height, _ in shapes[1:]))
+    parts = 2 * (plan["tile"],)
+    case = Case(parts, parts, size=(min(layer.size[0], rows), 18), batch=max(images for _, images in shapes) + 1)
+    of_case = tiles(plan["tile"], *((height, images, 2) for height, images in shapes))
+    operands = integer_operands(case)
+    x, dy = (moved(parts, BF16) for parts in operands)
+    result = run_weight_grad(
+        emulator_in("plain"), case, of_case, x, dy, shared_limit=SHARED, kernel="weight_grad_sm90"
+    )
+    for gradient, exact in zip(result[:2], reference_gradients(case, *operands), strict=True):
+        assert_equal_values(gradient, exact)
 
 
 @in_modes("a tile", "odd", "odd, narrow", modes=(PLAIN,))

@@ -14,7 +14,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from plans import DEVICES, TYPES, Problem, launch_of, plan_of, problem_of, tiles_of
 
-from benchmarks import predicted
 from benchmarks.layer_list import LAYERS, Layer
 from octconv_cuda.build import runs_on
 
@@ -287,10 +286,3 @@ def test_nothing_is_planned_for_no_images():
 def test_refusals_name_what_was_given(change, dtype, device, message):
     with pytest.raises(RuntimeError, match=message):
         plan_of(Problem(1, 8, 8, 8, 8, 8, 8)._replace(**change), dtype, device)
-
-
-def test_predictions_are_marked_as_such(capsys):
-    assert predicted.main(["--layers", "resnet 3x3 14", "--batches", "headline"]) == 0
-    text = capsys.readouterr().out
-    assert text.count("not measured") == 2  # forward alone, and with both gradients
-    assert text.count("resnet 3x3 14") == 2

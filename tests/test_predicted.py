@@ -1,0 +1,91 @@
+"""What the table of predictions says, beside what was measured."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import predicted
+from benchmarks.layer_list import HEADLINE_ALPHA, LAYERS
+
+RESULTS = Path(predicted.__file__).with_name("results")
+
+
+def lines_of(capsys, *arguments: str) -> list[list[str]]:
+    """The words of the lines that name a pass."""
+    assert predicted.main([*arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    return [line.split() for line in lines if " forward " in line or "gradient " in line]
+
+
+def test_predictions_are_marked_as_such(capsys):
+    assert predicted.main(["--layers", "resnet 3x3 14", "--batches", "headline", "--plans"]) == 0
+    text = capsys.readouterr().out
+    assert text.count("PREDICTED for H200") == 1
+    assert "is an assumption" in text
+    assert text.count("resnet 3x3 14, batch 256, ") == 3  # plans in words
+
+
+def test_what_was_measured_stands_beside_it(capsys):
+    forward, _, weight = lines_of(capsys, "--layers", "unet 3x3 64", "--batches", "8")
+    rows = json.loads((RESULTS / "nvidia-h200" / "layers.json").read_text())["rows"]
+    (us,) = (
+        row["median_us"]
+        for row in rows
+        if (row["layer"], row["contender"]) == ("unet 3x3 64", "octconv_cuda")
+    )
+    ours, measured, ratio = forward[-5:-2]
+    assert measured == f"{us:.1f}"
+    assert float(ratio) == pytest.approx(float(ours) / us, abs=0.01)
+    assert weight[-4] == "99.8"  # by family sm90, which ran later than the other one
+
+
+def test_nothing_is_measured_elsewhere(capsys):
+    for gpu in ("A100", "RTX 4090"):
+        assert predicted.measured(gpu) == {}
+        for words in lines_of(capsys, "--layers", "unet 3x3 64", "--batches", "8", "--gpu", gpu):
+            assert words[-4].endswith("sm80")  # then predicted, vanilla and the speed-up
+
+
+def test_other_kernels_than_those_that_serve_are_left_out(capsys):
+    """The H100's first file is of forward_sm80."""
+    assert ("unet 3x3 64", 8, 0.5, "forward") in predicted.measured("H100")
+    arguments = ("--layers", "unet 3x3 64", "--batches", "8", "--gpu", "H100")
+    assert all(words[-4].endswith("sm90") for words in lines_of(capsys, *arguments))
+
+
+@pytest.mark.parametrize(
+    ("gpu", "kernel_size", "kernels"),
+    [
+        ("H200", 3, ("forward_sm90", "forward_sm90", "weight_grad_sm90")),
+        ("H100", 1, ("forward_1x1_sm90", "forward_1x1_sm90", "weight_grad_1x1_sm80")),
+        ("A100", 3, ("forward_sm80", "forward_sm80", "weight_grad_sm80")),
+    ],
+)
+def test_kernels_are_those_that_serve_by_default(gpu, kernel_size, kernels):
+    layer = next(layer for layer in LAYERS if layer.kernel_size == kernel_size)
+    predictions = [
+        predicted.predict(layer, 32, mode, HEADLINE_ALPHA, 0.75, gpu) for mode in predicted.PASSES
+    ]
+    assert tuple(p.kernel for p in predictions) == kernels
+    assert all(p.us > 0 and p.vanilla_us > 0 for p in predictions)
+
+
+def test_an_absent_octave_is_for_family_sm80():
+    """The other one does not cover it."""
+    p = predicted.predict(LAYERS[0], 8, "forward", 0.0, 0.75, "H200")
+    assert p.kernel == "forward_sm80"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--batches", "many"], "--batches must be numbers, headline or all, got many"),
+        (["--vanilla-share", "0"], "--vanilla-share must be above 0"),
+        (["--alpha", "2"], "--alpha must be between 0 and 1"),
+    ],
+)
+def test_bad_options_are_refused(arguments, message, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        predicted.main(arguments)
+    assert message in capsys.readouterr().err
