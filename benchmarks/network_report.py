@@ -35,15 +35,13 @@ def ratios(result: Result) -> list[tuple[Row, float | None, float | None]]:
     for row in result["timings"]:
         twin = twins.get(_group(row))
         rows.append(
-            (row, twin and time_us(row) / time_us(twin), twin and row["flops"] / twin["flops"])
+            (
+                row,
+                twin and row["median_us"] / twin["median_us"],
+                twin and row["flops"] / twin["flops"],
+            )
         )
     return rows
-
-
-def time_us(row: Row) -> float:
-    """Wall time, also where a GPU's kernel time stands beside it: a user waits for both."""
-    time: float = row["wall_us"] or row["median_us"]
-    return time
 
 
 def table(result: Result) -> Table:
@@ -57,8 +55,8 @@ def table(result: Result) -> Table:
         view.add_row(
             *(str(row[name]) for name in ("network", "batch", "mode", "treatment")),
             f"{row['alpha']:g}",
-            f"{time_us(row) / 1e3:.1f}",
-            f"{row['batch'] / time_us(row) * 1e6:.1f}",
+            f"{row['median_us'] / 1e3:.1f}",
+            f"{row['batch'] / row['median_us'] * 1e6:.1f}",
             f"{time:.2f}" if time else "",
             f"{operations:.2f}" if operations else "",
         )
@@ -86,7 +84,7 @@ def markdown(result: Result) -> str:
         row = lines[0][0]
         shown.add((row["network"], row["variant"]))
         name = f"{row['network']} {row['variant']}".strip()
-        cells = [name, row["batch"], row["mode"], row["treatment"], f"{time_us(row) / 1e3:.1f}"]
+        cells = [name, row["batch"], row["mode"], row["treatment"], f"{row['median_us'] / 1e3:.1f}"]
         cells += [f"{lines[a][1]:.2f}" if a in lines else "" for a in alphas]
         text.append("| " + " | ".join(map(str, cells)) + " |")
     operations = {line[0]["alpha"]: line[2] for line in ratios(result)}
@@ -150,9 +148,8 @@ def _draw_panel(axes: Any, lines: list[tuple[Row, float | None, float | None]]) 
             continue
         x = [alpha for alpha, _, _ in points]
         y = [time for _, time, _ in points]
-        prefix = "wall_" if points[0][2]["wall_us"] else ""
         spans = [
-            [abs(time * row[f"{prefix}{end}_us"] / time_us(row) - time) for _, time, row in points]
+            [abs(time * row[f"{end}_us"] / row["median_us"] - time) for _, time, row in points]
             for end in ("p20", "p80")
         ]
         axes.errorbar(x, y, yerr=spans, color=colour, marker="o", capsize=2, label=treatment)

@@ -46,6 +46,8 @@ def interleaved(
     samples: int,
     min_time: float,
     progress: Callable[[], object] = lambda: None,
+    *,
+    kernels: bool = True,
 ) -> list[Timing]:
     """One Timing per call.
 
@@ -56,23 +58,25 @@ def interleaved(
         min_time: Seconds of wall time that the samples of one call last together; a sample is at
             least one call.
         progress: Called after each sample.
+        kernels: Whether to time the kernels alone, on GPUs: not of calls with so many that the
+            host must wait until the GPU has begun.
     """
     numbers = [_calls_per_sample(call, gpu, min_time / samples) for call in calls]
     wall: list[list[float]] = [[] for _ in calls]
-    kernels: list[list[float]] = [[] for _ in calls]
+    kernel: list[list[float]] = [[] for _ in calls]
     for first in range(samples):
         for i in range(len(calls)):
             i = (first + i) % len(calls)
-            if gpu:
-                kernels[i].append(kernel_us(calls[i], gpu))
+            if gpu and kernels:
+                kernel[i].append(kernel_us(calls[i], gpu))
             wall[i].append(_wall_us(calls[i], gpu, numbers[i]))
             progress()
     none = (None, None, None)
-    if gpu is None:
+    if gpu is None or not kernels:
         return [Timing(samples, *_percentiles(block), *none) for block in wall]
     return [
-        Timing(samples, *_percentiles(kernel), *_percentiles(block))
-        for kernel, block in zip(kernels, wall, strict=True)
+        Timing(samples, *_percentiles(own), *_percentiles(block))
+        for own, block in zip(kernel, wall, strict=True)
     ]
 
 

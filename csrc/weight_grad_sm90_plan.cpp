@@ -7,6 +7,7 @@
 #include "dtype.h"
 #include "plan.h"
 #include "weight_grad_1x1_sm90_plan.h"
+#include "weight_grad_1x1_sm90_traits.h"
 #include "weight_grad_cost.h"
 #include "weight_grad_sm90_traits.h"
 
@@ -144,6 +145,11 @@ const char* why_not_grad_sm90(const Problem& p, ElementType type, const DeviceFa
     return "an image of 2^40 bytes or more";
   }
   return nullptr;
+}
+
+bool faster_than_portable(const Problem& p, const GradPlanSm90& plan) {
+  const int32_t channels_of_one = plan.joint.columns / kJointGradMultipliers;
+  return plan.joint.splits == 0 || std::max(p.high_in, p.low_in) > channels_of_one;
 }
 
 GradPlanSm90 plan_weight_grad_sm90(const Problem& p, ElementType, const DeviceFacts& device) {

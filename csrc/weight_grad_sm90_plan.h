@@ -23,6 +23,10 @@ struct GradPlanSm90 {
 // Why neither covers a problem that why_not_covered lets pass; null if it does.
 const char* why_not_grad_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
 
+// Whether the kernel of a plan was faster than the portable one on an H200: weight_grad_1x1_sm90
+// not where one of its warpgroups has no channels (64 to 256 of 56x56 pixels: 118 us, not 105).
+bool faster_than_portable(const Problem& problem, const GradPlanSm90& plan);
+
 // Of problems that are covered.
 GradPlanSm90 plan_weight_grad_sm90(const Problem& problem, ElementType type,
                                    const DeviceFacts& device);

@@ -108,7 +108,12 @@ def test_pixel_tiles_of_plans_are_exact(emulator_in: Get, layer):
     shapes = [job["shape"][1:] for job in plan["jobs"]]
     rows = max(shapes[0][0], *(2 * height for height, _ in shapes[1:]))
     parts = 2 * (plan["tile"],)
-    case = Case(parts, parts, size=(min(layer.size[0], rows), 18), batch=max(images for _, images in shapes) + 1)
+    case = Case(
+        parts,
+        parts,
+        size=(min(layer.size[0], rows), 18),
+        batch=max(images for _, images in shapes) + 1,
+    )
     of_case = tiles(plan["tile"], *((height, images, 2) for height, images in shapes))
     operands = integer_operands(case)
     x, dy = (moved(parts, BF16) for parts in operands)

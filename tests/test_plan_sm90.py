@@ -157,7 +157,10 @@ def test_shares_and_columns_are_those_measured_best(problem, columns, shares) ->
 def test_an_input_gradient_is_the_convolution_of_dy_to_dx() -> None:
     problem = Problem(8, 29, 30, 64, 128, 192, 40)
     turned = Problem(8, 29, 30, 192, 40, 64, 128)
-    assert plan_of(turned._replace(input_grad=True)) == plan_of(problem) != plan_of(turned)
+    plans = [plan_of(p) for p in (turned._replace(input_grad=True), problem, turned)]
+    for plan in plans:
+        del plan["us"]  # transposed weights come in wider blocks
+    assert plans[0] == plans[1] != plans[2]
 
 
 def test_text() -> None:

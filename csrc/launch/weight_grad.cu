@@ -18,10 +18,6 @@
 namespace octconv {
 namespace {
 
-// weight_grad_1x1_sm90 has run in the emulation only: so it serves only where family sm90 is asked
-// for.
-constexpr bool kJointSm90Unasked = false;
-
 constexpr int64_t kMostKernel = 9;  // that kernel sizes are told apart to; none covers it
 
 // The plan of what the kernels cover.
@@ -47,16 +43,15 @@ std::optional<WeightGradPlan> find_plan(const Tensor& dy, const Problem& problem
   return plan.tiles ? std::optional(plan) : std::nullopt;
 }
 
-// Family sm90 serves what it covers, since it does so faster, as measured on an H200; where it is
-// asked for, what it does not cover is the library's choice.
+// Family sm90 serves where it is faster, as measured on an H200, or where it is asked for; what it
+// does not cover then is the library's choice.
 Choice choose(const char* op, const Tensor& dy, const Problem& problem, int64_t kernel_width,
               bool allow_tf32, const std::string& argument) {
   const std::string family = family_of(op, argument);
   if (family == "none") return {};
   if (family.empty() || family == "sm90") {
     const auto sm90 = find_grad_plan_sm90(dy, problem, number(kernel_width)).plan;
-    const bool asked = family == "sm90" || kJointSm90Unasked;
-    if (sm90 && (sm90->joint.splits == 0 || asked)) return {{}, sm90};
+    if (sm90 && (family == "sm90" || faster_than_portable(problem, *sm90))) return {{}, sm90};
   }
   const Choice choice{find_plan(dy, problem, kernel_width, allow_tf32), {}};
   check_covered(op, argument, choice.plan || problem.batch == 0,
