@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "forward_params.h"
 #include "forward_sm90_params.h"
 #include "forward_sm90_traits.h"
 
@@ -24,6 +25,7 @@ struct JointSm90Params {
   TensorMap in_phase[4], in_low;  // pixels 2Y + dy, 2X + dx are those of phase 2 dy + dx
   TensorMap weight[2][2];         // to an octave of the output, from one of the input
   TensorMap out_phase[4], out_low;
+  TensorMap residual_phase[4], residual_low;  // for the epilogue
   const void* bias;              // null, or one for each output channel, high ones first
   int32_t batch, height, width;  // pixels
   int32_t channels_in[2], channels_out[2];
@@ -34,6 +36,11 @@ struct JointSm90Params {
   int32_t boxes, slots;
   bool weights_stay;
   uint32_t absent;  // a bit for each phase that no quad has
+  // Of kernels with an epilogue: activation((sum + bias) * scale + shift + residual).
+  const float* scale;  // one for each output channel as of shift: high ones, then low ones
+  const float* shift;
+  bool has_residual[2];
+  Activation activation;
 };
 
 }  // namespace octconv

@@ -115,8 +115,13 @@ JointViews joint_views(const Problem& problem, const JointCut& cut,
   JointViews views;
   views.in = plane_views(p, pointers.in_high, pointers.in_low,
                          {channels_in(p, kHigh), channels_in(p, kLow)}, kSm90Chunk, cut.box);
-  views.out = plane_views(p, pointers.out_high, pointers.out_low,
-                          {channels_out(p, kHigh), channels_out(p, kLow)}, cut.columns, cut.box);
+  const std::array<int32_t, 2> out{channels_out(p, kHigh), channels_out(p, kLow)};
+  const Epilogue& epilogue = pointers.epilogue;
+  views.out = plane_views(p, pointers.out_high, pointers.out_low, out, cut.columns, cut.box);
+  views.residual =
+      plane_views(p, epilogue.residual_high, epilogue.residual_low,
+                  {epilogue.residual_high ? out[kHigh] : 0, epilogue.residual_low ? out[kLow] : 0},
+                  cut.columns, cut.box);
   for (const Octave to : {kHigh, kLow}) {
     for (const Octave from : {kHigh, kLow}) {
       views.weight[to][from] = weight_view(p, pointers.weight, to, from, cut.columns);
@@ -144,6 +149,12 @@ JointSm90Params joint_sm90_params(const Problem& problem, const JointCut& cut,
   params.items = divide_up(boxes_of(p, cut.box), cut.row_groups) * params.columns;
   params.boxes = cut.boxes, params.slots = cut.slots, params.weights_stay = cut.weights_stay;
   params.absent = absent_phases(p);
+  params.scale = pointers.epilogue.scale, params.shift = pointers.epilogue.shift;
+  const void* const residual[] = {pointers.epilogue.residual_high, pointers.epilogue.residual_low};
+  for (const Octave octave : {kHigh, kLow}) {
+    params.has_residual[octave] = residual[octave] && params.channels_out[octave] > 0;
+  }
+  params.activation = pointers.epilogue.activation;
   return params;
 }
 

@@ -33,9 +33,10 @@ QuadBox fewest_boxes(const Problem& problem);
 // Of both inputs together.
 int32_t joint_chunks(const Problem& problem);
 
-// The tensors behind the maps of the parameters. Boxes of outputs have a warpgroup's columns.
+// The tensors behind the maps of the parameters. Boxes of outputs, and of the residuals that are
+// like them, have a warpgroup's columns.
 struct JointViews {
-  PlaneViews in, out;
+  PlaneViews in, out, residual;
   TensorView weight[2][2];
 };
 JointViews joint_views(const Problem& problem, const JointCut& cut,

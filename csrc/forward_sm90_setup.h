@@ -18,6 +18,9 @@ struct TensorView {
   uint64_t sizes[5], strides[4];  // bytes, of all but the innermost
   uint32_t box[5];
   bool swizzled = true;  // in shared memory, as products read it
+
+  // Of an absent part: nothing is copied through its map, which cannot be made.
+  bool empty() const { return sizes[0] == 0 || sizes[1] == 0; }
 };
 
 // The tiles of an octave's output, `columns` channels each.

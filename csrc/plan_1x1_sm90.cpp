@@ -36,12 +36,14 @@ void share_out(JointCut& cut, int32_t chunks) {
 
 double microseconds(const Problem& p, const JointSm90Params& params, const JointCut& cut,
                     int32_t blocks, const DeviceFacts& device) {
-  const double products =
-      2 * 2 * (steps_of(params.channels_in[kLow]) + 4.0 * steps_of(params.channels_in[kHigh]));
+  const int octaves = params.channels_out[kLow] > 0 ? 2 : 1;
+  const double steps =
+      steps_of(params.channels_in[kLow]) + 4.0 * steps_of(params.channels_in[kHigh]);
+  const double products = 2 * octaves * steps;
   const double rows = cut.row_groups * cut.box.cells(), columns = cut.column_groups * cut.columns;
   const double in = params.channels_in[kLow] + 4.0 * params.channels_in[kHigh];
-  const double weight = cut.weights_stay ? 0 : 2 * columns * (p.high_in + p.low_in);
-  const double elements = rows * in + weight + 5 * rows * columns;
+  const double weight = cut.weights_stay ? 0 : octaves * columns * (p.high_in + p.low_in);
+  const double elements = rows * in + weight + (3 + octaves) * rows * columns;
   const double item =
       kItem + std::max(products * product_clocks(cut.columns), 2 * elements / device.l2_bytes);
   const double tiles = divide_up(params.items, blocks) * item / device.clock;

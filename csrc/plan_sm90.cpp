@@ -60,7 +60,11 @@ const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& 
   if ((p.kernel != 3 && p.kernel != 1) || p.stride != 1) {
     return "another kernel than 1x1 or 3x3 at stride 1";
   }
-  if (std::min({p.high_in, p.low_in, p.high_out, p.low_out}) == 0) return "an absent part";
+  if (std::min({p.high_in, p.low_in, p.high_out, p.low_out}) == 0 && p.kernel == 3) {
+    return "an absent part";
+  }
+  if (std::min(p.high_in, p.high_out) == 0) return "an absent high part";
+  if (std::max(p.low_in, p.low_out) == 0) return "no low part on either side";
   if (p.kernel == 3 && std::min(p.height, p.width) < 2) return "a single row or column of pixels";
   // Of all parts: so the input gradient of what is covered is covered, too.
   const int32_t most_channels = std::max({p.high_in, p.low_in, p.high_out, p.low_out});

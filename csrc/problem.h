@@ -33,4 +33,12 @@ constexpr Problem as_convolution(Problem p) {
           p.high_in, p.low_in, p.kernel, p.stride,   false};
 }
 
+// At stride 2 the layer is the one at stride 1 of z = [pool(x_high); x_low], without a low part.
+constexpr Problem of_pooled(Problem p) {
+  p.height = p.grid_height(), p.width = p.grid_width();
+  p.high_in += p.low_in, p.low_in = 0;
+  p.stride = 1;
+  return p;
+}
+
 }  // namespace octconv

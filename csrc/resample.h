@@ -44,8 +44,26 @@ inline bool pool2x2_vectorises(const Pool2x2Params& p, int64_t element_bytes) {
          aligned(p.low, p.low_stride, p.low_channels) && aligned(p.out, {}, p.out_channels());
 }
 
-// A block makes an output row: threads along x the accesses to a pixel, along y the pixels.
-inline LaunchShape pool2x2_shape(const Pool2x2Params& p, int32_t vector) {
+// All dense, with channels that fill whole accesses.
+struct Pool2x2GradParams {
+  const void* dz;  // like pool2x2's out
+  void* dx_high;   // like its high and low
+  void* dx_low;
+  int32_t batch;
+  int32_t height;
+  int32_t width;
+  int32_t high_channels;
+  int32_t low_channels;
+
+  constexpr int32_t out_height() const { return half_up(height); }
+  constexpr int32_t out_width() const { return half_up(width); }
+  constexpr int32_t out_channels() const { return high_channels + low_channels; }
+};
+
+// A block makes an output row, or reads one of dz: threads along x the accesses to a pixel, along y
+// the pixels.
+template <typename Params>
+LaunchShape pool2x2_shape(const Params& p, int32_t vector) {
   constexpr uint32_t kThreads = 256;
   const uint32_t accesses = p.out_channels() / vector, pixels = p.out_width();
   const uint32_t threads_x = accesses < kThreads ? accesses : kThreads;

@@ -36,6 +36,8 @@ CASES = {
     "pixels": case_of((24, 8), (8, 24), 1, 1, batch=70),
     "a row": case_of((8, 136), (72, 8), 1, 90),
     "a column": case_of((136, 8), (24, 72), 90, 1),
+    "high in": case_of((72, 0), (24, 136), 9, 11, batch=2),
+    "high out": case_of((136, 24), (72, 0), 12, 7, batch=2),
 }
 TILES = {
     "32": HopperJointTiles(32),

@@ -1,4 +1,4 @@
-"""The text of csrc/kernels/pool2x2.cuh in the emulation, against the CPU operator.
+"""The text of csrc/kernels/pool2x2*.cuh in the emulation, against the CPU operators.
 
 What this proves is the arithmetic and every address (alignment, and bounds by the sanitizers), not
 that a GPU agrees.
@@ -108,3 +108,26 @@ def test_moves_each_byte_once(emulator_in: Get, mode):
     assert counters["launches"] == 1
     assert counters["sectors_read"] == (high.numel() + low.numel()) * 2 // 32
     assert counters["sectors_written"] == out.numel() * 2 // 32
+
+
+@pytest.mark.parametrize("mode", [PLAIN, ASAN])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [(1, 1), (7, 9), (8, 6), (2, 37)], ids=str)
+def test_gradients_have_the_bits_of_the_cpu(emulator_in: Get, mode, dtype, size):
+    vector = 16 // dtype.itemsize
+    for high, low in ((2 * vector, vector), (vector, 0), (40 * vector, 3 * vector)):
+        dz = channels_last(2, high + low, *half(size), dtype)
+        name = str(dtype).removeprefix("torch.")
+        shape = (2, high, *size)
+        *parts, counters = emulator_in(mode)(
+            "pool2x2_input_grad", name, shape, low, memory_of(dz)[0]
+        )
+        dx_high, dx_low = (
+            torch.from_numpy(part).view(dtype).view(2, *extent, c).permute(0, 3, 1, 2)
+            for part, extent, c in zip(parts, (size, half(size)), (high, low), strict=True)
+        )
+        expected = torch.empty_like(dx_high)
+        torch.ops.octconv_cuda.upsample2x2_(expected, dz[:, :high], False, True)
+        assert torch.equal(dx_high, expected)
+        assert torch.equal(dx_low, dz[:, high:])
+        assert counters["launches"] == 1

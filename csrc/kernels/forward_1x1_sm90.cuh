@@ -38,7 +38,7 @@ __device__ __forceinline__ void multiply_joint(const JointSm90Params& p,
     sm90::spread_low<Traits>(sum, share);
     sm90::multiply_input<Traits, kHigh>(p, sum, boxes, slots, row_group, column_group);
     if constexpr (!Traits::kTransposed) sm90::scale_rows(sum[sm90::kLowSums], share);
-    out.store(p, sum, item, column);
+    out.store(p, sum, item, column, boxes);
   }
   out.finish();
 }

@@ -1,6 +1,6 @@
-// octconv_cuda::forward, inference and input_grad on CUDA devices: one launch of forward_sm80, of
-// forward_1x1_sm80, or, but for inference, of forward_sm90 or forward_1x1_sm90. What they do not
-// cover, the operators named composed_... serve.
+// octconv_cuda::forward, inference and input_grad on CUDA devices: one launch of forward_sm80,
+// forward_1x1_sm80, forward_sm90 or forward_1x1_sm90; at stride 2 beside one of pool2x2. What they
+// do not cover, the operators named composed_... serve.
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -16,6 +16,7 @@
 #include "launch/forward_sm80.h"
 #include "launch/forward_sm90.h"
 #include "launch/launch.cuh"
+#include "launch/pool2x2.h"
 
 namespace octconv {
 namespace {
@@ -25,6 +26,7 @@ struct Choice {
   std::optional<Plan> plan;
   std::string reason;
   std::optional<PlanSm90> sm90 = {};  // in place of the other plan
+  bool of_pooled = false;             // the plan is that of the pooled input
 
   bool covered() const { return plan || sm90; }
 };
@@ -53,17 +55,26 @@ Choice choose(const char* op, const Tensor& weight, const Problem& problem, bool
   return choice;
 }
 
-// The same of forward and input_grad, which family sm90 serves where it can: what it covers it
-// computes faster, at small sizes about as fast, as measured on an H100 and an H200.
+// Family sm90 serves where it can: what it covers it computes faster, at small sizes about as fast,
+// as measured on an H100 and an H200. So does what pools first at stride 2: the portable kernels,
+// which pool on the way, pool once for each range of output channels.
 Choice choose_forward(const char* op, const Tensor& weight, const Problem& problem, bool allow_tf32,
-                      const std::string& argument) {
+                      const std::string& argument, KernelUse use) {
   const std::string family = family_of(op, argument);
-  if (family.empty() || family == "sm90") {
-    const ChoiceSm90 choice = find_plan_sm90(weight, problem);
-    check_covered(op, argument, choice.plan || problem.batch == 0, choice.reason, "sm90");
-    if (choice.plan) return {{}, "", choice.plan};
+  const bool pools = problem.stride == 2;
+  const Problem convolved = pools ? of_pooled(problem) : problem;
+  if (family.empty() && pools && convolved.low_out == 0) {
+    return {{}, "one plain convolution of the pooled input"};
   }
-  return choose(op, weight, problem, allow_tf32, argument);
+  if (family.empty() || family == "sm90") {
+    const ChoiceSm90 choice = find_plan_sm90(weight, convolved, use);
+    check_covered(op, argument, choice.plan || problem.batch == 0, choice.reason, "sm90");
+    if (choice.plan) return {{}, "", choice.plan, pools};
+  }
+  if (!family.empty() || !pools) return choose(op, weight, problem, allow_tf32, argument);
+  Choice choice = find_plan(weight, convolved, allow_tf32);
+  choice.of_pooled = true;
+  return choice;
 }
 
 // The tensors of an Epilogue.
@@ -141,6 +152,22 @@ TensorPair run(const char* op, const Problem& problem, const Choice& choice, con
   return {out_high, out_low};
 }
 
+// The same where the plan may be that of the pooled input.
+TensorPair serve(const char* op, const Problem& problem, const Choice& choice, const Part& in_high,
+                 const Part& in_low, const Tensor& weight, const Part& bias,
+                 const EpilogueTensors& epilogue = {}) {
+  if (!choice.of_pooled || problem.batch == 0) {
+    return run(op, problem, choice, in_high, in_low, weight, bias, epilogue);
+  }
+  const Problem convolved = of_pooled(problem);
+  if (problem.input_grad) {
+    const auto [dz, none] = run(op, convolved, choice, in_high, in_low, weight, bias, epilogue);
+    return pool2x2_input_grad(dz, problem.high_in, problem.height, problem.width);
+  }
+  const Part z = pooled(in_high, in_low);
+  return run(op, convolved, choice, z, std::nullopt, weight, bias, epilogue);
+}
+
 Problem forward_problem(const Part& x_high, const Part& x_low, const Tensor& weight,
                         int64_t high_out, const std::vector<int64_t>& size, int64_t stride) {
   const int64_t high_in = x_high ? x_high->size(1) : 0;
@@ -161,8 +188,9 @@ TensorPair forward(const Part& x_high, const Part& x_low, const Tensor& weight, 
                    std::string family) {
   check_forward(x_high, x_low, weight, bias, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
-  const Choice choice = choose_forward("forward", weight, problem, allow_tf32, family);
-  if (choice.covered()) return run("forward", problem, choice, x_high, x_low, weight, bias);
+  const Choice choice =
+      choose_forward("forward", weight, problem, allow_tf32, family, KernelUse::kForward);
+  if (choice.covered()) return serve("forward", problem, choice, x_high, x_low, weight, bias);
   using torch::stable::detail::from;
   return dispatch<9>("octconv_cuda::composed_forward",
                      {from(x_high), from(x_low), from(weight), from(bias), from(high_out),
@@ -181,11 +209,11 @@ TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight
   const bool has_kernels = weight.scalar_type() != ScalarType::Float && problem.kernel <= 3;
   check_covered("inference", family, has_kernels || problem.batch == 0,
                 "kernels with an epilogue are for 16-bit types and kernel sizes 1 and 3");
-  check_covered("inference", family, false, "it has no epilogue", "sm90");
-  const Choice choice =
-      has_kernels ? choose("inference", weight, problem, allow_tf32, family) : Choice{};
+  const Choice choice = has_kernels ? choose_forward("inference", weight, problem, allow_tf32,
+                                                     family, KernelUse::kInference)
+                                    : Choice{};
   if (choice.covered()) {
-    return run(
+    return serve(
         "inference", problem, choice, x_high, x_low, weight, bias,
         {aligned(torch::stable::contiguous(scale)), aligned(torch::stable::contiguous(shift)),
          residual_high, residual_low, static_cast<Activation>(activation)});
@@ -202,7 +230,8 @@ std::string explain(const Choice& choice) {
   const std::string kernel = choice.sm90   ? to_string(*choice.sm90)
                              : choice.plan ? to_string(*choice.plan)
                                            : "";
-  return R"({"kernel": ")" + kernel + R"(", "reason": ")" + choice.reason + R"("})";
+  const std::string first = choice.covered() && choice.of_pooled ? "pool2x2, " : "";
+  return R"({"kernel": ")" + first + kernel + R"(", "reason": ")" + choice.reason + R"("})";
 }
 
 // What forward does for the same arguments.
@@ -211,7 +240,8 @@ std::string explain_forward(const Part& x_high, const Part& x_low, const Tensor&
                             bool allow_tf32, std::string family) {
   check_forward(x_high, x_low, weight, std::nullopt, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
-  return explain(choose_forward("explain_forward", weight, problem, allow_tf32, family));
+  return explain(
+      choose_forward("explain_forward", weight, problem, allow_tf32, family, KernelUse::kForward));
 }
 
 Problem input_grad_problem(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
@@ -233,9 +263,10 @@ TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor&
                       std::string family) {
   check_input_grad(dy_high, dy_low, weight, high_in, size, stride);
   const Problem problem = input_grad_problem(dy_high, dy_low, weight, high_in, size, stride);
-  const Choice choice = choose_forward("input_grad", weight, problem, allow_tf32, family);
+  const Choice choice =
+      choose_forward("input_grad", weight, problem, allow_tf32, family, KernelUse::kInputGrad);
   if (choice.covered()) {
-    return run("input_grad", problem, choice, dy_high, dy_low, weight, std::nullopt);
+    return serve("input_grad", problem, choice, dy_high, dy_low, weight, std::nullopt);
   }
   using torch::stable::detail::from;
   return dispatch<8>("octconv_cuda::composed_input_grad",
@@ -249,7 +280,8 @@ std::string explain_input_grad(const Tensor& dy_high, const Tensor& dy_low, cons
                                bool allow_tf32, std::string family) {
   check_input_grad(dy_high, dy_low, weight, high_in, size, stride);
   const Problem problem = input_grad_problem(dy_high, dy_low, weight, high_in, size, stride);
-  return explain(choose_forward("explain_input_grad", weight, problem, allow_tf32, family));
+  return explain(choose_forward("explain_input_grad", weight, problem, allow_tf32, family,
+                                KernelUse::kInputGrad));
 }
 
 }  // namespace

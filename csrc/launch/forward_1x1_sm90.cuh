@@ -10,7 +10,7 @@ namespace octconv {
 
 // Calls run(kernel, shared bytes) with the instantiation of a plan.
 template <typename T, typename Run>
-void with_kernel_1x1_sm90(const PlanSm90& plan, bool input_grad, const Run& run) {
+void with_kernel_1x1_sm90(const PlanSm90& plan, KernelUse use, const Run& run) {
   const JointCut& cut = plan.joint;
   const auto visit = [&](auto traits) {
     using Traits = decltype(traits);
@@ -18,13 +18,20 @@ void with_kernel_1x1_sm90(const PlanSm90& plan, bool input_grad, const Run& run)
       run(forward_1x1_sm90<Traits>, Traits::shared_bytes(cut.boxes, cut.slots));
     }
   };
-  input_grad ? for_each_joint_sm90<T, true>(visit) : for_each_joint_sm90<T, false>(visit);
+  switch (use) {
+    case KernelUse::kForward:
+      return for_each_joint_sm90<T, false>(visit);
+    case KernelUse::kInference:
+      return for_each_joint_sm90<T, false, true>(visit);
+    case KernelUse::kInputGrad:
+      return for_each_joint_sm90<T, true>(visit);
+  }
 }
 
 template <typename T>
-void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, bool input_grad,
+void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, KernelUse use,
                      cudaStream_t stream) {
-  with_kernel_1x1_sm90<T>(plan, input_grad, [&](auto kernel, int32_t bytes) {
+  with_kernel_1x1_sm90<T>(plan, use, [&](auto kernel, int32_t bytes) {
     const LaunchShape shape{static_cast<uint32_t>(plan.blocks), kJointThreads, 1,
                             static_cast<uint32_t>(bytes)};
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
@@ -33,9 +40,9 @@ void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, bool i
 }
 
 template <typename T>
-bool has_code_1x1_sm90(const PlanSm90& plan, bool input_grad) {
+bool has_code_1x1_sm90(const PlanSm90& plan, KernelUse use) {
   bool has_code = false;
-  with_kernel_1x1_sm90<T>(plan, input_grad, [&](auto kernel, int32_t) {
+  with_kernel_1x1_sm90<T>(plan, use, [&](auto kernel, int32_t) {
     cudaFuncAttributes attributes{};
     has_code = cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess &&
                attributes.numRegs == kJointRegisters;

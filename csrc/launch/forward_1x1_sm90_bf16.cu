@@ -2,8 +2,8 @@
 
 namespace octconv {
 
-template void launch_1x1_sm90<BFloat16>(const PlanSm90&, const JointSm90Params&, bool,
+template void launch_1x1_sm90<BFloat16>(const PlanSm90&, const JointSm90Params&, KernelUse,
                                         cudaStream_t);
-template bool has_code_1x1_sm90<BFloat16>(const PlanSm90&, bool);
+template bool has_code_1x1_sm90<BFloat16>(const PlanSm90&, KernelUse);
 
 }  // namespace octconv

@@ -2,7 +2,8 @@
 
 namespace octconv {
 
-template void launch_1x1_sm90<Float16>(const PlanSm90&, const JointSm90Params&, bool, cudaStream_t);
-template bool has_code_1x1_sm90<Float16>(const PlanSm90&, bool);
+template void launch_1x1_sm90<Float16>(const PlanSm90&, const JointSm90Params&, KernelUse,
+                                       cudaStream_t);
+template bool has_code_1x1_sm90<Float16>(const PlanSm90&, KernelUse);
 
 }  // namespace octconv

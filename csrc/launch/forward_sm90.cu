@@ -24,12 +24,12 @@ auto with_kernels(ScalarType dtype, bool input_grad, const Run& run) {
   return dtype == ScalarType::BFloat16 ? of_type(TypeTag<BFloat16>()) : of_type(TypeTag<Float16>());
 }
 
-bool has_code(const PlanSm90& plan, ScalarType dtype, bool input_grad, int device) {
-  using Key = std::tuple<int, ScalarType, bool, int32_t, int32_t, int32_t, int32_t>;
+bool has_code(const PlanSm90& plan, ScalarType dtype, KernelUse use, int device) {
+  using Key = std::tuple<int, ScalarType, KernelUse, int32_t, int32_t, int32_t, int32_t>;
   thread_local std::map<Key, bool> known;
   const Key key{device,
                 dtype,
-                input_grad,
+                use,
                 plan.geometry,
                 plan.columns[kHigh] + plan.joint.columns,
                 plan.columns[kLow],
@@ -37,9 +37,10 @@ bool has_code(const PlanSm90& plan, ScalarType dtype, bool input_grad, int devic
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
   const torch::stable::accelerator::DeviceGuard guard(device);
+  const bool input_grad = use == KernelUse::kInputGrad;
   return known[key] = with_kernels(dtype, input_grad, [&](auto type, auto direction) {
            using T = typename decltype(type)::type;
-           if (plan.joint_items > 0) return has_code_1x1_sm90<T>(plan, input_grad);
+           if (plan.joint_items > 0) return has_code_1x1_sm90<T>(plan, use);
            return has_code_sm90<T, decltype(direction)::value>(plan);
          });
 }
@@ -58,19 +59,24 @@ void launch_1x1(const Problem& problem, const PlanSm90& plan, const ForwardPoint
   for (int phase = 0; phase < 4; ++phase) {
     params.in_phase[phase] = map(views.in[phase]);
     params.out_phase[phase] = map(views.out[phase]);
+    params.residual_phase[phase] = map(views.residual[phase]);
   }
   params.in_low = map(views.in[4]), params.out_low = map(views.out[4]);
+  params.residual_low = map(views.residual[4]);
   for (const Octave to : {kHigh, kLow}) {
     for (const Octave from : {kHigh, kLow}) params.weight[to][from] = map(views.weight[to][from]);
   }
   with_kernels(dtype, problem.input_grad, [&](auto type, auto) {
-    launch_1x1_sm90<typename decltype(type)::type>(plan, params, problem.input_grad, stream);
+    const KernelUse use = pointers.epilogue.scale ? KernelUse::kInference
+                          : problem.input_grad    ? KernelUse::kInputGrad
+                                                  : KernelUse::kForward;
+    launch_1x1_sm90<typename decltype(type)::type>(plan, params, use, stream);
   });
 }
 
 }  // namespace
 
-ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem) {
+ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem, KernelUse use) {
   const ScalarType dtype = weight.scalar_type();
   const auto type = element_type(dtype, false);
   if (!type) return {{}, dtype_text(dtype) + ", and kernels for bfloat16 and float16"};
@@ -81,9 +87,10 @@ ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem) {
   reason = why_not_sm90(problem, *type, facts);
   if (reason) return {{}, reason};
   if (problem.batch == 0) return {{}, "an empty batch"};
+  if (use == KernelUse::kInference && problem.kernel != 1) return {{}, "it has no epilogue"};
   thread_local PlanCacheSm90 cache;
   const PlanSm90 plan = cache.plan(problem, *type, facts);
-  if (!has_code(plan, dtype, problem.input_grad, device)) {
+  if (!has_code(plan, dtype, use, device)) {
     return {{}, "a library without code for sm_90a"};
   }
   if (!makes_tensor_maps()) return {{}, "a driver that makes no tensor maps"};

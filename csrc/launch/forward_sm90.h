@@ -15,12 +15,15 @@
 
 namespace octconv {
 
+// What a kernel is compiled for.
+enum class KernelUse { kForward, kInference, kInputGrad };
+
 // The plan for what they cover and can run, or why not.
 struct ChoiceSm90 {
   std::optional<PlanSm90> plan;
   std::string reason;
 };
-ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem);
+ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem, KernelUse use);
 
 // The channels of each part, and all pointers, are there.
 void launch_forward_sm90(const Problem& problem, const PlanSm90& plan,
@@ -37,9 +40,9 @@ bool has_code_sm90(const PlanSm90& plan);
 
 // The same two of forward_1x1_sm90.
 template <typename T>
-void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, bool input_grad,
+void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, KernelUse use,
                      cudaStream_t stream);
 template <typename T>
-bool has_code_1x1_sm90(const PlanSm90& plan, bool input_grad);
+bool has_code_1x1_sm90(const PlanSm90& plan, KernelUse use);
 
 }  // namespace octconv

@@ -1,13 +1,14 @@
-// octconv_cuda::pool2x2 on CUDA devices.
+// octconv_cuda::pool2x2 and its gradient on CUDA devices.
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 
 #include "kernels/pool2x2.cuh"
+#include "kernels/pool2x2_input_grad.cuh"
 #include "launch/launch.cuh"
+#include "launch/pool2x2.h"
 #include "prepare.h"
 
 namespace octconv {
-namespace {
 
 Tensor pool2x2_cuda(const Tensor& high, const std::optional<Tensor>& low, bool mean) {
   const Pool2x2Call call = prepare_pool2x2(high, low, mean);
@@ -32,7 +33,30 @@ Tensor pool2x2_cuda(const Tensor& high, const std::optional<Tensor>& low, bool m
   return call.out;
 }
 
-}  // namespace
+std::tuple<Tensor, Tensor> pool2x2_input_grad(const Tensor& dz, int64_t high_channels,
+                                              int64_t height, int64_t width) {
+  const int64_t low_channels = dz.size(1) - high_channels;
+  Tensor dx_high = empty_channels_last(dz, {dz.size(0), high_channels, height, width});
+  Tensor dx_low = empty_channels_last(dz, {dz.size(0), low_channels, dz.size(2), dz.size(3)});
+  const Pool2x2GradParams p{dz.const_data_ptr(),
+                            dx_high.mutable_data_ptr(),
+                            dx_low.mutable_data_ptr(),
+                            static_cast<int32_t>(dz.size(0)),
+                            static_cast<int32_t>(height),
+                            static_cast<int32_t>(width),
+                            static_cast<int32_t>(high_channels),
+                            static_cast<int32_t>(low_channels)};
+  const torch::stable::accelerator::DeviceGuard guard(dz.get_device_index());
+  const cudaStream_t stream = current_stream(dz);
+  dispatch_dtype(dz.scalar_type(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    constexpr int kVector = 16 / sizeof(T);
+    launch(pool2x2_input_grad<Pool2x2Traits<T, kVector>>, pool2x2_shape(p, kVector), p, stream);
+  });
+  check_launch("pool2x2_input_grad");
+  return {dx_high, dx_low};
+}
+
 }  // namespace octconv
 
 STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CUDA, m) {

@@ -34,6 +34,7 @@ Encode encode_function() {
 bool makes_tensor_maps() { return encode_function() != nullptr; }
 
 TensorMap tensor_map(const char* op, const TensorView& view, ScalarType dtype) {
+  if (view.empty()) return {};
   const auto type = dtype == ScalarType::BFloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
                                                   : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
   const auto swizzle = !view.swizzled      ? CU_TENSOR_MAP_SWIZZLE_NONE

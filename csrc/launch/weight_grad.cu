@@ -1,6 +1,6 @@
 // octconv_cuda::weight_grad on CUDA devices: one launch of weight_grad_sm80, weight_grad_1x1_sm80,
-// weight_grad_sm90 or weight_grad_1x1_sm90, and one that adds up its splits. What they do not
-// cover, composed_weight_grad serves.
+// weight_grad_sm90 or weight_grad_1x1_sm90, and one that adds up its splits; at stride 2 one of
+// pool2x2 before. What they do not cover, composed_weight_grad serves.
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 
@@ -12,6 +12,7 @@
 #include "coverage.h"
 #include "launch/call.cuh"
 #include "launch/launch.cuh"
+#include "launch/pool2x2.h"
 #include "launch/weight_grad_sm80.h"
 #include "launch/weight_grad_sm90.h"
 
@@ -24,6 +25,7 @@ constexpr int64_t kMostKernel = 9;  // that kernel sizes are told apart to; none
 struct Choice {
   std::optional<WeightGradPlan> plan;
   std::optional<GradPlanSm90> sm90;  // in place of the other plan
+  bool of_pooled = false;            // the plan is that of the pooled input
 
   bool covered() const { return plan || sm90; }
   int64_t partial_sums() const { return sm90 ? sm90->partial_sums : plan->partial_sums; }
@@ -44,16 +46,21 @@ std::optional<WeightGradPlan> find_plan(const Tensor& dy, const Problem& problem
 }
 
 // Family sm90 serves where it is faster, as measured on an H200, or where it is asked for; what it
-// does not cover then is the library's choice.
+// does not cover then is the library's choice. At stride 2 that is to pool first, as in forward.
 Choice choose(const char* op, const Tensor& dy, const Problem& problem, int64_t kernel_width,
               bool allow_tf32, const std::string& argument) {
   const std::string family = family_of(op, argument);
   if (family == "none") return {};
+  const bool pools = problem.stride == 2 && family != "sm80";
+  const Problem convolved = pools ? of_pooled(problem) : problem;
+  if (pools && convolved.low_out == 0) return {};  // one plain convolution
   if (family.empty() || family == "sm90") {
-    const auto sm90 = find_grad_plan_sm90(dy, problem, number(kernel_width)).plan;
-    if (sm90 && (family == "sm90" || faster_than_portable(problem, *sm90))) return {{}, sm90};
+    const auto sm90 = find_grad_plan_sm90(dy, convolved, number(kernel_width)).plan;
+    if (sm90 && (family == "sm90" || faster_than_portable(convolved, *sm90))) {
+      return {{}, sm90, pools};
+    }
   }
-  const Choice choice{find_plan(dy, problem, kernel_width, allow_tf32), {}};
+  const Choice choice{find_plan(dy, convolved, kernel_width, allow_tf32), {}, pools};
   check_covered(op, argument, choice.plan || problem.batch == 0,
                 "its dtype, channels, kernel or GPU");
   return choice;
@@ -142,7 +149,11 @@ TensorPair weight_grad(const Part& x_high, const Part& x_low, const Tensor& dy_h
   const Problem problem = problem_of(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
   const Choice choice = choose("weight_grad", dy_high, problem, kernel_size[1], allow_tf32, family);
   if (choice.covered()) {
-    return run(problem, choice, x_high, x_low, dy_high, dy_low, channels_last, float32);
+    if (!choice.of_pooled) {
+      return run(problem, choice, x_high, x_low, dy_high, dy_low, channels_last, float32);
+    }
+    return run(of_pooled(problem), choice, pooled(x_high, x_low), std::nullopt, dy_high, dy_low,
+               channels_last, float32);
   }
   using torch::stable::detail::from;
   return dispatch<11>(
@@ -160,8 +171,9 @@ std::string explain_weight_grad(const Part& x_high, const Part& x_low, const Ten
   check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
   const Problem problem = problem_of(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
   const Choice choice = choose(op, dy_high, problem, kernel_size[1], allow_tf32, family);
-  if (choice.sm90) return to_string(*choice.sm90);
-  return choice.plan ? to_string(*choice.plan) : "";
+  const std::string first = choice.of_pooled ? "pool2x2, " : "";
+  if (choice.sm90) return first + to_string(*choice.sm90);
+  return choice.plan ? first + to_string(*choice.plan) : "";
 }
 
 }  // namespace

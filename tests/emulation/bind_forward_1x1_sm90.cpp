@@ -25,9 +25,11 @@ py::tuple run(const Problem& problem, const JointCut& cut, const py::dict& array
   for (int phase = 0; phase < 4; ++phase) {
     p.in_phase[phase] = tensor_map<TensorMap>(views.in[phase]);
     p.out_phase[phase] = tensor_map<TensorMap>(views.out[phase]);
+    p.residual_phase[phase] = tensor_map<TensorMap>(views.residual[phase]);
   }
   p.in_low = tensor_map<TensorMap>(views.in[4]);
   p.out_low = tensor_map<TensorMap>(views.out[4]);
+  p.residual_low = tensor_map<TensorMap>(views.residual[4]);
   for (const Octave to : {kHigh, kLow}) {
     for (const Octave from : {kHigh, kLow}) {
       p.weight[to][from] = tensor_map<TensorMap>(views.weight[to][from]);
@@ -39,11 +41,11 @@ py::tuple run(const Problem& problem, const JointCut& cut, const py::dict& array
   return memory.results(device);
 }
 
-template <typename T, bool kInputGrad>
+template <typename T, bool kInputGrad, bool kInference>
 py::tuple with_cut(const Problem& problem, const JointCut& cut, const py::dict& arrays,
                    uint32_t blocks, const py::dict& options) {
   py::object result = py::none();
-  octconv::for_each_joint_sm90<T, kInputGrad>([&](auto traits) {
+  octconv::for_each_joint_sm90<T, kInputGrad, kInference>([&](auto traits) {
     using Traits = decltype(traits);
     if (Traits::kColumns != cut.columns || Traits::kColumnGroups != cut.column_groups) return;
     result = run<Traits>(problem, cut, arrays, blocks, options);
@@ -55,8 +57,9 @@ py::tuple with_cut(const Problem& problem, const JointCut& cut, const py::dict& 
 template <typename T>
 py::tuple with_direction(const Problem& problem, const JointCut& cut, const py::dict& arrays,
                          uint32_t blocks, const py::dict& options) {
-  return problem.input_grad ? with_cut<T, true>(problem, cut, arrays, blocks, options)
-                            : with_cut<T, false>(problem, cut, arrays, blocks, options);
+  if (problem.input_grad) return with_cut<T, true, false>(problem, cut, arrays, blocks, options);
+  return arrays.contains("scale") ? with_cut<T, false, true>(problem, cut, arrays, blocks, options)
+                                  : with_cut<T, false, false>(problem, cut, arrays, blocks, options);
 }
 
 // As forward_1x1_sm80 of bind_forward_1x1.cpp, but for the shape: columns and groups of them, boxes

@@ -1,5 +1,6 @@
 #include "bindings.h"
 #include "kernels/pool2x2.cuh"
+#include "kernels/pool2x2_input_grad.cuh"
 
 namespace emulation {
 namespace {
@@ -59,8 +60,39 @@ py::tuple pool2x2(const std::string& dtype, const py::tuple& high_shape, int32_t
   return pool<octconv::BFloat16>(p, high, high_place, low, low_place, options);
 }
 
+template <typename T>
+py::tuple grad(octconv::Pool2x2GradParams p, const py::array& dz, const py::dict& options) {
+  Device device(options_from(options));
+  p.dz = input(device, "dz", dz);
+  const size_t pixels = size_t(p.batch) * p.out_height() * p.out_width();
+  const size_t high = sizeof(T) * p.batch * p.height * p.width * size_t(p.high_channels);
+  const size_t low = sizeof(T) * pixels * p.low_channels;
+  p.dx_high = device.output("dx_high", high), p.dx_low = device.output("dx_low", low);
+  constexpr int kVector = 16 / sizeof(T);
+  device.launch(octconv::pool2x2_input_grad<octconv::Pool2x2Traits<T, kVector>>,
+                octconv::pool2x2_shape(p, kVector), p);
+  device.check_outputs();
+  return py::make_tuple(copy_out<uint8_t>(p.dx_high, high), copy_out<uint8_t>(p.dx_low, low),
+                        to_dict(device.counters()));
+}
+
+// Of dz in memory as pool2x2 writes it; `shape` is that of high.
+py::tuple pool2x2_input_grad(const std::string& dtype, const py::tuple& shape, int32_t low_channels,
+                             const py::array& dz, const py::dict& options) {
+  const auto number = [&](int at) { return shape[at].cast<int32_t>(); };
+  const octconv::Pool2x2GradParams p{nullptr,   nullptr,   nullptr,   number(0),
+                                     number(2), number(3), number(1), low_channels};
+  if (dtype == "float32") return grad<float>(p, dz, options);
+  if (dtype == "float64") return grad<double>(p, dz, options);
+  if (dtype == "float16") return grad<octconv::Float16>(p, dz, options);
+  return grad<octconv::BFloat16>(p, dz, options);
+}
+
 }  // namespace
 
-void bind_pool2x2(py::module_& module) { module.def("pool2x2", &pool2x2); }
+void bind_pool2x2(py::module_& module) {
+  module.def("pool2x2", &pool2x2);
+  module.def("pool2x2_input_grad", &pool2x2_input_grad);
+}
 
 }  // namespace emulation

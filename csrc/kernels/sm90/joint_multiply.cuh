@@ -28,7 +28,7 @@ constexpr int kWeightStep = Traits::kTransposed ? 16 * 2 * Traits::kColumns / 16
 template <typename Traits>
 constexpr int kLowWeight = Traits::kPart / 16;
 
-template <typename Traits, int kSteps, int kPhase>
+template <typename Traits, int kSteps, bool kToLow, int kPhase>
 __device__ __forceinline__ void multiply_box(JointSums<Traits>& sum, uint64_t input,
                                              uint32_t slot) {
   using T = typename Traits::T;
@@ -38,15 +38,17 @@ __device__ __forceinline__ void multiply_box(JointSums<Traits>& sum, uint64_t in
   for (int step = 0; step < kSteps; ++step) {
     const uint64_t from = input + step * kStepUnits, by = weight + step * kWeightStep<Traits>;
     ptx::multiply_async<T, Traits::kColumns, Traits::kTransposed>(sum[kPhase], from, by);
-    ptx::multiply_async<T, Traits::kColumns, Traits::kTransposed>(sum[kLowSums], from,
-                                                                  by + kLowWeight<Traits>);
+    if constexpr (kToLow) {
+      ptx::multiply_async<T, Traits::kColumns, Traits::kTransposed>(sum[kLowSums], from,
+                                                                    by + kLowWeight<Traits>);
+    }
   }
   ptx::commit_products();
 }
 
 // One chunk of the low input, to the sums of the last phase, or of the high one. The next box's
 // products are under way before the last one is given back.
-template <typename Traits, int kSteps, Octave kFrom>
+template <typename Traits, int kSteps, bool kToLow, Octave kFrom>
 __device__ __forceinline__ void multiply_boxes(JointSums<Traits>& sum, BufferRing& boxes,
                                                uint32_t slot, int32_t row_group) {
   uint32_t last = 0;
@@ -63,11 +65,11 @@ __device__ __forceinline__ void multiply_boxes(JointSums<Traits>& sum, BufferRin
     boxes.advance();
   };
   if constexpr (kFrom == kHigh) {
-    multiply_box<Traits, kSteps, 0>(sum, begin(), slot), end(true);
-    multiply_box<Traits, kSteps, 1>(sum, begin(), slot), end(false);
-    multiply_box<Traits, kSteps, 2>(sum, begin(), slot), end(false);
+    multiply_box<Traits, kSteps, kToLow, 0>(sum, begin(), slot), end(true);
+    multiply_box<Traits, kSteps, kToLow, 1>(sum, begin(), slot), end(false);
+    multiply_box<Traits, kSteps, kToLow, 2>(sum, begin(), slot), end(false);
   }
-  multiply_box<Traits, kSteps, kLastPhase>(sum, begin(), slot), end(kFrom == kLow);
+  multiply_box<Traits, kSteps, kToLow, kLastPhase>(sum, begin(), slot), end(kFrom == kLow);
   ptx::wait_products<0>();
   release(last);
 }
@@ -81,7 +83,12 @@ __device__ __forceinline__ void multiply_input(const JointSm90Params& p, JointSu
     ptx::wait_barrier(slots.full(), slots.parity);
     const uint32_t slot = slots.buffer() + column_group * 2 * Traits::kPart;
     with_steps(p.channels_in[kFrom], chunk, [&](auto steps) {
-      multiply_boxes<Traits, decltype(steps)::value, kFrom>(sum, boxes, slot, row_group);
+      constexpr int kSteps = decltype(steps)::value;
+      if (p.channels_out[kLow] > 0) {
+        multiply_boxes<Traits, kSteps, true, kFrom>(sum, boxes, slot, row_group);
+      } else {
+        multiply_boxes<Traits, kSteps, false, kFrom>(sum, boxes, slot, row_group);
+      }
     });
     if (!p.weights_stay) release(slots.empty());
     slots.advance();

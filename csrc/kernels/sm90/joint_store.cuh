@@ -7,6 +7,7 @@
 
 #include "device/sm90/store_matrix.cuh"
 #include "device/sm90/tensor_copy.cuh"
+#include "joint_epilogue.cuh"
 #include "joint_multiply.cuh"
 
 namespace octconv::sm90 {
@@ -20,12 +21,17 @@ class JointStore {
       : stagings_(memory.stagings + warpgroup * Traits::kStagings * Traits::kStaging),
         barrier_(1 + warpgroup) {}
 
-  // To the columns from `column` on of the boxes of all phases, and of the low output.
-  __device__ __forceinline__ void store(const JointSm90Params& p, const JointSums<Traits>& sum,
-                                        const JointItem& item, int32_t column) {
+  // To the columns from `column` on of the boxes of all phases, and of the low output. An epilogue
+  // takes residuals from `boxes`.
+  __device__ __forceinline__ void store(const JointSm90Params& p, JointSums<Traits>& sum,
+                                        const JointItem& item, int32_t column, BufferRing& boxes) {
 #pragma unroll
     for (int part = 0; part < kLowSums + 1; ++part) {
       const bool low = part == kLowSums;
+      if (low && p.channels_out[kLow] == 0) return;
+      if constexpr (Traits::kHasEpilogue) {
+        finish_sums<Traits>(p, sum[part], low ? kLow : kHigh, column, boxes);
+      }
       const uint32_t staging = stagings_ + turn_ * Traits::kStaging;
       write(staging, sum[part]);
       ptx::fence_shared_writes();
@@ -47,18 +53,13 @@ class JointStore {
   }
 
  private:
-  static constexpr int kRow = 2 * Traits::kColumns;  // bytes
-
   static __device__ __forceinline__ bool issues() {
     return ptx::thread_x() % kWarpgroupThreads == 0;
   }
 
-  // In the swizzle of a row's bytes.
   __device__ __forceinline__ void write(uint32_t staging,
                                         const float (&sum)[Traits::kColumns / 2]) const {
-    const uint32_t in_matrix = ptx::lane() % 8, matrix = ptx::lane() / 8;
-    const uint32_t row = ptx::thread_x() / 32 % 4 * 16 + matrix % 2 * 8 + in_matrix;
-    const uint32_t vector = matrix / 2 ^ (kRow == 128 ? in_matrix : in_matrix / 2);
+    const StagedRow<Traits> row;
 #pragma unroll
     for (int j = 0; j < Traits::kColumns / 8; j += 2) {
       uint32_t words[4];
@@ -67,7 +68,7 @@ class JointStore {
         const int from = 4 * j + 2 * i;
         words[i] = ptx::narrow_pair<typename Traits::T>(sum[from], sum[from + 1]);
       }
-      ptx::store_matrix(staging + row * kRow + (vector ^ j) * 16, words);
+      ptx::store_matrix(row.at(staging, j), words);
     }
   }
 

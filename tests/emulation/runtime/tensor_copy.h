@@ -32,6 +32,7 @@ TensorDescription describe_tensor(const void* address, uint32_t rank, const uint
 template <typename Map, typename View>
 Map tensor_map(const View& view) {
   static_assert(sizeof(Map) == sizeof(TensorDescription) && alignof(Map) >= 64);
+  if (view.empty()) return {};
   const TensorDescription description =
       describe_tensor(view.address, static_cast<uint32_t>(view.rank), view.sizes, view.strides,
                       view.box, view.swizzled);
