@@ -67,6 +67,17 @@ def test_an_operator_is_one_kernel(operator: str, kernel: int) -> None:
     assert all("octconv" in name for name in kernels)
 
 
+@EACH_KERNEL
+def test_stride_2_pools_first(kernel: int) -> None:
+    layer = OctConv2d(2 * CHANNELS, 2 * CHANNELS, kernel, 2, device="cuda", dtype=torch.bfloat16)
+    x = maps()
+    with torch.no_grad():
+        kernels = kernels_of(lambda: layer(x))
+    assert len(kernels) == 2, kernels
+    assert "pool2x2" in kernels[0]
+    assert "octconv::forward" in kernels[1]
+
+
 @EACH_OPERATOR
 @EACH_KERNEL
 def test_the_host_does_not_wait(operator: str, kernel: int) -> None:

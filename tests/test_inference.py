@@ -107,6 +107,46 @@ TILES = {
 }
 
 
+CUDA_CASES = (
+    Case((72, 24), (136, 72), (1, 1), size=(29, 31), batch=5),
+    Case((32, 32), (128, 128), (1, 1), size=(56, 56), batch=40),
+    Case((512, 512), (128, 128), (1, 1), size=(14, 14), batch=9),
+    Case((64, 0), (24, 72), (1, 1), size=(9, 11), batch=3),
+    Case((24, 72), (64, 0), (1, 1), size=(9, 11), batch=3),
+    Case((64, 64), (128, 128), (1, 1), size=(28, 30), batch=4, stride=2),
+    Case((64, 64), (64, 64), size=(28, 28), batch=3),
+    Case((72, 40), (104, 88), size=(33, 47), batch=3),
+    Case((64, 64), (64, 64), size=(28, 30), batch=4, stride=2),
+    Case((64, 0), (64, 64), size=(14, 14), batch=2),
+    Case((64, 64), (64, 0), size=(14, 14), batch=2),
+)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("family", ["sm80", ""])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("case", CUDA_CASES, ids=str)
+def test_cuda_is_accurate(case: Case, dtype: torch.dtype, family: str) -> None:
+    """As near to float64 as PyTorch's convolutions with the formula behind them, or nearer."""
+    for residual, activation in ((True, 1), (False, 0), (True, 2)):
+        extras = Extras(case, residual)
+        call = [
+            t.cuda() if isinstance(t, Tensor) else t
+            for t in arguments(case, extras, dtype, activation)
+        ]
+        composed = torch.ops.octconv_cuda.composed_inference(*call)
+        wide = [
+            t.double() if isinstance(t, Tensor) and i not in (4, 5) else t
+            for i, t in enumerate(call)
+        ]
+        exact = torch.ops.octconv_cuda.composed_inference(*wide)
+        first, again = (infer(*call, family) for _ in range(2))
+        assert all(map(torch.equal, first, again))
+        for part, of_torch, expected in zip(first, composed, exact, strict=True):
+            if part.shape[1]:
+                assert_accurate(part, of_torch, expected)
+
+
 @pytest.mark.parametrize("mode", [PLAIN, ASAN])
 @pytest.mark.parametrize("activation", [0, 1, 2])
 @pytest.mark.parametrize("residual", [False, True])

@@ -76,14 +76,32 @@ def check_exact(results: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
 
 
 def families(case: Case, device: torch.device, dtype: torch.dtype) -> list[str]:
-    """All that cover a case, forward and in its input gradient."""
-    if device.type != "cuda":
-        return [""]
-    hopper = torch.cuda.get_device_capability(device) == (9, 0) and dtype != torch.float32
-    pixels = case.kernel_size == (3, 3) and min(case.size) > 1
-    plain = case.stride == 1 and (pixels or case.kernel_size == (1, 1))
-    exchanges = min(*case.in_channels, *case.out_channels) > 0
-    return ["sm80", "sm90"] if hopper and plain and exchanges else ["sm80"]
+    """All that cover a case, forward and in its input gradient; "" chooses, and may pool first."""
+    names = [""] if device.type != "cuda" or case.stride == 2 else []
+    if device.type == "cuda":
+        names.append("sm80")
+        hopper = torch.cuda.get_device_capability(device) == (9, 0) and dtype != torch.float32
+        if hopper and hopper_covers(case):
+            names.append("sm90")
+    return names
+
+
+def hopper_covers(case: Case) -> bool:
+    """Whether forward_1x1_sm90 or forward_sm90 do; at stride 2 behind pool2x2."""
+    (high, low), (to_high, to_low) = case.in_channels, case.out_channels
+    if case.stride == 2:
+        high, low = high + low, 0
+    if case.kernel_size == (1, 1):
+        return min(high, to_high) > 0 and max(low, to_low) > 0
+    pixels = case.kernel_size == (3, 3) and min(case.out_size) > 1
+    return pixels and min(high, low, to_high, to_low) > 0
+
+
+def grad_families(case: Case, device: torch.device, dtype: torch.dtype) -> list[str]:
+    """The same of the weight gradient, whose kernels for Hopper take all parts at stride 1."""
+    parts = case.stride == 1 and min(*case.in_channels, *case.out_channels) > 0
+    names = families(case, device, dtype)
+    return names if parts else [name for name in names if name != "sm90"]
 
 
 def check_forward(case: Case, device: torch.device, dtype: torch.dtype) -> None:
@@ -117,7 +135,7 @@ def check_weight_grad(case: Case, device: torch.device, dtype: torch.dtype) -> N
     arguments = (case.size, case.kernel_size, case.stride, True, case.batch % 2 == 0)
     operands = [*x, *dy]
     expected = OPS.composed_weight_grad(*moved(operands, device, torch.float64), *arguments)
-    for name in families(case, device, dtype):
+    for name in grad_families(case, device, dtype):
         poison([part.to(dtype) for part in expected])
         check_exact(OPS.weight_grad(*moved(operands, device, dtype), *arguments, name), expected)
 
@@ -151,11 +169,21 @@ SM90_1X1_CASES = (
     Case((72, 136), (264, 104), (1, 1), size=(29, 31), batch=6),
     Case((264, 8), (8, 72), (1, 1), size=(16, 15), batch=2),
 )
+# Without a low part on one side, and at stride 2.
+SM90_PARTS = (
+    Case((64, 0), (32, 32), (1, 1), size=(56, 56), batch=9),
+    Case((512, 512), (512, 0), (1, 1), size=(14, 14), batch=9),
+    Case((72, 0), (8, 136), (1, 1), size=(13, 9), batch=5),
+    Case((24, 136), (72, 0), (1, 1), size=(7, 33), batch=5, bias=False),
+    Case((128, 128), (256, 256), (1, 1), size=(56, 56), batch=5, stride=2),
+    Case((0, 72), (24, 8), (1, 1), size=(13, 10), batch=3, stride=2),
+    Case((40, 0), (24, 72), (1, 1), size=(9, 15), batch=3, stride=2),
+)
 
 
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
 @pytest.mark.parametrize("check", [check_forward, check_input_grad], ids=lambda f: f.__name__[6:])
-@pytest.mark.parametrize("case", SM90_CASES + SM90_1X1_CASES, ids=str)
+@pytest.mark.parametrize("case", SM90_CASES + SM90_1X1_CASES + SM90_PARTS, ids=str)
 def test_family_sm90(case: Case, check, dtype: torch.dtype, device: torch.device) -> None:
     if device.type != "cuda" or torch.cuda.get_device_capability(device) != (9, 0):
         pytest.skip("no device of compute capability 9.0")
