@@ -1,6 +1,7 @@
 // From a problem and its plan to the parameters of forward_sm90. Plain C++.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "forward_setup.h"
@@ -18,6 +19,9 @@ struct TensorView {
   uint64_t sizes[5], strides[4];  // bytes, of all but the innermost
   uint32_t box[5];
   bool swizzled = true;  // in shared memory, as products read it
+
+  // Of an absent part: no map can be made from it, and nothing is copied by one.
+  bool empty() const { return std::find(sizes, sizes + rank, 0u) != sizes + rank; }
 };
 
 // The tiles of an octave's output, `columns` channels each.

@@ -24,12 +24,13 @@ auto with_kernels(ScalarType dtype, bool input_grad, const Run& run) {
   return dtype == ScalarType::BFloat16 ? of_type(TypeTag<BFloat16>()) : of_type(TypeTag<Float16>());
 }
 
-bool has_code(const PlanSm90& plan, ScalarType dtype, bool input_grad, int device) {
-  using Key = std::tuple<int, ScalarType, bool, int32_t, int32_t, int32_t, int32_t>;
+bool has_code(const PlanSm90& plan, ScalarType dtype, bool input_grad, bool epilogue, int device) {
+  using Key = std::tuple<int, ScalarType, bool, bool, int32_t, int32_t, int32_t, int32_t>;
   thread_local std::map<Key, bool> known;
   const Key key{device,
                 dtype,
                 input_grad,
+                epilogue,
                 plan.geometry,
                 plan.columns[kHigh] + plan.joint.columns,
                 plan.columns[kLow],
@@ -40,14 +41,17 @@ bool has_code(const PlanSm90& plan, ScalarType dtype, bool input_grad, int devic
   return known[key] = with_kernels(dtype, input_grad, [&](auto type, auto direction) {
            using T = typename decltype(type)::type;
            if (plan.joint_items > 0) return has_code_1x1_sm90<T>(plan, input_grad);
+           if (epilogue) return has_code_sm90<T, false, true>(plan);
            return has_code_sm90<T, decltype(direction)::value>(plan);
          });
 }
 
-// Makes maps of tensors of a type, for a problem's operator.
+// Makes maps of tensors of a type, for a problem's operator; zeros where nothing is to be copied.
 auto map_maker(const Problem& problem, ScalarType dtype) {
   const char* op = problem.input_grad ? "input_grad" : "forward";
-  return [=](const TensorView& view) { return tensor_map(op, view, dtype); };
+  return [=](const TensorView& view) {
+    return view.empty() ? TensorMap{} : tensor_map(op, view, dtype);
+  };
 }
 
 void launch_1x1(const Problem& problem, const PlanSm90& plan, const ForwardPointers& pointers,
@@ -70,7 +74,7 @@ void launch_1x1(const Problem& problem, const PlanSm90& plan, const ForwardPoint
 
 }  // namespace
 
-ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem) {
+ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem, bool epilogue) {
   const ScalarType dtype = weight.scalar_type();
   const auto type = element_type(dtype, false);
   if (!type) return {{}, dtype_text(dtype) + ", and kernels for bfloat16 and float16"};
@@ -80,10 +84,11 @@ ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem) {
   const DeviceFacts facts = facts_of(device);
   reason = why_not_sm90(problem, *type, facts);
   if (reason) return {{}, reason};
+  if (epilogue && problem.kernel == 1) return {{}, "an epilogue, and a kernel of 1x1"};
   if (problem.batch == 0) return {{}, "an empty batch"};
   thread_local PlanCacheSm90 cache;
   const PlanSm90 plan = cache.plan(problem, *type, facts);
-  if (!has_code(plan, dtype, problem.input_grad, device)) {
+  if (!has_code(plan, dtype, problem.input_grad, epilogue, device)) {
     return {{}, "a library without code for sm_90a"};
   }
   if (!makes_tensor_maps()) return {{}, "a driver that makes no tensor maps"};
@@ -107,7 +112,9 @@ void launch_forward_sm90(const Problem& problem, const PlanSm90& plan,
     }
   }
   with_kernels(dtype, problem.input_grad, [&](auto type, auto direction) {
-    launch_sm90<typename decltype(type)::type, decltype(direction)::value>(plan, params, stream);
+    using T = typename decltype(type)::type;
+    if (pointers.epilogue.scale) return launch_sm90<T, false, true>(plan, params, stream);
+    launch_sm90<T, decltype(direction)::value>(plan, params, stream);
   });
 }
 
