@@ -16,12 +16,12 @@ constexpr int kJointLoaderRegisters = 40, kJointMultiplierRegisters = 232, kJoin
 static_assert(kJointLoaderRegisters + 2 * kJointMultiplierRegisters <= 3 * kJointRegisters);
 
 template <typename Element, bool kIsInputGrad, int kOctaveColumns, bool kSplitsColumns,
-          bool kIsInference = false>
+          bool kWithEpilogue = false>
 struct JointSm90Traits {
   using T = Element;
   static constexpr bool kTransposed = kIsInputGrad;  // the weight, as the products take it
-  static constexpr bool kHasEpilogue = kIsInference;
-  static constexpr int kColumns = kOctaveColumns;  // of each octave, of a warpgroup
+  static constexpr bool kEpilogue = kWithEpilogue;   // of inference
+  static constexpr int kColumns = kOctaveColumns;    // of each octave, of a warpgroup
   static constexpr int kColumnGroups = kSplitsColumns ? 2 : 1, kRowGroups = 3 - kColumnGroups;
 
   // In bytes: a box of each group of rows; a chunk of the weight of an octave, and of all; results.
@@ -35,11 +35,11 @@ struct JointSm90Traits {
   }
 };
 
-template <typename T, bool kIsInputGrad, bool kIsInference = false, typename Visit>
+template <typename T, bool kIsInputGrad, bool kEpilogue = false, typename Visit>
 void for_each_joint_sm90(const Visit& visit) {
-  visit(JointSm90Traits<T, kIsInputGrad, 32, false, kIsInference>());
-  visit(JointSm90Traits<T, kIsInputGrad, 64, false, kIsInference>());
-  visit(JointSm90Traits<T, kIsInputGrad, 64, true, kIsInference>());
+  visit(JointSm90Traits<T, kIsInputGrad, 32, false, kEpilogue>());
+  visit(JointSm90Traits<T, kIsInputGrad, 64, false, kEpilogue>());
+  visit(JointSm90Traits<T, kIsInputGrad, 64, true, kEpilogue>());
 }
 
 }  // namespace octconv

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "forward_params.h"
+
 namespace octconv {
 
 // What the driver makes of a tensor's address, strides and box: a CUtensorMap.
@@ -34,6 +36,11 @@ struct ForwardSm90Params {
   int32_t chunks[2];  // of channels_in
   Sm90Tiles tiles[2];
   int32_t low_blocks;  // the blocks that take low tiles; all others take high ones
+  // Of kernels with an epilogue: activation((sum + bias) * scale + shift + residual).
+  const float* scale;  // one for each output channel as of shift: high ones, then low ones
+  const float* shift;
+  const void* residual[2];  // null or like output
+  Activation activation;
 };
 
 }  // namespace octconv

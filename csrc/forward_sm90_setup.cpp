@@ -32,11 +32,11 @@ Sm90Tiles sm90_tiles(const Problem& problem, int32_t geometry, Octave octave, in
   tiles.down = divide_up(p.quad_height(), tile.height);
   tiles.columns = divide_up(octave == kHigh ? p.high_out : p.low_out, columns);
   tiles.items = tiles.across * tiles.down * tiles.columns * divide_up(p.batch, tile.images);
-  // Both inputs' chunks fill the ring of slots, of three taps each, exactly once. Transposed taps
-  // of 32 columns are as large as those of 64.
+  // The chunks of both inputs fill the ring of slots, of three taps each, at most once. Transposed
+  // taps of 32 columns are as large as those of 64.
   const int32_t most_columns = octave == kHigh ? 64 : problem.input_grad ? 0 : 32;
-  tiles.weights_stay = tiles.columns == 1 && columns <= most_columns && p.high_in <= kSm90Chunk &&
-                       p.low_in <= kSm90Chunk;
+  const int32_t chunks = divide_up(p.high_in, kSm90Chunk) + divide_up(p.low_in, kSm90Chunk);
+  tiles.weights_stay = tiles.columns == 1 && columns <= most_columns && 3 * chunks <= kSm90Slots;
   return tiles;
 }
 
@@ -101,6 +101,10 @@ ForwardSm90Params forward_sm90_params(const Problem& p, const PlanSm90& plan,
     params.tiles[octave] = plan.tiles[octave];
   }
   params.low_blocks = plan.low_blocks;
+  const Epilogue& epilogue = pointers.epilogue;
+  params.scale = epilogue.scale, params.shift = epilogue.shift;
+  params.residual[kHigh] = epilogue.residual_high, params.residual[kLow] = epilogue.residual_low;
+  params.activation = epilogue.activation;
   return params;
 }
 

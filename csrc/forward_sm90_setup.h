@@ -1,6 +1,7 @@
 // From a problem and its plan to the parameters of forward_sm90. Plain C++.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "forward_setup.h"
@@ -19,8 +20,8 @@ struct TensorView {
   uint32_t box[5];
   bool swizzled = true;  // in shared memory, as products read it
 
-  // Of an absent part: nothing is copied through its map, which cannot be made.
-  bool empty() const { return sizes[0] == 0 || sizes[1] == 0; }
+  // Of an absent part: no map can be made from it, and nothing is copied by one.
+  bool empty() const { return std::find(sizes, sizes + rank, 0u) != sizes + rank; }
 };
 
 // The tiles of an octave's output, `columns` channels each.

@@ -78,10 +78,11 @@ constexpr QuadBox sm90_strip(Sm90Geometry geometry) { return {2 * geometry.low.w
 constexpr bool sm90_narrow_strips(int32_t channels) { return channels <= kSm90Chunk / 2; }
 
 template <typename Element, bool kOfInputGrad, int kGeometryIndex, int kHighTileColumns,
-          int kLowTileColumns>
+          int kLowTileColumns, bool kWithEpilogue = false>
 struct Sm90Traits {
   using T = Element;
   static constexpr bool kInputGrad = kOfInputGrad;  // the weight is transposed
+  static constexpr bool kEpilogue = kWithEpilogue;  // of inference
   static constexpr int kGeometry = kGeometryIndex;
   static constexpr int kHighColumns = kHighTileColumns, kLowColumns = kLowTileColumns;
   // A tap's weight in shared memory: as large as cells, a row for each column. Transposed: blocks
@@ -109,15 +110,18 @@ struct Sm90Traits {
 
 // All instantiations for a type and direction. Narrow ones only where the map is large: elsewhere
 // wider ones serve, with columns of zeros.
-template <typename T, bool kInputGrad, typename Visit>
+template <typename T, bool kInputGrad, bool kEpilogue = false, typename Visit>
 void for_each_sm90(const Visit& visit) {
-  visit(Sm90Traits<T, kInputGrad, 0, 32, 32>());
-  visit(Sm90Traits<T, kInputGrad, 0, 64, 64>()), visit(Sm90Traits<T, kInputGrad, 0, 64, 128>());
-  visit(Sm90Traits<T, kInputGrad, 0, 64, 160>());
-  visit(Sm90Traits<T, kInputGrad, 1, 64, 64>()), visit(Sm90Traits<T, kInputGrad, 1, 64, 128>());
-  visit(Sm90Traits<T, kInputGrad, 1, 64, 160>());
-  visit(Sm90Traits<T, kInputGrad, 2, 64, 64>()), visit(Sm90Traits<T, kInputGrad, 2, 64, 128>());
-  visit(Sm90Traits<T, kInputGrad, 2, 64, 160>());
+  visit(Sm90Traits<T, kInputGrad, 0, 32, 32, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 0, 64, 64, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 0, 64, 128, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 0, 64, 160, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 1, 64, 64, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 1, 64, 128, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 1, 64, 160, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 2, 64, 64, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 2, 64, 128, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 2, 64, 160, kEpilogue>());
 }
 
 }  // namespace octconv

@@ -39,6 +39,12 @@ double low_tile_clocks(const Problem& p, const PlanSm90& plan, bool input_grad) 
 
 // Shares the blocks out such that neither octave keeps the other waiting. Clocks until all is done.
 double balance(PlanSm90& plan, double high_clocks, double low_clocks) {
+  if (plan.tiles[kLow].items == 0 || plan.tiles[kHigh].items == 0) {
+    const bool low = plan.tiles[kHigh].items == 0;
+    plan.low_blocks = low ? plan.blocks : 0;
+    return low ? low_clocks * divide_up(plan.tiles[kLow].items, plan.blocks)
+               : high_clocks * divide_up(plan.tiles[kHigh].items, plan.blocks);
+  }
   double best = 0, best_other = 0;
   for (int32_t low_blocks = 1; low_blocks < plan.blocks; ++low_blocks) {
     const double high = high_clocks * divide_up(plan.tiles[kHigh].items, plan.blocks - low_blocks);
@@ -60,11 +66,12 @@ const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& 
   if ((p.kernel != 3 && p.kernel != 1) || p.stride != 1) {
     return "another kernel than 1x1 or 3x3 at stride 1";
   }
-  if (std::min({p.high_in, p.low_in, p.high_out, p.low_out}) == 0 && p.kernel == 3) {
-    return "an absent part";
+  if (p.high_in + p.high_out == 0 || p.low_in + p.low_out == 0) {
+    return "a convolution of one part alone";
   }
-  if (std::min(p.high_in, p.high_out) == 0) return "an absent high part";
-  if (std::max(p.low_in, p.low_out) == 0) return "no low part on either side";
+  if (p.kernel == 1 && std::min(p.high_in, p.high_out) == 0) {
+    return "an absent high part, and a kernel of 1x1";
+  }
   if (p.kernel == 3 && std::min(p.height, p.width) < 2) return "a single row or column of pixels";
   // Of all parts: so the input gradient of what is covered is covered, too.
   const int32_t most_channels = std::max({p.high_in, p.low_in, p.high_out, p.low_out});
@@ -110,13 +117,17 @@ std::string to_string(const PlanSm90& plan) {
   std::ostringstream text;
   text << "forward_sm90, ";
   for (const Octave octave : {kHigh, kLow}) {
+    if (plan.tiles[octave].items == 0) continue;
     const QuadBox tile = sm90_tile(kSm90Geometries[plan.geometry], octave == kHigh);
     text << (octave == kLow ? "low " : "") << tile.width << "x" << tile.height
          << (octave == kHigh ? " quads" : "");
     if (tile.images > 1) text << " of " << tile.images << " images";
     text << " x " << plan.columns[octave] << ", ";
   }
-  text << plan.blocks << " blocks, " << plan.low_blocks << " of them for low tiles";
+  text << plan.blocks << " blocks";
+  if (plan.tiles[kHigh].items > 0 && plan.tiles[kLow].items > 0) {
+    text << ", " << plan.low_blocks << " of them for low tiles";
+  }
   return text.str();
 }
 

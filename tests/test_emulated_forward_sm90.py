@@ -47,6 +47,20 @@ CASES = {
         "a quad": case_of((40, 24), (8, 40), 2, 2),
     },
 }
+# One part absent, or one of each: columns (32, 32) only where the geometry has them.
+ABSENT = {
+    "no low input": (0, case_of((40, 0), (24, 8), 35, 31, batch=2), (32, 32)),
+    "two chunks stay": (0, case_of((72, 0), (24, 40), 9, 67), (64, 64)),
+    "no low output": (0, case_of((72, 24), (104, 0), 19, 37), (64, 160)),
+    "no high input": (0, case_of((0, 72), (40, 24), 35, 31, batch=2), (32, 32)),
+    "no high output": (0, case_of((24, 40), (0, 72), 18, 34), (64, 64)),
+    "first layer": (1, case_of((104, 0), (40, 168), 13, 17, batch=2), (64, 160)),
+    "last layer": (1, case_of((8, 72), (72, 0), 28, 27, batch=3), (64, 64)),
+    "high to low": (1, case_of((72, 0), (0, 40), 15, 2), (64, 128)),
+    "small first layer": (2, case_of((72, 0), (8, 24), 13, 11, batch=3), (64, 64)),
+    "small last layer": (2, case_of((40, 24), (72, 0), 14, 5, batch=9), (64, 128)),
+    "low to high": (2, case_of((0, 72), (40, 0), 2, 2), (64, 160)),
+}
 COLUMNS = {
     0: ((32, 32), (64, 64), (64, 128), (64, 160)),
     1: ((64, 64), (64, 128), (64, 160)),
@@ -82,6 +96,37 @@ def test_input_grad_is_exact_on_integers(emulator_in: Get, mode, case, tiles, dt
     check_input_grad(emulator_in(mode), case, tiles, dtype)
 
 
+def tiles_of_absent(name: str, input_grad: bool) -> HopperTiles:
+    """An octave without channels that come out has no blocks."""
+    geometry, case, columns = ABSENT[name]
+    high, low = case.in_channels if input_grad else case.out_channels
+    return HopperTiles(geometry, columns, (4, 0 if low == 0 else 4 if high == 0 else 2))
+
+
+@pytest.mark.parametrize("input_grad", [False, True], ids=["forward", "input_grad"])
+@pytest.mark.parametrize(
+    ("mode", "name", "dtype"),
+    [
+        pytest.param(*mode.values, name, dtype, marks=mode.marks)
+        for i, name in enumerate(ABSENT)
+        for mode, dtype in ((PLAIN, (BF16, F16)[i % 2]), *([(ASAN, BF16)] if i % 5 == 0 else []))
+    ],
+)
+def test_parts_may_be_absent(emulator_in: Get, mode, name, dtype, input_grad):
+    case, tiles = ABSENT[name][1], tiles_of_absent(name, input_grad)
+    (check_input_grad if input_grad else check_forward)(emulator_in(mode), case, tiles, dtype)
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("dtype", [BF16, F16], ids=str)
+@pytest.mark.parametrize("name", ["no low input", "last layer"])
+def test_as_accurate_without_a_part(emulator_in: Get, name, dtype):
+    emulator, case = emulator_in("plain"), ABSENT[name][1]
+    for input_grad in (False, True):
+        tiles = tiles_of_absent(name, input_grad)
+        check_as_accurate_as_torch(emulator, case, tiles, dtype, input_grad=input_grad)
+
+
 @NO_COMPILER
 @pytest.mark.parametrize("dtype", [BF16, F16], ids=str)
 @pytest.mark.parametrize(
@@ -112,18 +157,29 @@ def test_as_accurate_as_torch(emulator_in: Get, geometry, name, dtype):
 def test_every_schedule_gives_the_same_bits(
     emulator_in: Get, mode, geometry, name, columns, input_grad
 ):
-    case = CASES[geometry][name]
+    tiles = HopperTiles(geometry, columns, (4, 2))
+    check_schedules(emulator_in(mode), CASES[geometry][name], tiles, input_grad)
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("input_grad", [False, True], ids=["forward", "input_grad"])
+@pytest.mark.parametrize("name", ["no low input", "small last layer"])
+def test_every_schedule_without_a_part(emulator_in: Get, name, input_grad):
+    tiles = tiles_of_absent(name, input_grad)
+    check_schedules(emulator_in("plain"), ABSENT[name][1], tiles, input_grad)
+
+
+def check_schedules(emulator: Emulator, case: Case, tiles: HopperTiles, input_grad: bool) -> None:
     operands = case.normal().to(BF16)
     inputs, bias = operands[:2], operands.bias
     if input_grad:
         inputs, bias = tuple(g.to(BF16) for g in case.normal_gradients()), None
-    tiles = HopperTiles(geometry, columns, (4, 2))
     results = [
         run_forward(
-            emulator_in(mode), case, tiles, inputs, operands.weight, bias,
+            emulator, case, tiles, inputs, operands.weight, bias,
             input_grad=input_grad, run=run._replace(count=False),
         )
-        for run in (RUNS if mode == "plain" else RUNS[::3])
+        for run in (RUNS if emulator.mode == "plain" else RUNS[::3])
     ]  # fmt: skip
     for result in results:
         for part, first in zip(result[:2], results[0][:2], strict=True):

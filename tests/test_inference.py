@@ -4,54 +4,23 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from cases import Case, Parts
-from emulated_forward import HopperJointTiles, JointTiles, Tiles, memory_of, present, run_forward
+from cases import Case
+from emulated_forward import HopperJointTiles, JointTiles, Tiles, present, run_forward
 from emulation.emulator import Emulator
 from emulators import ASAN, PLAIN
+from epilogues import Extras
 from oracle import assert_accurate
 from torch import Tensor
 
 CASE = Case((24, 16), (16, 40), size=(9, 7))
-ACTIVATIONS = (lambda y: y, torch.relu, torch.nn.functional.silu)
 infer = torch.ops.octconv_cuda.inference
-
-
-class Extras:
-    """What inference adds to a call; ``residuals`` absent or like the outputs."""
-
-    def __init__(self, case: Case, residual: bool) -> None:
-        channels = sum(case.out_channels)
-        self.scale, self.shift = torch.randn(channels), torch.randn(channels)
-        shapes = zip(case.out_channels, (case.out_size, half_of(case.out_size)), strict=True)
-        self.residuals = tuple(
-            torch.randn(case.batch, c, *size) if residual else None for c, size in shapes
-        )
-
-    def exact(self, y: Parts, activation: int) -> list[Tensor | None]:
-        """The formula in float64."""
-        results: list[Tensor | None] = []
-        first = 0
-        for part, residual in zip(y, self.residuals, strict=True):
-            if part is None:
-                results.append(None)
-                continue
-            of_part = slice(first, first + part.shape[1])
-            scale, shift = (t[of_part, None, None].double() for t in (self.scale, self.shift))
-            value = part.double() * scale + shift
-            results.append(ACTIVATIONS[activation](value if residual is None else value + residual))
-            first = of_part.stop
-        return results
-
-
-def half_of(size: tuple[int, int]) -> tuple[int, int]:
-    return -(-size[0] // 2), -(-size[1] // 2)
 
 
 def arguments(case: Case, extras: Extras, dtype: torch.dtype, activation: int) -> tuple:
     operands = case.normal().to(dtype)
-    residuals = (None if r is None else r.to(dtype) for r in extras.residuals)
+    extras.round_to(dtype)
     tail = (case.out_channels[0], case.size, case.stride, False)
-    return (*operands, extras.scale, extras.shift, *residuals, activation, *tail)
+    return (*operands, extras.scale, extras.shift, *extras.residuals, activation, *tail)
 
 
 @pytest.mark.parametrize("residual", [False, True])
@@ -61,8 +30,6 @@ def arguments(case: Case, extras: Extras, dtype: torch.dtype, activation: int) -
 def test_is_the_formula(stride, dtype, activation, residual):
     case = Case((24, 16), (16, 40), size=(9, 7), stride=stride)
     extras = Extras(case, residual)
-    if residual:
-        extras.residuals = tuple(r.to(dtype).float() for r in extras.residuals)
     call = arguments(case, extras, dtype, activation)
     y = torch.ops.octconv_cuda.forward(*call[:4], *call[9:])
     for part, exact in zip(infer(*call), extras.exact(y, activation), strict=True):
@@ -161,16 +128,11 @@ def test_kernel_rounds_once(
     case = Case(ins, outs, (kernel, kernel), size=(9, 7))
     extras = Extras(case, residual)
     call = arguments(case, extras, dtype, activation)
-    arrays = {"scale": extras.scale.numpy(), "shift": extras.shift.numpy()}
-    for name, part in zip(("residual_high", "residual_low"), call[6:8], strict=True):
-        if part is not None:
-            arrays[name] = memory_of(part)
     for tiles in all_tiles:
         result = run_forward(
             emulator_in(mode), case, tiles, call[:2], *call[2:4],
-            extras={**arrays, "activation": activation},
+            extras=extras.arrays(activation),
         )  # fmt: skip
-        extras.residuals = tuple(None if r is None else r.double() for r in call[6:8])
         operands = case.normal()._replace(
             **dict(zip(("x_high", "x_low", "weight", "bias"), call[:4], strict=True))
         )

@@ -95,6 +95,32 @@ def test_blocks_and_columns(channels, size, batch, dtype) -> None:
             assert of_tile <= (64 if kind == "high" else 32)
 
 
+@given(
+    channels=st.tuples(*4 * [st.integers(1, 40).map(lambda n: 8 * n)]),
+    absent=st.sampled_from([(0,), (1,), (2,), (3,), (0, 3), (1, 2)]),
+    size=st.tuples(st.integers(2, 300), st.integers(2, 300)),
+    batch=st.integers(1, 300),
+    input_grad=st.booleans(),
+)
+def test_parts_may_be_absent(channels, absent, size, batch, input_grad) -> None:
+    """Octaves that do not come out have no tiles and no blocks; less to do takes less time."""
+    present = tuple(0 if i in absent else c for i, c in enumerate(channels))
+    plan, whole = (
+        plan_of(Problem(batch, *size, *of, input_grad=input_grad)) for of in (present, channels)
+    )
+    high, low = present[:2] if input_grad else present[2:]
+    assert (plan["high"]["items"] == 0) == (high == 0)
+    assert (plan["low"]["items"] == 0) == (low == 0)
+    assert 1 <= plan["blocks"] == min(132, plan["high"]["items"] + plan["low"]["items"])
+    blocks = {"high": plan["blocks"] - plan["low_blocks"], "low": plan["low_blocks"]}
+    for kind, of_kind in blocks.items():
+        assert (of_kind > 0) == (plan[kind]["items"] > 0)
+        if plan[kind]["items"] and plan[kind]["weights_stay"]:
+            ins = present[2:] if input_grad else present[:2]
+            assert sum(math.ceil(c / 64) for c in ins) <= 2
+    assert plan["us"] <= whole["us"]
+
+
 # Layers of 3x3 taps; the best measured on an H100 at some shares of blocks
 # (forward-sm90-blocks.txt); their input gradients as measured on an H200 (gradients.json).
 LAYERS = (
@@ -172,6 +198,8 @@ def test_text() -> None:
     assert text == (
         "forward_sm90, 16x8 quads x 64, low 16x16 x 64, 132 blocks, 57 of them for low tiles"
     )
+    text = plan_of(square(112, 64, 32)._replace(low_out=0))["text"]
+    assert text == "forward_sm90, 16x8 quads x 32, 132 blocks"
     assert (
         "16x8 quads of 2 images x 64, low 16x16 of 4 images" in plan_of(square(14, 64, 8))["text"]
     )
@@ -217,8 +245,10 @@ def test_items_of_1x1_kernels(channels, size, batch, input_grad) -> None:
     [
         ({"kernel": 5}, "bfloat16", "H100", "another kernel than 1x1 or 3x3"),
         ({"stride": 2}, "bfloat16", "H100", "another kernel than 1x1 or 3x3 at stride 1"),
-        ({"high_in": 0}, "bfloat16", "H100", "an absent part"),
-        ({"low_out": 0}, "bfloat16", "H100", "an absent part"),
+        ({"kernel": 1, "high_in": 0}, "bfloat16", "H100", "an absent part, and a kernel of 1x1"),
+        ({"kernel": 1, "low_out": 0}, "bfloat16", "H100", "an absent part, and a kernel of 1x1"),
+        ({"low_in": 0, "low_out": 0}, "bfloat16", "H100", "a convolution of one part alone"),
+        ({"high_in": 0, "high_out": 0}, "bfloat16", "H100", "a convolution of one part alone"),
         ({"high_out": 12}, "bfloat16", "H100", "not a multiple of 8"),
         ({"batch": 2**21, "height": 1000, "width": 2000}, "float16", "H100", "2\\^31 pixels"),
         ({"batch": 2**27, "height": 2, "width": 2, "low_in": 512}, "float16", "H100", "2\\^30 t"),

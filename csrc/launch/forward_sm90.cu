@@ -41,6 +41,7 @@ bool has_code(const PlanSm90& plan, ScalarType dtype, KernelUse use, int device)
   return known[key] = with_kernels(dtype, input_grad, [&](auto type, auto direction) {
            using T = typename decltype(type)::type;
            if (plan.joint_items > 0) return has_code_1x1_sm90<T>(plan, use);
+           if (use == KernelUse::kInference) return has_code_sm90<T, false, true>(plan);
            return has_code_sm90<T, decltype(direction)::value>(plan);
          });
 }
@@ -87,7 +88,6 @@ ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem, KernelUs
   reason = why_not_sm90(problem, *type, facts);
   if (reason) return {{}, reason};
   if (problem.batch == 0) return {{}, "an empty batch"};
-  if (use == KernelUse::kInference && problem.kernel != 1) return {{}, "it has no epilogue"};
   thread_local PlanCacheSm90 cache;
   const PlanSm90 plan = cache.plan(problem, *type, facts);
   if (!has_code(plan, dtype, use, device)) {
@@ -114,7 +114,9 @@ void launch_forward_sm90(const Problem& problem, const PlanSm90& plan,
     }
   }
   with_kernels(dtype, problem.input_grad, [&](auto type, auto direction) {
-    launch_sm90<typename decltype(type)::type, decltype(direction)::value>(plan, params, stream);
+    using T = typename decltype(type)::type;
+    if (pointers.epilogue.scale) return launch_sm90<T, false, true>(plan, params, stream);
+    launch_sm90<T, decltype(direction)::value>(plan, params, stream);
   });
 }
 

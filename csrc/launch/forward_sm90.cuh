@@ -9,9 +9,9 @@
 namespace octconv {
 
 // Calls run(kernel) with the instantiation of a plan.
-template <typename T, bool kInputGrad, typename Run>
+template <typename T, bool kInputGrad, bool kEpilogue, typename Run>
 void with_kernel_sm90(const PlanSm90& plan, const Run& run) {
-  for_each_sm90<T, kInputGrad>([&](auto traits) {
+  for_each_sm90<T, kInputGrad, kEpilogue>([&](auto traits) {
     using Traits = decltype(traits);
     if (Traits::kGeometry == plan.geometry && Traits::kHighColumns == plan.columns[kHigh] &&
         Traits::kLowColumns == plan.columns[kLow]) {
@@ -20,19 +20,19 @@ void with_kernel_sm90(const PlanSm90& plan, const Run& run) {
   });
 }
 
-template <typename T, bool kInputGrad>
+template <typename T, bool kInputGrad, bool kEpilogue>
 void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStream_t stream) {
   const LaunchShape shape{static_cast<uint32_t>(plan.blocks), kSm90Threads, 1, kSm90SharedBytes};
-  with_kernel_sm90<T, kInputGrad>(plan, [&](auto kernel) {
+  with_kernel_sm90<T, kInputGrad, kEpilogue>(plan, [&](auto kernel) {
     cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSm90SharedBytes);
     launch(kernel, shape, params, stream);
   });
 }
 
-template <typename T, bool kInputGrad>
+template <typename T, bool kInputGrad, bool kEpilogue>
 bool has_code_sm90(const PlanSm90& plan) {
   bool has_code = false;
-  with_kernel_sm90<T, kInputGrad>(plan, [&](auto kernel) {
+  with_kernel_sm90<T, kInputGrad, kEpilogue>(plan, [&](auto kernel) {
     cudaFuncAttributes attributes{};
     has_code = cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess &&
                attributes.numRegs == kSm90Registers;

@@ -1,4 +1,4 @@
-// The launches of family sm90, as the operators forward and input_grad call them.
+// The launches of family sm90, as the operators forward, input_grad and inference call them.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -25,17 +25,18 @@ struct ChoiceSm90 {
 };
 ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem, KernelUse use);
 
-// The channels of each part, and all pointers, are there.
+// All pointers are there, but for those of absent parts.
 void launch_forward_sm90(const Problem& problem, const PlanSm90& plan,
                          const ForwardPointers& pointers, ScalarType dtype, cudaStream_t stream);
 
-// T is BFloat16 or Float16. Each direction of each is compiled in a file of its own, side by side.
-template <typename T, bool kInputGrad>
+// T is BFloat16 or Float16. Each direction of each, and inference, is compiled in a file of its
+// own, side by side.
+template <typename T, bool kInputGrad, bool kEpilogue = false>
 void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStream_t stream);
 
 // Whether the library has the kernel's code for the current device, with the registers that its
 // warpgroups pass on to each other.
-template <typename T, bool kInputGrad>
+template <typename T, bool kInputGrad, bool kEpilogue = false>
 bool has_code_sm90(const PlanSm90& plan);
 
 // The same two of forward_1x1_sm90.

@@ -58,8 +58,9 @@ template <typename T>
 py::tuple with_direction(const Problem& problem, const JointCut& cut, const py::dict& arrays,
                          uint32_t blocks, const py::dict& options) {
   if (problem.input_grad) return with_cut<T, true, false>(problem, cut, arrays, blocks, options);
-  return arrays.contains("scale") ? with_cut<T, false, true>(problem, cut, arrays, blocks, options)
-                                  : with_cut<T, false, false>(problem, cut, arrays, blocks, options);
+  return arrays.contains("scale")
+             ? with_cut<T, false, true>(problem, cut, arrays, blocks, options)
+             : with_cut<T, false, false>(problem, cut, arrays, blocks, options);
 }
 
 // As forward_1x1_sm80 of bind_forward_1x1.cpp, but for the shape: columns and groups of them, boxes

@@ -21,23 +21,22 @@ using octconv::Problem;
 template <typename Traits>
 py::tuple run_sm90(const Problem& problem, const PlanSm90& plan, const py::dict& arrays,
                    const py::dict& options) {
-  using octconv::TensorMap;
+  const auto map = [](const octconv::TensorView& view) {
+    return tensor_map<octconv::TensorMap>(view);
+  };
   Device device(options_from(options));
   const ForwardArrays<typename Traits::T> memory(device, problem, arrays);
   const octconv::ForwardPointers& pointers = memory.pointers;
   const Problem convolution = as_convolution(problem);
   ForwardSm90Params p = forward_sm90_params(convolution, plan, pointers);
   for (int phase = 0; phase < 4; ++phase) {
-    p.phase[phase] =
-        tensor_map<TensorMap>(phase_view(convolution, plan.geometry, pointers.in_high, phase));
+    p.phase[phase] = map(phase_view(convolution, plan.geometry, pointers.in_high, phase));
   }
-  p.strip = tensor_map<TensorMap>(strip_view(convolution, plan.geometry, pointers.in_high));
+  p.strip = map(strip_view(convolution, plan.geometry, pointers.in_high));
   for (const Octave octave : {kHigh, kLow}) {
-    p.low_input[octave] =
-        tensor_map<TensorMap>(low_view(convolution, plan.geometry, pointers.in_low, octave));
+    p.low_input[octave] = map(low_view(convolution, plan.geometry, pointers.in_low, octave));
     for (const Octave from : {kHigh, kLow}) {
-      p.weight[octave][from] =
-          tensor_map<TensorMap>(weight_view(problem, pointers.weight, octave, from));
+      p.weight[octave][from] = map(weight_view(problem, pointers.weight, octave, from));
     }
   }
   device.launch(octconv::forward_sm90<Traits>,
@@ -45,11 +44,11 @@ py::tuple run_sm90(const Problem& problem, const PlanSm90& plan, const py::dict&
   return memory.results(device);
 }
 
-template <typename T, bool kInputGrad>
+template <typename T, bool kInputGrad, bool kEpilogue = false>
 py::tuple with_direction_sm90(const Problem& problem, const PlanSm90& plan, const py::dict& arrays,
                               const py::dict& options) {
   py::object result = py::none();
-  octconv::for_each_sm90<T, kInputGrad>([&](auto traits) {
+  octconv::for_each_sm90<T, kInputGrad, kEpilogue>([&](auto traits) {
     using Traits = decltype(traits);
     if (Traits::kGeometry != plan.geometry || Traits::kHighColumns != plan.columns[kHigh] ||
         Traits::kLowColumns != plan.columns[kLow]) {
@@ -64,6 +63,9 @@ py::tuple with_direction_sm90(const Problem& problem, const PlanSm90& plan, cons
 template <typename T>
 py::tuple with_plan_sm90(const Problem& problem, const PlanSm90& plan, const py::dict& arrays,
                          const py::dict& options) {
+  if (arrays.contains("scale")) {
+    return with_direction_sm90<T, false, true>(problem, plan, arrays, options);
+  }
   return problem.input_grad ? with_direction_sm90<T, true>(problem, plan, arrays, options)
                             : with_direction_sm90<T, false>(problem, plan, arrays, options);
 }

@@ -48,9 +48,9 @@ __device__ __forceinline__ void finish_columns(float* sum, const PairOf<float>& 
 // The sums of an octave's columns from `column` on. Each group of columns has a box of the
 // residual.
 template <typename Traits>
-__device__ __forceinline__ void finish_sums(const JointSm90Params& p,
-                                            float (&sum)[Traits::kColumns / 2], Octave octave,
-                                            int32_t column, BufferRing& boxes) {
+__device__ __forceinline__ void finish_joint(const JointSm90Params& p,
+                                             float (&sum)[Traits::kColumns / 2], Octave octave,
+                                             int32_t column, BufferRing& boxes) {
   constexpr int kVectors = Traits::kColumns / 8;
   const int32_t group = column / Traits::kColumns % Traits::kColumnGroups;
   const int32_t row_group = Traits::kRowGroups == 2 ? ptx::thread_x() / 128 - 1 : 0;

@@ -43,7 +43,7 @@ __device__ __forceinline__ void load_boxes(const JointSm90Params& p, BufferRing 
         load(p.in_phase[phase], chunk * kSm90Chunk, phase, kSm90Chunk);
       }
     }
-    if constexpr (Traits::kHasEpilogue) {
+    if constexpr (Traits::kEpilogue) {
       const int32_t column = item[0].column_tile * Traits::kColumnGroups * Traits::kColumns;
 #pragma unroll 1
       for (int part = 0; part < kLowSums + 1; ++part) {

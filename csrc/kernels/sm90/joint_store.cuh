@@ -29,8 +29,8 @@ class JointStore {
     for (int part = 0; part < kLowSums + 1; ++part) {
       const bool low = part == kLowSums;
       if (low && p.channels_out[kLow] == 0) return;
-      if constexpr (Traits::kHasEpilogue) {
-        finish_sums<Traits>(p, sum[part], low ? kLow : kHigh, column, boxes);
+      if constexpr (Traits::kEpilogue) {
+        finish_joint<Traits>(p, sum[part], low ? kLow : kHigh, column, boxes);
       }
       const uint32_t staging = stagings_ + turn_ * Traits::kStaging;
       write(staging, sum[part]);

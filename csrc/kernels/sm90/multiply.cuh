@@ -8,6 +8,7 @@
 #include "block.cuh"
 #include "device/phase.cuh"
 #include "device/sm90/products.cuh"
+#include "finish.cuh"
 #include "sums.cuh"
 
 namespace octconv::sm90 {
@@ -151,6 +152,7 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
     const int32_t column = item.column_tile * Traits::kHighColumns;
     if (stay) slots = {};
     begin_sums<T>(sum[0], p, kHigh, column);
+    const bool leads = i == share.first && warpgroup == 0;
     if (i == share.first && warpgroup == 1) ptx::sync_named(kAhead, kMultipliers);
 #pragma unroll 1
     for (int32_t chunk = 0; chunk < p.chunks[kLow]; ++chunk) {
@@ -160,7 +162,7 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
       for (int j = 0; j < Traits::kQuadPlanes; ++j) release(memory.box_empty(planes.stage + j));
       planes.advance(Traits::kQuadPlanes);
       release_rows(memory, slots, stay);
-      if (i == share.first && chunk == 0 && warpgroup == 0) ptx::arrive_named(kAhead, kMultipliers);
+      if (leads && chunk == 0) ptx::arrive_named(kAhead, kMultipliers);
     }
     const Patch patch = sm90_patch(kGeometry, true, warpgroup);
     if constexpr (Traits::kInputGrad) divide_quads(sum[0], p, item, patch);
@@ -172,19 +174,26 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
         multiply_phases<Traits, decltype(steps)::value>(sum, memory, planes, slots, warpgroup);
       });
       release_rows(memory, slots, stay);
+      if (leads && chunk == 0 && p.chunks[kLow] == 0) ptx::arrive_named(kAhead, kMultipliers);
     }
 
     const int32_t channel = first_channel(column), image = item.image + patch.image;
     const int32_t x = 2 * quad_x(item, patch);
+    if constexpr (Traits::kEpilogue) {
+      finish_sums<T>(sum, p, kHigh, channel, [&](int to, int half) {
+        return Pixel{image, 2 * quad_y(item, patch, half) + to / 2, x + to % 2};
+      });
+    } else {
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int32_t y = 2 * quad_y(item, patch, half);
+      for (int half = 0; half < 2; ++half) {
+        const int32_t y = 2 * quad_y(item, patch, half);
 #pragma unroll
-      for (int to = 0; to < 4; ++to) {
-        const bool inside =
-            image < p.batch && y + to / 2 < p.height[kHigh] && x + to % 2 < p.width[kHigh];
-        store_sums<Traits>(sum[to], half, pixel_of<T>(p, kHigh, image, y + to / 2, x + to % 2),
-                           channel, p.channels_out[kHigh], inside);
+        for (int to = 0; to < 4; ++to) {
+          const bool inside =
+              image < p.batch && y + to / 2 < p.height[kHigh] && x + to % 2 < p.width[kHigh];
+          store_sums<Traits>(sum[to], half, pixel_of<T>(p, kHigh, image, y + to / 2, x + to % 2),
+                             channel, p.channels_out[kHigh], inside);
+        }
       }
     }
   }
@@ -256,9 +265,10 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
 #pragma unroll
     for (int n = 0; n < kSums; ++n) sum[1][n] = sum[0][n];
     const int32_t chunks = p.chunks[kLow] > p.chunks[kHigh] ? p.chunks[kLow] : p.chunks[kHigh];
+    const int32_t first_turn = p.chunks[kLow] > 0 ? 0 : 1;
 #pragma unroll 1
-    for (int32_t turn = 0; turn < 2 * chunks; ++turn) {
-      const bool first = i == share.first && turn == 0;
+    for (int32_t turn = first_turn; turn < 2 * chunks; ++turn) {
+      const bool first = i == share.first && turn == first_turn;
       if (first && warpgroup == 1) ptx::sync_named(kAhead, kMultipliers);
       const Octave from = turn % 2 == 0 ? kLow : kHigh;
       const int32_t chunk = turn / 2;
@@ -276,16 +286,23 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
     }
 
     const int32_t channel = first_channel(column);
+    if constexpr (Traits::kEpilogue) {
+      finish_sums<T>(sum, p, kLow, channel, [&](int j, int half) {
+        const Patch patch = sm90_patch(kGeometry, false, 2 * warpgroup + j);
+        return Pixel{item.image + patch.image, quad_y(item, patch, half), quad_x(item, patch)};
+      });
+    } else {
 #pragma unroll
-    for (int j = 0; j < 2; ++j) {
-      const Patch patch = sm90_patch(kGeometry, false, 2 * warpgroup + j);
-      const int32_t image = item.image + patch.image, x = quad_x(item, patch);
+      for (int j = 0; j < 2; ++j) {
+        const Patch patch = sm90_patch(kGeometry, false, 2 * warpgroup + j);
+        const int32_t image = item.image + patch.image, x = quad_x(item, patch);
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const int32_t y = quad_y(item, patch, half);
-        const bool inside = image < p.batch && y < p.height[kLow] && x < p.width[kLow];
-        store_sums<Traits>(sum[j], half, pixel_of<T>(p, kLow, image, y, x), channel,
-                           p.channels_out[kLow], inside);
+        for (int half = 0; half < 2; ++half) {
+          const int32_t y = quad_y(item, patch, half);
+          const bool inside = image < p.batch && y < p.height[kLow] && x < p.width[kLow];
+          store_sums<Traits>(sum[j], half, pixel_of<T>(p, kLow, image, y, x), channel,
+                             p.channels_out[kLow], inside);
+        }
       }
     }
   }

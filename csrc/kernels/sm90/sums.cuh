@@ -101,12 +101,16 @@ __device__ __forceinline__ void store_sums(const float (&sum)[kSums], int half, 
   }
 }
 
-// The pixel (y, x) of an octave's output.
+// The first element of pixel (y, x) in an octave's output, and where that is.
+__device__ __forceinline__ int64_t first_element(const ForwardSm90Params& p, Octave octave,
+                                                 int32_t image, int32_t y, int32_t x) {
+  const int64_t pixel = (int64_t{image} * p.height[octave] + y) * p.width[octave] + x;
+  return pixel * p.channels_out[octave];
+}
 template <typename T>
 __device__ __forceinline__ T* pixel_of(const ForwardSm90Params& p, Octave octave, int32_t image,
                                        int32_t y, int32_t x) {
-  const int64_t pixel = (int64_t{image} * p.height[octave] + y) * p.width[octave] + x;
-  return static_cast<T*>(p.output[octave]) + pixel * p.channels_out[octave];
+  return static_cast<T*>(p.output[octave]) + first_element(p, octave, image, y, x);
 }
 
 }  // namespace octconv::sm90

@@ -1,0 +1,102 @@
+// What inference does to the sums of forward_sm90, activation(sum * scale + shift + residual), and
+// where they go. By blocks of 32 columns, of which a thread has 8 neighbouring channels, each
+// stored at once: beside all sums there are few registers.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <device/ptx.cuh>
+
+#include "block.cuh"
+#include "kernels/sm80/epilogue.cuh"
+#include "sums.cuh"
+
+namespace octconv::sm90 {
+
+// A pixel of an octave's output, there or not.
+struct Pixel {
+  int32_t image, y, x;
+
+  __device__ __forceinline__ bool inside(const ForwardSm90Params& p, Octave octave) const {
+    return image < p.batch && y < p.height[octave] && x < p.width[octave];
+  }
+};
+
+// The sums of a block, that of this thread's channels from `channel` on: factors of four at a time.
+template <int kMaps, int kSums>
+__device__ __forceinline__ void scale_block(float (&sum)[kMaps][kSums], int block,
+                                            const ForwardSm90Params& p, Octave octave,
+                                            int32_t channel) {
+  const int32_t column = channel + (octave == kLow ? p.channels_out[kHigh] : 0);
+#pragma unroll
+  for (int i = 0; i < 8; i += 4) {
+    ptx::Word128 words[2] = {};
+    if (channel < p.channels_out[octave]) {
+      ptx::load_constant(words[0], p.scale + column + i);
+      ptx::load_constant(words[1], p.shift + column + i);
+    }
+    float scale[4], shift[4];
+    memcpy(scale, &words[0], sizeof(scale)), memcpy(shift, &words[1], sizeof(shift));
+#pragma unroll
+    for (int n = 0; n < 8 * kMaps; ++n) {
+      const int of = n % 8 / 4 * 2 + n % 2;  // both rows of a map, after each other
+      float& value = sum[n / 8][16 * block + 2 * i + n % 8];
+      value = value * scale[of] + shift[of];
+    }
+  }
+}
+
+// The scaled sums of rows `half` of a block, to `output`.
+template <typename T, int kSums>
+__device__ __forceinline__ void store_finished(const float (&sum)[kSums], int block, int half,
+                                               const ptx::Word128& residual, Activation activation,
+                                               T* output, bool wanted) {
+  float value[8];
+#pragma unroll
+  for (int i = 0; i < 8; ++i) value[i] = sum[16 * block + i / 2 * 4 + 2 * half + i % 2];
+  finish_values<T>(value, residual, activation);
+  ptx::Word128 words;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) words.word[i] = ptx::narrow_pair<T>(value[2 * i], value[2 * i + 1]);
+  ptx::store_global_if(wanted, output, words);
+}
+
+// All sums of a tile. pixel_of(map, half) is that of rows `half` of a map.
+template <typename T, int kMaps, int kSums, typename PixelOf>
+__device__ __forceinline__ void finish_sums(float (&sum)[kMaps][kSums], const ForwardSm90Params& p,
+                                            Octave octave, int32_t channel,
+                                            const PixelOf& pixel_of) {
+  constexpr int kMost = 4;
+  const T* residuals = static_cast<const T*>(p.residual[octave]);
+  T* output = static_cast<T*>(p.output[octave]);
+#pragma unroll
+  for (int block = 0; block < kSums / 16; ++block, channel += 32) {
+    scale_block(sum, block, p, octave, channel);
+    const bool has_channels = channel < p.channels_out[octave];
+    // Residuals under way, as the sums that are left have registers for.
+    const int at_once = kMaps * (kSums - 16 * block) > 128 ? 1 : kMost;
+#pragma unroll
+    for (int first = 0; first < 2 * kMaps; ++first) {
+      if (first % at_once != 0) continue;
+      ptx::Word128 residual[kMost] = {};
+      int64_t element[kMost];
+      bool wanted[kMost];
+#pragma unroll
+      for (int i = 0; i < kMost; ++i) {
+        if (i >= at_once) continue;
+        const Pixel pixel = pixel_of((first + i) % kMaps, (first + i) / kMaps);
+        element[i] = first_element(p, octave, pixel.image, pixel.y, pixel.x) + channel;
+        wanted[i] = has_channels && pixel.inside(p, octave);
+        if (residuals && wanted[i]) ptx::load_constant(residual[i], residuals + element[i]);
+      }
+#pragma unroll
+      for (int i = 0; i < kMost; ++i) {
+        if (i >= at_once) continue;
+        store_finished(sum[(first + i) % kMaps], block, (first + i) / kMaps, residual[i],
+                       p.activation, output + element[i], wanted[i]);
+      }
+    }
+  }
+}
+
+}  // namespace octconv::sm90

@@ -1,0 +1,139 @@
+"""The epilogue of the kernel for Hopper in the emulation: exact, rounded once, read once."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from cases import Case, check_equal, multiples_of
+from emulated_forward import HopperTiles, present, run_forward
+from emulation.emulator import RUNS, Emulator
+from emulators import ASAN, NO_COMPILER, PLAIN
+from epilogues import Extras
+from oracle import assert_accurate
+
+Get = Callable[[str], Emulator]
+BF16, F16 = torch.bfloat16, torch.float16
+NONE, RELU, SILU = range(3)
+
+# Every geometry and width of tiles, odd and even sizes; channels that end blocks of columns early.
+# Of a first layer and a last one a part is absent.
+CASES = {
+    "narrow": (Case((40, 24), (24, 8), size=(35, 31), bias=False), (0, (32, 32))),
+    "wide": (Case((24, 40), (72, 104), size=(9, 67), batch=1), (0, (64, 64))),
+    "wider": (Case((8, 24), (72, 136), size=(18, 20), batch=1), (0, (64, 128))),
+    "first": (Case((40, 0), (40, 24), size=(13, 17)), (1, (64, 64))),
+    "low 128": (Case((24, 72), (40, 104), size=(28, 27), batch=1), (1, (64, 128))),
+    "low 160": (Case((24, 8), (8, 168), size=(13, 17)), (1, (64, 160))),
+    "last": (Case((40, 24), (72, 0), size=(13, 11), batch=3), (2, (64, 64))),
+    "images": (Case((24, 40), (72, 168), size=(14, 5), batch=3), (2, (64, 160))),
+}
+
+
+def tiles_of(name: str) -> HopperTiles:
+    return HopperTiles(*CASES[name][1], (3, 0) if name == "last" else (3, 1))
+
+
+def sample() -> pytest.MarkDecorator:
+    """Activations, types and residuals in turns."""
+    params = []
+    for i, name in enumerate(CASES):
+        for residual in (False, True):
+            dtype = (BF16, F16)[(i + residual) % 2]
+            modes = [(PLAIN, dtype), *([(ASAN, BF16)] if residual and i % 3 == 0 else [])]
+            for mode, of_mode in modes:
+                values = (*mode.values, name, of_mode, residual, (RELU, NONE)[i // 2 % 2])
+                params.append(pytest.param(*values, marks=mode.marks))
+    return pytest.mark.parametrize(("mode", "name", "dtype", "residual", "activation"), params)
+
+
+@sample()
+def test_is_exact_on_integers(emulator_in: Get, mode, name, dtype, residual, activation):
+    case = CASES[name][0]
+    operands = case.integers().to(dtype)
+    extras = Extras(case, residual, multiples_of(1))
+    extras.scale[extras.scale == 0] = 2
+    extras.round_to(dtype)
+    result = run_forward(
+        emulator_in(mode), case, tiles_of(name), operands[:2], *operands[2:],
+        extras=extras.arrays(activation),
+    )  # fmt: skip
+    check_equal(present(result), extras.exact(case.exact(operands), activation))
+    assert result.counters["launches"] == 1
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("dtype", [BF16, F16], ids=str)
+@pytest.mark.parametrize(
+    ("name", "activation"), [("narrow", SILU), ("first", SILU), ("images", RELU), ("last", NONE)]
+)
+def test_rounds_once(emulator_in: Get, name, activation, dtype):
+    """As accurate as the operators that PyTorch would run, or more."""
+    case = CASES[name][0]
+    operands = case.normal().to(dtype)
+    extras = Extras(case, True)
+    extras.round_to(dtype)
+    result = run_forward(
+        emulator_in("plain"), case, tiles_of(name), operands[:2], *operands[2:],
+        extras=extras.arrays(activation),
+    )  # fmt: skip
+    of_torch = torch.ops.octconv_cuda.inference(
+        *operands, extras.scale, extras.shift, *extras.residuals, activation,
+        case.out_channels[0], case.size, case.stride, False,
+    )  # fmt: skip
+    exact = extras.exact(case.exact(operands), activation)
+    for part, same_dtype, float64 in zip(present(result), of_torch, exact, strict=True):
+        if part is not None:
+            assert_accurate(part, same_dtype, float64)
+
+
+@NO_COMPILER
+def test_a_residual_of_one_part(emulator_in: Get):
+    case = CASES["images"][0]
+    operands = case.integers().to(BF16)
+    for absent in (0, 1):
+        extras = Extras(case, True, multiples_of(1))
+        extras.round_to(BF16)
+        extras.residuals = tuple(None if i == absent else r for i, r in enumerate(extras.residuals))
+        result = run_forward(
+            emulator_in("plain"), case, tiles_of("images"), operands[:2], *operands[2:],
+            extras=extras.arrays(NONE),
+        )  # fmt: skip
+        check_equal(present(result), extras.exact(case.exact(operands), NONE))
+
+
+@NO_COMPILER
+def test_every_schedule_gives_the_same_bits(emulator_in: Get):
+    case = CASES["images"][0]
+    operands = case.normal().to(BF16)
+    extras = Extras(case, True)
+    extras.round_to(BF16)
+    results = [
+        run_forward(
+            emulator_in("plain"), case, tiles_of("images"), operands[:2], *operands[2:],
+            extras=extras.arrays(SILU), run=run._replace(count=False),
+        )
+        for run in RUNS
+    ]  # fmt: skip
+    for result in results:
+        for part, first in zip(result[:2], results[0][:2], strict=True):
+            assert torch.equal(part, first)
+            assert part.isfinite().all()
+
+
+@NO_COMPILER
+def test_residuals_are_read_once_and_results_written_once(emulator_in: Get):
+    case = Case((64, 64), (64, 64), size=(32, 32), batch=1, bias=False)  # it fills its tiles
+    operands = case.integers().to(BF16)
+    counters = []
+    for residual in (False, True):
+        extras = Extras(case, residual)
+        extras.round_to(BF16)
+        tiles = HopperTiles(0, (64, 64))
+        result = run_forward(
+            emulator_in("plain"), case, tiles, operands[:2], *operands[2:],
+            extras=extras.arrays(RELU),
+        )  # fmt: skip
+        counters.append(result.counters)
+    sectors = (result.high.numel() + result.low.numel()) * 2 // 32
+    assert counters[1]["sectors_read"] - counters[0]["sectors_read"] == sectors
+    assert counters[0]["sectors_written"] == counters[1]["sectors_written"] == sectors
