@@ -60,6 +60,24 @@ def test_is_as_accurate_as_the_layers(
             assert_accurate(fused(x, r), *expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("folded", ["vanilla", "octave"])
+def test_a_bright_image_is_not_what_rounds_worst(
+    folded: str, dtype: torch.dtype, device: torch.device
+) -> None:
+    """Rounded weights times a mean far from zero, over a small deviation."""
+    x = (1 + F.avg_pool2d(torch.randn(1, 8, 56, 56), 9, 1)).to(device, dtype)
+    conv = nn.Conv2d(8, 64, 7, padding=3) if folded == "vanilla" else OctConv2d((8, 0), (64, 0), 7)
+    layers = nn.Sequential(conv, nn.BatchNorm2d(64, momentum=1)).to(device, dtype)
+    with torch.no_grad():
+        layers(x)
+        layers.eval()
+        exact = copy.deepcopy(layers).double()(x.double())
+        errors = [y.double() - exact for y in (FusedConv2d(*layers)(x), layers(x))]
+    of_fused, of_torch = (error[:, :, 3:-3, 3:-3].norm() for error in errors)
+    assert of_fused <= 1.2 * of_torch
+
+
 def _poison(like: Tensor) -> None:
     """NaN in memory that is free for the next result."""
     torch.full_like(like, torch.nan)
