@@ -86,6 +86,11 @@ def _pointwise(*args: Any, out_shape: Shape, **kwargs: Any) -> int:
     return 2 * math.prod(out_shape) * math.prod(weight[1:])
 
 
+def _cudnn(x: Shape, weight: Shape, *args: Any, out_shape: Shape, **kwargs: Any) -> int:
+    """CuDNN's convolutions of fused networks."""
+    return 2 * math.prod(out_shape) * math.prod(weight[1:])
+
+
 def _flops(
     x: tuple[Shape | None, Shape | None],
     channels_out: tuple[int, int],
@@ -113,3 +118,5 @@ for _operator, _formula in (
 for _name in ("_convolution_pointwise", "_convolution_pointwise_"):
     if hasattr(torch.ops.mkldnn, _name):
         register_flop_formula(getattr(torch.ops.mkldnn, _name))(_pointwise)
+for _name in ("cudnn_convolution_relu", "cudnn_convolution_add_relu"):
+    register_flop_formula(getattr(torch.ops.aten, _name))(_cudnn)

@@ -185,14 +185,15 @@ class Packed:
         if other is None:
             y = _pointwise(x, *rest, *_ATTRIBUTES[activation], "")
             return y
-        # Behind a sum oneDNN's operators know ReLU alone.
-        end: tuple[Any, ...] = ("add", None, "relu" if activation == "relu" else None, [], None)
+        # Behind a sum oneDNN's operators know ReLU alone, and with groups in float32 alone.
+        within = activation == "relu" and (groups == 1 or x.dtype == torch.float32)
+        end: tuple[Any, ...] = ("add", None, "relu" if within else None, [], None)
         if in_place:
             y = _pointwise_in_place.binary(other, x, *rest, *end)
         else:
             other = other.contiguous(memory_format=_CHANNELS_LAST)
             y = _pointwise.binary(x, other, *rest, *end)
-        return y if activation == "relu" else ACTIVATIONS[activation](y)
+        return y if within else ACTIVATIONS[activation](y)
 
 
 def _pool(high: Tensor, low: Tensor | None = None) -> Tensor:

@@ -72,7 +72,7 @@ def oct_conv2d(
 
     if groups > 1 and groups == sum(channels):
         if stride == 2:
-            x_high, x_low = _each(pool, x_high), _each(pool, x_low)
+            x_high, x_low = _pooled(x_high), _pooled(x_low)
         return (
             conv(x_high, weight[:high_out], b_high, channels[0]),
             conv(x_low, weight[high_out:], b_low, channels[1]),
@@ -83,10 +83,12 @@ def oct_conv2d(
     w_hl, w_ll = weight[high_out:, :high_columns], weight[high_out:, high_columns:]
     b_lh = b_high if x_high is None else None
     b_ll = b_low if x_high is None else None
-    pooled = _each(pool, x_high)
+    has_low = weight.shape[0] > high_out
+    pooled = _pooled(x_high, stride == 2 or has_low)
     if stride == 2:
         y_high = _add(conv(pooled, w_hh, b_high), conv(x_low, w_lh, b_lh))
-        y_low = _add(conv(_each(pool, pooled), w_hl, b_low), conv(_each(pool, x_low), w_ll, b_ll))
+        pooled, x_low = _pooled(pooled, has_low), _pooled(x_low, has_low)
+        y_low = _add(conv(pooled, w_hl, b_low), conv(x_low, w_ll, b_ll))
         return y_high, y_low
     low_to_high = conv(x_low, w_lh, b_lh)
     if low_to_high is not None:
@@ -96,8 +98,8 @@ def oct_conv2d(
     return y_high, y_low
 
 
-def _each(function, x: Tensor | None) -> Tensor | None:  # type: ignore[no-untyped-def]
-    return None if x is None else function(x)
+def _pooled(x: Tensor | None, needed: bool = True) -> Tensor | None:
+    return None if x is None or not needed else pool(x)
 
 
 def _add(a: Tensor | None, b: Tensor | None) -> Tensor | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from benchmarks import network_report, networks, treatments
 
@@ -50,6 +51,35 @@ def test_a_treatment_that_computes_something_else_is_refused(
     assert networks.main(arguments) == 1
     assert "is off by" in capsys.readouterr().out
     assert json.loads((tmp_path / "a.json").read_text())["timings"] == []
+
+
+class FirstResult(nn.Module):
+    """What does not read its input again: right for one image, and for no other."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.result = network, None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.result = self.network(x) if self.result is None else self.result
+        return self.result
+
+
+def test_is_judged_by_more_than_one_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(treatments, "fuse", FirstResult)
+    arguments = [*SMALL, "--treatments", "fused", "--out", str(tmp_path / "a.json")]
+    assert networks.main(arguments) == 1
+    assert "is off by" in capsys.readouterr().out
+
+
+def test_the_first_images_are_timed() -> None:
+    images = torch.arange(6.0).view(6, 1)
+    x = torch.zeros(2, 1)
+    outputs = networks._outputs(lambda: x * 2, x, images)
+    assert outputs.flatten().tolist() == [8, 10, 4, 6, 0, 2]
+    assert x.flatten().tolist() == [0, 1]
 
 
 def row(alpha: float, median_us: float, flops: int, **other: Any) -> dict[str, Any]:

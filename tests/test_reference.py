@@ -1,11 +1,14 @@
 """The package's reference against the oracle: integers, so that every value must be equal."""
 
+from typing import Any
+
 import oracle
 import pytest
 import torch
 from cases import DTYPES, Case, Parts, check_equal
 from geometries import COVERED, UNCOVERED
 from oracle import assert_accurate, assert_equal_values
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from octconv_cuda import reference
 
@@ -63,6 +66,33 @@ def test_worked_example_at_stride_2() -> None:
     assert y_low is not None
     assert y_high.squeeze().tolist() == [[14.5, 27.5], [33.5, 48.5]]
     assert y_low.item() == 100 * 5.5 + 1000 * 2.5 + 0.25
+
+
+class PoolCount(TorchDispatchMode):
+    """How often it pools."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
+        self.count += function is torch.ops.aten.avg_pool2d.default
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("channels_in", "channels_out", "stride", "pools"),
+    [
+        ((6, 0), (4, 0), 1, 0), ((6, 2), (4, 0), 1, 0), ((6, 2), (4, 4), 1, 1),
+        ((6, 0), (4, 0), 2, 1), ((6, 2), (4, 0), 2, 1), ((6, 2), (4, 4), 2, 3),
+        ((0, 6), (4, 0), 2, 0), ((6, 0), (0, 4), 2, 2),
+    ],
+)  # fmt: skip
+def test_pools_only_what_an_output_needs(
+    channels_in: Any, channels_out: Any, stride: int, pools: int
+) -> None:
+    case = Case(channels_in, channels_out, size=(8, 6), stride=stride)
+    with PoolCount() as mode:
+        case.reference(case.normal())
+    assert mode.count == pools
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
