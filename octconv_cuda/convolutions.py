@@ -26,7 +26,7 @@ from .build import kernels_run_on
 from .operands import check_forward, check_input_grad, check_weight_grad
 from .problem import Pair, low_size
 
-__all__ = ["empty_part", "forward", "input_grad", "weight_grad"]
+__all__ = ["empty_part", "forward", "input_grad", "pool_concat", "weight_grad"]
 
 _CHANNELS_LAST = torch.channels_last
 
@@ -46,7 +46,7 @@ def forward(
     check_forward(x_high, x_low, weight, bias, high_out, size, stride)
     x_high, x_low = _channels_last(x_high), _channels_last(x_low)
     if stride == 2:
-        x_high, x_low, size = _pool_concat(x_high, x_low), None, low_size(size)
+        x_high, x_low, size = pool_concat(x_high, x_low), None, low_size(size)
     pad = [k // 2 for k in weight.shape[2:]]
     high_in = 0 if x_high is None else x_high.shape[1]
     channels = (high_out, weight.shape[0] - high_out)
@@ -124,7 +124,7 @@ def weight_grad(
         dy_high, dy_low = dy_high.float(), dy_low.float()
     x_high, x_low = _channels_last(x_high), _channels_last(x_low)
     if stride == 2:
-        x_high, x_low = _pool_concat(x_high, x_low), None
+        x_high, x_low = pool_concat(x_high, x_low), None
     high_in = 0 if x_high is None else x_high.shape[1]
     c_in = high_in + (0 if x_low is None else x_low.shape[1])
     high_out = dy_high.shape[1]
@@ -140,7 +140,7 @@ def weight_grad(
                 x_low, _pool(high, None, False), kernel_size
             )
     if low is not None:
-        z = _pool_concat(x_high, x_low)
+        z = pool_concat(x_high, x_low)
         assert z is not None
         dw[high_out:] = _conv_weight_grad(z, low, kernel_size)
     return dw, dbias
@@ -200,8 +200,8 @@ def _pool(high: Tensor, low: Tensor | None, mean: bool) -> Tensor:
     return pooled
 
 
-def _pool_concat(x_high: Tensor | None, x_low: Tensor | None) -> Tensor | None:
-    """Z = [pool(x_high); x_low]."""
+def pool_concat(x_high: Tensor | None, x_low: Tensor | None) -> Tensor | None:
+    """Z = [pool(x_high); x_low]: at stride 2 the layer is one of stride 1 of that."""
     return x_low if x_high is None else _pool(x_high, x_low, True)
 
 

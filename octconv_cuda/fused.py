@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .convolutions import pool_concat
 from .cudnn import convolution
 from .functional import autocast, convolutions_allow_tf32, oct_conv2d
 from .maps import Maps, OctaveBatchNorm2d, OctaveMaps, as_parts, check_split
@@ -89,9 +90,13 @@ class FusedConv2d(nn.Module):
         )
 
     def _is_plain(self) -> bool:
-        """Whether it is one convolution of the high part."""
-        low = self.in_split[1] or self.out_split[1]
-        return not self.octave or not (low or self.geometry["stride"] == (2, 2))
+        """Whether it is one convolution: of the high part, or of all parts, pooled."""
+        if not self._pools():
+            return not (self.octave and (self.in_split[1] or self.out_split[1]))
+        return not self.out_split[1] and self.geometry["groups"] == 1
+
+    def _pools(self) -> bool:
+        return self.octave and self.geometry["stride"] == (2, 2)
 
     def _operator(self, x: Parts, r: Parts, weight: Tensor) -> Parts:
         high_out, low_out = self.out_split
@@ -111,8 +116,11 @@ class FusedConv2d(nn.Module):
     def _composition(self, x: Parts, r: Parts, weight: Tensor) -> Parts:
         bias = self.shift.to(weight.dtype)
         if self._is_plain():
-            assert x[0] is not None
-            return convolution(x[0], weight, bias, r[0], self.activation, **self.geometry), None
+            pools = {"stride": (1, 1)} if self._pools() else {}
+            high = pool_concat(*x) if pools else x[0]
+            assert high is not None
+            geometry = {**self.geometry, **pools}
+            return convolution(high, weight, bias, r[0], self.activation, **geometry), None
         y = oct_conv2d(x, weight, bias, out_channels=self.out_split, **self.geometry)
         function = ACTIVATIONS[self.activation]
         high, low = (

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <map>
 #include <string>
 #include <tuple>
 
@@ -28,21 +29,42 @@ inline Tensor aligned(const Tensor& tensor) {
   return torch::stable::clone(tensor);
 }
 
-// The channels_last elements of a map or weight, so, too.
+inline bool is_channels_last(const Tensor& tensor) {
+  const auto sizes = tensor.sizes(), strides = tensor.strides();
+  int64_t dense_stride = 1;
+  for (const int dim : {1, 3, 2, 0}) {
+    if (sizes[dim] != 1 && strides[dim] != dense_stride) return false;
+    dense_stride *= sizes[dim];
+  }
+  return true;
+}
+
+// The channels_last elements of a map or weight, so, too. Torch is asked only where there is
+// something to do: its dispatcher takes longer than all checks of a call.
 inline Tensor dense(const Tensor& tensor) {
+  if (is_channels_last(tensor)) return aligned(tensor);
   return aligned(torch::stable::contiguous(tensor, torch::headeronly::MemoryFormat::ChannelsLast));
 }
 
-inline DeviceFacts facts_of(int device) {
+// The same of a vector, but for its address.
+inline Tensor dense_vector(const Tensor& tensor) {
+  return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
+}
+
+inline const DeviceFacts& facts_of(int device) {
+  thread_local std::map<int, DeviceFacts> known;
+  const auto found = known.find(device);
+  if (found != known.end()) return found->second;
   const auto attribute = [&](cudaDeviceAttr name) {
     int value = 0;
     cudaDeviceGetAttribute(&value, name, device);
     return value;
   };
-  return device_facts(attribute(cudaDevAttrComputeCapabilityMajor),
-                      attribute(cudaDevAttrComputeCapabilityMinor),
-                      attribute(cudaDevAttrMultiProcessorCount),
-                      attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin), built_archs());
+  return known[device] =
+             device_facts(attribute(cudaDevAttrComputeCapabilityMajor),
+                          attribute(cudaDevAttrComputeCapabilityMinor),
+                          attribute(cudaDevAttrMultiProcessorCount),
+                          attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin), built_archs());
 }
 
 inline std::optional<ElementType> element_type(ScalarType dtype, bool allow_tf32) {

@@ -38,7 +38,7 @@ Choice find_plan(const Tensor& weight, const Problem& problem, bool allow_tf32) 
   }
   const char* reason = why_not_covered(problem, static_cast<int32_t>(weight.size(3)));
   if (reason) return {{}, reason};
-  const DeviceFacts facts = facts_of(weight.get_device_index());
+  const DeviceFacts& facts = facts_of(weight.get_device_index());
   if (facts.major < 8) return {{}, "a GPU of compute capability below 8.0"};
   if (!facts.has_code) return {{}, "a GPU that the library has no code for"};
   thread_local PlanCache cache;
@@ -103,7 +103,7 @@ TensorPair run(const char* op, const Problem& problem, const Choice& choice, con
   const Part high = present(in_high), low = present(in_low);
   const Tensor dense_weight = dense(weight);
   Part dense_bias;
-  if (bias) dense_bias = torch::stable::contiguous(*bias);
+  if (bias) dense_bias = dense_vector(*bias);
   const Part residual_high = present(epilogue.residual_high);
   const Part residual_low = present(epilogue.residual_low);
   const auto data = [](const Part& part) { return part ? part->const_data_ptr() : nullptr; };
@@ -213,10 +213,9 @@ TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight
                                                      family, KernelUse::kInference)
                                     : Choice{};
   if (choice.covered()) {
-    return serve(
-        "inference", problem, choice, x_high, x_low, weight, bias,
-        {aligned(torch::stable::contiguous(scale)), aligned(torch::stable::contiguous(shift)),
-         residual_high, residual_low, static_cast<Activation>(activation)});
+    return serve("inference", problem, choice, x_high, x_low, weight, bias,
+                 {aligned(dense_vector(scale)), aligned(dense_vector(shift)), residual_high,
+                  residual_low, static_cast<Activation>(activation)});
   }
   using torch::stable::detail::from;
   return dispatch<14>("octconv_cuda::composed_inference",

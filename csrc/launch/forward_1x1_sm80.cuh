@@ -15,11 +15,9 @@ void launch_joint_tiles(const Launch& call) {
   const Forward1x1Params params =
       forward_1x1_params(call.problem, limits_1x1<Traits>(), call.plan.joint, call.pointers);
   const int32_t shared_bytes = params.stages * Traits::kStageBytes;
-  const auto kernel = forward_1x1_sm80<Traits>;
-  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
   const LaunchShape shape{static_cast<uint32_t>(call.plan.blocks), Traits::kThreads, 1,
                           static_cast<uint32_t>(shared_bytes)};
-  launch(kernel, shape, params, call.stream);
+  launch(forward_1x1_sm80<Traits>, shape, params, call.stream);
 }
 
 template <typename T>

@@ -34,7 +34,6 @@ void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, Kernel
   with_kernel_1x1_sm90<T>(plan, use, [&](auto kernel, int32_t bytes) {
     const LaunchShape shape{static_cast<uint32_t>(plan.blocks), kJointThreads, 1,
                             static_cast<uint32_t>(bytes)};
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
     launch(kernel, shape, params, stream);
   });
 }

@@ -20,9 +20,7 @@ void launch_tiles(const Launch& call) {
   params.arrivals = call.arrivals;
   const LaunchShape shape{static_cast<uint32_t>(call.plan.blocks), Traits::kThreads, 1,
                           static_cast<uint32_t>(call.plan.shared_bytes)};
-  const auto kernel = forward_sm80<Traits>;
-  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, call.plan.shared_bytes);
-  launch(kernel, shape, params, call.stream);
+  launch(forward_sm80<Traits>, shape, params, call.stream);
 }
 
 template <typename T, int kKernel, bool kInputGrad>

@@ -23,10 +23,8 @@ void with_kernel_sm90(const PlanSm90& plan, const Run& run) {
 template <typename T, bool kInputGrad, bool kEpilogue>
 void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStream_t stream) {
   const LaunchShape shape{static_cast<uint32_t>(plan.blocks), kSm90Threads, 1, kSm90SharedBytes};
-  with_kernel_sm90<T, kInputGrad, kEpilogue>(plan, [&](auto kernel) {
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSm90SharedBytes);
-    launch(kernel, shape, params, stream);
-  });
+  with_kernel_sm90<T, kInputGrad, kEpilogue>(
+      plan, [&](auto kernel) { launch(kernel, shape, params, stream); });
 }
 
 template <typename T, bool kInputGrad, bool kEpilogue>

@@ -19,9 +19,13 @@ inline cudaStream_t current_stream(const Tensor& tensor) {
   return static_cast<cudaStream_t>(stream);
 }
 
+// Lets launches of a kernel on the current device have so much dynamic shared memory.
+void allow_shared_bytes(const void* kernel, uint32_t bytes);
+
 template <typename Params>
 void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& params,
             cudaStream_t stream) {
+  allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
   const dim3 threads(shape.threads_x, shape.threads_y);
   kernel<<<shape.blocks, threads, shape.shared_bytes, stream>>>(params);
 }

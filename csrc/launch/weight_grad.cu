@@ -38,7 +38,7 @@ std::optional<WeightGradPlan> find_plan(const Tensor& dy, const Problem& problem
   if (problem.kernel != kernel_width || why_not_covered(problem, problem.kernel)) {
     return std::nullopt;
   }
-  const DeviceFacts facts = facts_of(dy.get_device_index());
+  const DeviceFacts& facts = facts_of(dy.get_device_index());
   if (facts.major < 8 || !facts.has_code) return std::nullopt;
   thread_local WeightGradPlanCache cache;
   const WeightGradPlan plan = cache.plan(problem, *type, facts);

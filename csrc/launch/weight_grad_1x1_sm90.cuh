@@ -20,10 +20,8 @@ template <typename T>
 void launch_joint_grad_sm90(const JointGradSm90Params& params, cudaStream_t stream) {
   const LaunchShape shape{static_cast<uint32_t>(params.blocks()), kJointGradThreads, 1,
                           static_cast<uint32_t>(params.shared_bytes)};
-  with_joint_grad_kernel_sm90<T>(params.tile_rows, [&](auto kernel) {
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, params.shared_bytes);
-    launch(kernel, shape, params, stream);
-  });
+  with_joint_grad_kernel_sm90<T>(params.tile_rows,
+                                 [&](auto kernel) { launch(kernel, shape, params, stream); });
   if (params.positions == 0) return;
   const WeightGradParams& of_splits = params;
   launch(add_weight_grad_splits<T>, splits_shape(of_splits), of_splits, stream);

@@ -17,7 +17,6 @@ template <typename T, typename Params>
 void launch_weight_grad_kernel(const WeightGradLaunch& call, void (*kernel)(Params), Params params,
                                int64_t blocks, uint32_t threads) {
   params.partial_sums = call.partial_sums;
-  cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, params.shared_bytes);
   launch(kernel,
          {static_cast<uint32_t>(blocks), threads, 1, static_cast<uint32_t>(params.shared_bytes)},
          params, call.stream);
