@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import reference
+from . import reference, resample
 from .convolutions import empty_part
 from .inference import finish
 from .operands import out_size
@@ -18,11 +18,15 @@ __all__ = ["decompositions"]
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """For ``ExportedProgram.run_decompositions``: what a network's operators become.
 
-    Covered is what inference calls: ``octconv_cuda::forward`` and ``octconv_cuda::inference``. They
+    Covered is what inference calls: ``octconv_cuda::forward``, ``inference`` and ``pool2x2``. They
     become the operators of ``octconv_cuda.reference``: convolutions, a pool, an upsampling.
     """
     operators = torch.ops.octconv_cuda
-    return {operators.forward.default: _forward, operators.inference.default: _inference}
+    return {
+        operators.forward.default: _forward,
+        operators.inference.default: _inference,
+        operators.pool2x2.default: resample.pool2x2,
+    }
 
 
 def _forward(
