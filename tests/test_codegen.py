@@ -37,7 +37,7 @@ REGISTERS = {
 # multipliers of small tiles. None of it stands between products. Of forward_sm90 it is what loaders
 # count with; with an epilogue also what follows from the first sums to leave, beside all others.
 SPILLED = {
-    ("90a", "forward_sm90.*ELb1EEE"): 104,  # with an epilogue
+    ("90a", "forward_sm90.*ELb1EEE"): 200,  # with an epilogue
     ("90a", "forward_sm90"): 40,
     ("80", "forward_sm80.*Small"): 256,
     ("90a", "forward_sm80.*WideTilesELb1E"): 16,  # with an epilogue

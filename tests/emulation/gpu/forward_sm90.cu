@@ -22,7 +22,7 @@ template __global__ void forward_sm90<Sm90Traits<Float16, false, 0, 32, 32, true
     const __grid_constant__ ForwardSm90Params);
 template __global__ void forward_sm90<Sm90Traits<BFloat16, false, 0, 64, 64, true>>(
     const __grid_constant__ ForwardSm90Params);
-template __global__ void forward_sm90<Sm90Traits<BFloat16, false, 2, 64, 160, true>>(
+template __global__ void forward_sm90<Sm90Traits<BFloat16, false, 0, 64, 160, true>>(
     const __grid_constant__ ForwardSm90Params);
 
 }  // namespace octconv
