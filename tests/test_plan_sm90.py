@@ -199,7 +199,7 @@ def test_text() -> None:
         "forward_sm90, 16x8 quads x 64, low 16x16 x 64, 132 blocks, 57 of them for low tiles"
     )
     text = plan_of(square(112, 64, 32)._replace(low_out=0))["text"]
-    assert text == "forward_sm90, 16x8 quads x 32, 132 blocks"
+    assert text == "forward_sm90, 16x8 quads x 64, 132 blocks"
     assert (
         "16x8 quads of 2 images x 64, low 16x16 of 4 images" in plan_of(square(14, 64, 8))["text"]
     )

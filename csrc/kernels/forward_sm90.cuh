@@ -1,6 +1,6 @@
-// The fused octave convolution for Hopper, or its input gradient: 3x3 taps at stride 1, in one
-// launch whose blocks take tiles of one octave each. In a block two warpgroups load, by tensor maps
-// and by pooling, and two multiply straight from shared memory.
+// The fused octave convolution for Hopper, with or without an epilogue, or its input gradient: 3x3
+// taps at stride 1, in one launch whose blocks take tiles of one octave each. In a block two
+// warpgroups load, by tensor maps and by pooling, and two multiply straight from shared memory.
 #pragma once
 
 #include <cstdint>

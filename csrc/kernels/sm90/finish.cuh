@@ -22,9 +22,10 @@ struct Pixel {
   }
 };
 
-// The sums of a block, that of this thread's channels from `channel` on: factors of four at a time.
-template <int kMaps, int kSums>
-__device__ __forceinline__ void scale_block(float (&sum)[kMaps][kSums], int block,
+// Scales the sums of a block, where this thread has the channels from `channel` on, by factors of
+// four at a time. A group is of a phase in high tiles, of a patch in low ones.
+template <int kGroups, int kSums>
+__device__ __forceinline__ void scale_block(float (&sum)[kGroups][kSums], int block,
                                             const ForwardSm90Params& p, Octave octave,
                                             int32_t channel) {
   const int32_t column = channel + (octave == kLow ? p.channels_out[kHigh] : 0);
@@ -38,8 +39,8 @@ __device__ __forceinline__ void scale_block(float (&sum)[kMaps][kSums], int bloc
     float scale[4], shift[4];
     memcpy(scale, &words[0], sizeof(scale)), memcpy(shift, &words[1], sizeof(shift));
 #pragma unroll
-    for (int n = 0; n < 8 * kMaps; ++n) {
-      const int of = n % 8 / 4 * 2 + n % 2;  // both rows of a map, after each other
+    for (int n = 0; n < 8 * kGroups; ++n) {
+      const int of = n % 8 / 4 * 2 + n % 2;
       float& value = sum[n / 8][16 * block + 2 * i + n % 8];
       value = value * scale[of] + shift[of];
     }
@@ -61,11 +62,11 @@ __device__ __forceinline__ void store_finished(const float (&sum)[kSums], int bl
   ptx::store_global_if(wanted, output, words);
 }
 
-// All sums of a tile. pixel_of(map, half) is that of rows `half` of a map.
-template <typename T, int kMaps, int kSums, typename PixelOf>
-__device__ __forceinline__ void finish_sums(float (&sum)[kMaps][kSums], const ForwardSm90Params& p,
-                                            Octave octave, int32_t channel,
-                                            const PixelOf& pixel_of) {
+// All sums of a tile, rows `half` of each group at pixel_of(group, half).
+template <typename T, int kGroups, int kSums, typename PixelOf>
+__device__ __forceinline__ void finish_sums(float (&sum)[kGroups][kSums],
+                                            const ForwardSm90Params& p, Octave octave,
+                                            int32_t channel, const PixelOf& pixel_of) {
   constexpr int kMost = 4;
   const T* residuals = static_cast<const T*>(p.residual[octave]);
   T* output = static_cast<T*>(p.output[octave]);
@@ -74,9 +75,9 @@ __device__ __forceinline__ void finish_sums(float (&sum)[kMaps][kSums], const Fo
     scale_block(sum, block, p, octave, channel);
     const bool has_channels = channel < p.channels_out[octave];
     // Residuals under way, as the sums that are left have registers for.
-    const int at_once = kMaps * (kSums - 16 * block) > 128 ? 1 : kMost;
+    const int at_once = kGroups * (kSums - 16 * block) > 128 ? 1 : kMost;
 #pragma unroll
-    for (int first = 0; first < 2 * kMaps; ++first) {
+    for (int first = 0; first < 2 * kGroups; ++first) {
       if (first % at_once != 0) continue;
       ptx::Word128 residual[kMost] = {};
       int64_t element[kMost];
@@ -84,7 +85,7 @@ __device__ __forceinline__ void finish_sums(float (&sum)[kMaps][kSums], const Fo
 #pragma unroll
       for (int i = 0; i < kMost; ++i) {
         if (i >= at_once) continue;
-        const Pixel pixel = pixel_of((first + i) % kMaps, (first + i) / kMaps);
+        const Pixel pixel = pixel_of((first + i) % kGroups, (first + i) / kGroups);
         element[i] = first_element(p, octave, pixel.image, pixel.y, pixel.x) + channel;
         wanted[i] = has_channels && pixel.inside(p, octave);
         if (residuals && wanted[i]) ptx::load_constant(residual[i], residuals + element[i]);
@@ -92,7 +93,7 @@ __device__ __forceinline__ void finish_sums(float (&sum)[kMaps][kSums], const Fo
 #pragma unroll
       for (int i = 0; i < kMost; ++i) {
         if (i >= at_once) continue;
-        store_finished(sum[(first + i) % kMaps], block, (first + i) / kMaps, residual[i],
+        store_finished(sum[(first + i) % kGroups], block, (first + i) / kGroups, residual[i],
                        p.activation, output + element[i], wanted[i]);
       }
     }

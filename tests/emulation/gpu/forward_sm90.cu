@@ -1,5 +1,6 @@
 // The machine code of the fused forward kernel for Hopper, for the tests that read it:
-// instantiations with the fewest and the most registers for sums, in both directions.
+// instantiations with the fewest and the most registers for sums, in both directions and with an
+// epilogue.
 #include "dtype.h"
 #include "kernels/forward_sm90.cuh"
 
@@ -16,6 +17,12 @@ template __global__ void forward_sm90<Sm90Traits<Float16, true, 0, 32, 32>>(
 template __global__ void forward_sm90<Sm90Traits<BFloat16, true, 0, 64, 64>>(
     const __grid_constant__ ForwardSm90Params);
 template __global__ void forward_sm90<Sm90Traits<BFloat16, true, 2, 64, 160>>(
+    const __grid_constant__ ForwardSm90Params);
+template __global__ void forward_sm90<Sm90Traits<Float16, false, 0, 32, 32, true>>(
+    const __grid_constant__ ForwardSm90Params);
+template __global__ void forward_sm90<Sm90Traits<BFloat16, false, 0, 64, 64, true>>(
+    const __grid_constant__ ForwardSm90Params);
+template __global__ void forward_sm90<Sm90Traits<BFloat16, false, 0, 64, 160, true>>(
     const __grid_constant__ ForwardSm90Params);
 
 }  // namespace octconv
