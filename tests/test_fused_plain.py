@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from foreign import randomized
 from oracle import assert_accurate
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -173,6 +174,8 @@ def test_another_residual_or_setting_is_not_given_to_cudnn(
     served.clear()
     fused(x, residual[:, :, :1, :1])  # PyTorch expands it
     fused(x, residual.float())
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fused(mode.from_tensor(x))
     fused.double()(x.double())
     fused.to(torch.bfloat16)
     for setting, value in (("deterministic", True), ("enabled", False)):
