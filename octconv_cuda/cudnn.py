@@ -67,6 +67,7 @@ def _cudnn_serves(x: Tensor, weight: Tensor, groups: int) -> bool:
     settings = torch.backends.cudnn
     return bool(
         _on_cuda(x)
+        and type(x) is Tensor  # a fake one would be refused, and real ones of its shape then
         and groups == 1
         and x.dtype == weight.dtype
         and x.dtype in (torch.float32, *_SIXTEEN_BIT)

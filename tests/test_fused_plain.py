@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from foreign import randomized
 from oracle import assert_accurate
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -19,6 +20,7 @@ from octconv_cuda import fused as fused_conv2d
 ACTIVATIONS = {"": nn.Identity(), "relu": nn.ReLU(), "silu": nn.SiLU(), "relu6": nn.ReLU6()}
 LAYERS: dict[str, Any] = {
     "1x1": lambda: nn.Conv2d(16, 24, 1),
+    "1x1, padding 1": lambda: nn.Conv2d(16, 24, 1, padding=1),
     "1x1, stride 2": lambda: nn.Conv2d(16, 24, 1, 2),
     "3x3": lambda: nn.Conv2d(16, 24, 3, padding=1, bias=False),
     "3x3, stride 2": lambda: nn.Conv2d(16, 24, 3, 2, 1),
@@ -131,7 +133,7 @@ def fused_layer(layer: str, activation: str, dtype: torch.dtype = torch.bfloat16
     """A fused layer, an input, a residual."""
     conv = LAYERS[layer]().to(dtype)
     norm = randomized(nn.BatchNorm2d(conv.out_channels)).to(dtype)
-    x = torch.randn(2, conv.in_channels, 12, 10, dtype=dtype)
+    x = 4 * torch.randn(2, conv.in_channels, 12, 10, dtype=dtype)  # beyond 6 behind the layer
     x = x.contiguous(memory_format=torch.channels_last)
     fused = FusedConv2d(conv, norm, activation)
     return fused, x, torch.randn_like(fused(x))
@@ -173,17 +175,42 @@ def test_another_residual_or_setting_is_not_given_to_cudnn(
     served.clear()
     fused(x, residual[:, :, :1, :1])  # PyTorch expands it
     fused(x, residual.float())
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        fused(mode.from_tensor(x))
     fused.double()(x.double())
     fused.to(torch.bfloat16)
     for setting, value in (("deterministic", True), ("enabled", False)):
         with monkeypatch.context() as patch:
             patch.setattr(torch.backends.cudnn, setting, value)
             fused(x)
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)
+        fused(x)
+    with pytest.raises(RuntimeError, match="should be the same"):
+        fused(x.float())
     monkeypatch.setattr(cudnn, "_on_cuda", lambda x: False)
     fused(x)
     assert not served
     with pytest.raises(RuntimeError, match="size of tensor"):
         fused(x, residual[:, :, :5])
+
+
+@pytest.mark.usefixtures("served")
+@pytest.mark.parametrize(
+    ("layer", "dtype", "memory_format"),
+    [
+        ("1x1", torch.float32, torch.channels_last),
+        ("1x1", torch.bfloat16, torch.contiguous_format),
+        ("1x1, padding 1", torch.bfloat16, torch.channels_last),
+    ],
+    ids=str,
+)
+def test_what_is_no_product_as_it_lies(layer: str, dtype: torch.dtype, memory_format: Any) -> None:
+    fused, x, _ = fused_layer(layer, "", dtype)
+    with Calls() as calls:
+        fused(x.contiguous(memory_format=memory_format))
+    assert "convolution" in calls.names
+    assert "addmm" not in calls.names
 
 
 @pytest.mark.parametrize("residual", [False, True])
@@ -202,6 +229,8 @@ def test_what_cudnn_refuses_is_asked_once(
     for _ in range(2):
         torch.testing.assert_close(fused(x, r if residual else None), expected)
     assert served == ["refused"]
+    fused(x, None if residual else r)  # another call
+    assert served == ["refused", "refused"]
 
 
 def test_libraries_are_called_on_nvidia_and_outside_the_compiler(
