@@ -70,6 +70,7 @@ def test_an_operator_is_one_kernel(operator: str, kernel: int) -> None:
 @EACH_KERNEL
 def test_stride_2_pools_first(kernel: int) -> None:
     layer = OctConv2d(2 * CHANNELS, 2 * CHANNELS, kernel, 2, device="cuda", dtype=torch.bfloat16)
+    layer.to(memory_format=torch.channels_last)
     x = maps()
     with torch.no_grad():
         kernels = kernels_of(lambda: layer(x))

@@ -29,7 +29,7 @@ template <int kCount>
 __device__ __forceinline__ void activate(float (&value)[kCount], Activation activation) {
   if (activation == Activation::kRelu) {
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) value[i] = value[i] < 0 ? 0 : value[i];  // a NaN stays one
+    for (int i = 0; i < kCount; ++i) value[i] = ptx::max_or_nan(value[i], 0);
   } else if (activation == Activation::kSilu) {
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {

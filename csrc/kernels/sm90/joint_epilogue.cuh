@@ -28,63 +28,67 @@ struct StagedRow {
   }
 };
 
-// Scales 8 columns of a lane's two rows and adds two words of the residual.
-template <typename T>
-__device__ __forceinline__ void finish_columns(float* sum, const PairOf<float>& factor,
-                                               const PairOf<float>& term,
-                                               const uint32_t* residual) {
+// Scale and shift of a lane's columns of an octave.
+template <typename Traits>
+struct JointFactors {
+  static constexpr int kPairs = Traits::kColumns / 8;
+  PairOf<float> scale[kPairs], shift[kPairs];
+
+  __device__ __forceinline__ void load(const JointSm90Params& p, Octave octave, int32_t column) {
+    const int32_t first = column + 2 * static_cast<int32_t>(ptx::lane() % 4);
+    const int32_t before = octave == kLow ? p.channels_out[kHigh] : 0;
 #pragma unroll
-  for (int row = 0; row < 2; ++row) {
-    PairOf<T> addend;
-    memcpy(&addend, residual + row, sizeof addend);
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      float& value = sum[2 * row + i];
-      value = value * factor.element[i] + term.element[i] + ptx::widen(addend.element[i]);
+    for (int j = 0; j < kPairs; ++j) {
+      scale[j] = shift[j] = {};
+      if (first + 8 * j >= p.channels_out[octave]) continue;
+      scale[j] = load_pair(p.scale + before + first + 8 * j);
+      shift[j] = load_pair(p.shift + before + first + 8 * j);
     }
+  }
+};
+
+// Adds the residual of the columns from `column` on, of which each group of columns has a box.
+template <typename Traits>
+__device__ __forceinline__ void add_joint_residual(float (&sum)[Traits::kColumns / 2],
+                                                   int32_t column, BufferRing& boxes) {
+  using T = typename Traits::T;
+  const int32_t group = column / Traits::kColumns % Traits::kColumnGroups;
+  const int32_t row_group = Traits::kRowGroups == 2 ? ptx::thread_x() / 128 - 1 : 0;
+  const StagedRow<Traits> row;
+#pragma unroll 1
+  for (int i = 0; i < Traits::kColumnGroups; ++i) {
+    ptx::wait_barrier(boxes.full(), boxes.parity);
+    if (i == group) {
+      const uint32_t box = boxes.buffer() + row_group * Traits::kGroupBox;
+#pragma unroll
+      for (int j = 0; j < Traits::kColumns / 8; j += 2) {
+        uint32_t words[4];
+        ptx::load_matrix(words, row.at(box, j));
+#pragma unroll
+        for (int n = 0; n < 4; ++n) {
+          PairOf<T> addend;
+          memcpy(&addend, &words[n], sizeof addend);
+          sum[4 * j + 2 * n] += ptx::widen(addend.element[0]);
+          sum[4 * j + 2 * n + 1] += ptx::widen(addend.element[1]);
+        }
+      }
+    }
+    release(boxes.empty());
+    boxes.advance();
   }
 }
 
-// The sums of an octave's columns from `column` on. Each group of columns has a box of the
-// residual.
+// The sums of an octave's columns from `column` on.
 template <typename Traits>
 __device__ __forceinline__ void finish_joint(const JointSm90Params& p,
                                              float (&sum)[Traits::kColumns / 2], Octave octave,
-                                             int32_t column, BufferRing& boxes) {
-  constexpr int kVectors = Traits::kColumns / 8;
-  const int32_t group = column / Traits::kColumns % Traits::kColumnGroups;
-  const int32_t row_group = Traits::kRowGroups == 2 ? ptx::thread_x() / 128 - 1 : 0;
-  uint32_t residual[2 * kVectors] = {};
-  if (p.has_residual[octave]) {
-    const StagedRow<Traits> row;
-#pragma unroll 1
-    for (int i = 0; i < Traits::kColumnGroups; ++i) {
-      ptx::wait_barrier(boxes.full(), boxes.parity);
-      if (i == group) {
-        const uint32_t box = boxes.buffer() + row_group * Traits::kGroupBox;
+                                             int32_t column, const JointFactors<Traits>& factors,
+                                             BufferRing& boxes) {
 #pragma unroll
-        for (int j = 0; j < kVectors; j += 2) {
-          uint32_t words[4];
-          ptx::load_matrix(words, row.at(box, j));
-#pragma unroll
-          for (int n = 0; n < 4; ++n) residual[2 * j + n] = words[n];
-        }
-      }
-      release(boxes.empty());
-      boxes.advance();
-    }
+  for (int i = 0; i < Traits::kColumns / 2; ++i) {
+    sum[i] = sum[i] * factors.scale[i / 4].element[i % 2] + factors.shift[i / 4].element[i % 2];
   }
-  const int32_t first = column + 2 * static_cast<int32_t>(ptx::lane() % 4);
-  const int32_t before = octave == kLow ? p.channels_out[kHigh] : 0;
-#pragma unroll
-  for (int j = 0; j < kVectors; ++j) {
-    PairOf<float> factor{}, term{};
-    if (first + 8 * j < p.channels_out[octave]) {
-      factor = load_pair(p.scale + before + first + 8 * j);
-      term = load_pair(p.shift + before + first + 8 * j);
-    }
-    finish_columns<typename Traits::T>(sum + 4 * j, factor, term, residual + 2 * j);
-  }
+  if (p.has_residual[octave]) add_joint_residual<Traits>(sum, column, boxes);
   activate(sum, p.activation);
 }
 

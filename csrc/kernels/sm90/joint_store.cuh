@@ -25,12 +25,15 @@ class JointStore {
   // takes residuals from `boxes`.
   __device__ __forceinline__ void store(const JointSm90Params& p, JointSums<Traits>& sum,
                                         const JointItem& item, int32_t column, BufferRing& boxes) {
+    JointFactors<Traits> factors;
 #pragma unroll
     for (int part = 0; part < kLowSums + 1; ++part) {
       const bool low = part == kLowSums;
       if (low && p.channels_out[kLow] == 0) return;
       if constexpr (Traits::kEpilogue) {
-        finish_joint<Traits>(p, sum[part], low ? kLow : kHigh, column, boxes);
+        if (part == 0) factors.load(p, kHigh, column);
+        if (low) factors.load(p, kLow, column);
+        finish_joint<Traits>(p, sum[part], low ? kLow : kHigh, column, factors, boxes);
       }
       const uint32_t staging = stagings_ + turn_ * Traits::kStaging;
       write(staging, sum[part]);

@@ -18,4 +18,8 @@ inline float reciprocal_approximate(float value) {
   return without_subnormal(1 / without_subnormal(value));
 }
 
+inline float max_or_nan(float a, float b) {
+  return std::isnan(a) || std::isnan(b) ? NAN : std::fmax(a, b);
+}
+
 }  // namespace octconv::ptx

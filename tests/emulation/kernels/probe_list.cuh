@@ -93,6 +93,7 @@ inline const Probe kProbes[] = {
     probe::numbers("narrow_pair_bfloat16", probe::narrow_pair<BFloat16>, 4, 2),
     probe::numbers("round_tf32", probe::round_tf32, 4, 4),
     probe::numbers("approximations", probe::approximations, 4, 8),
+    probe::numbers("maxima", probe::maxima, 4, 8),
 
     probe::copy<uint16_t>("reverse_16", probe::reverse<uint16_t>, 1),
     probe::copy<uint32_t>("reverse_32", probe::reverse<uint32_t>, 1),

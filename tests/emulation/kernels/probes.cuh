@@ -125,6 +125,14 @@ __global__ void approximations(const ProbeParams p) {
   });
 }
 
+__global__ void maxima(const ProbeParams p) {
+  for_elements(kElements, [&](uint32_t i) {
+    const float value = ptx::as_float(input<uint32_t>(p, i));
+    output(p, 2 * i, ptx::as_bits(ptx::max_or_nan(value, 0.0f)));
+    output(p, 2 * i + 1, ptx::as_bits(ptx::max_or_nan(1.0f, value)));
+  });
+}
+
 template <typename Word>
 __global__ void reverse(const ProbeParams p) {
   const uint32_t i = thread_of_grid();
