@@ -108,6 +108,8 @@ def is_int(value: object) -> TypeGuard[int]:
 
 
 def _pair(operator: str, name: str, value: object) -> Pair:
+    if type(value) is tuple and len(value) == 2 and type(value[0]) is int and type(value[1]) is int:
+        return value  # nearly always, and this runs in every call of a layer
     if is_int(value):
         return (value, value)
     if isinstance(value, tuple | list) and len(value) == 2:
