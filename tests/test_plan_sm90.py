@@ -210,8 +210,10 @@ def test_text() -> None:
     size=st.tuples(st.integers(1, 80), st.integers(1, 80)),
     batch=st.integers(1, 300),
     input_grad=st.booleans(),
+    absent=st.sampled_from([None, 1, 3]),  # a low part
 )
-def test_items_of_1x1_kernels(channels, size, batch, input_grad) -> None:
+def test_items_of_1x1_kernels(channels, size, batch, input_grad, absent) -> None:
+    channels = tuple(0 if i == absent else c for i, c in enumerate(channels))
     problem = Problem(batch, *size, *channels, 1, 1, input_grad)
     plan = plan_of(problem)
     joint, (row_groups, column_groups) = plan["joint"], plan["joint"]["groups"]
@@ -245,8 +247,8 @@ def test_items_of_1x1_kernels(channels, size, batch, input_grad) -> None:
     [
         ({"kernel": 5}, "bfloat16", "H100", "another kernel than 1x1 or 3x3"),
         ({"stride": 2}, "bfloat16", "H100", "another kernel than 1x1 or 3x3 at stride 1"),
-        ({"kernel": 1, "high_in": 0}, "bfloat16", "H100", "an absent part, and a kernel of 1x1"),
-        ({"kernel": 1, "low_out": 0}, "bfloat16", "H100", "an absent part, and a kernel of 1x1"),
+        ({"kernel": 1, "high_in": 0}, "bfloat16", "H100", "an absent high part, and a kernel of 1"),
+        ({"kernel": 1, "high_out": 0}, "float16", "H100", "an absent high part, and a kernel of 1"),
         ({"low_in": 0, "low_out": 0}, "bfloat16", "H100", "a convolution of one part alone"),
         ({"high_in": 0, "high_out": 0}, "bfloat16", "H100", "a convolution of one part alone"),
         ({"high_out": 12}, "bfloat16", "H100", "not a multiple of 8"),
