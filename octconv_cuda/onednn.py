@@ -37,7 +37,8 @@ _pointwise_in_place: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise_", 
 
 def can_pack(weight: Tensor) -> bool:
     """Whether oneDNN computes convolutions with this weight here."""
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    onednn = torch.backends.mkldnn
+    if weight.device.type != "cpu" or not onednn.is_available():  # type: ignore[no-untyped-call]
         return False
     if _pointwise is None or _pointwise_in_place is None:
         return False

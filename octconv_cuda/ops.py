@@ -23,7 +23,8 @@ if not _LIBRARY.exists():
         "`pip install --no-build-isolation .`, or with -e in a source tree"
     )
 torch.ops.load_library(_LIBRARY)  # type: ignore[no-untyped-call]
-torch.ops.octconv_cuda.allow_onednn(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+_has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+torch.ops.octconv_cuda.allow_onednn(_has_onednn)
 
 # What serves a device that has no native kernel of an operator.
 SERVED: dict[str, Callable[..., Any]] = {

@@ -9,7 +9,7 @@ from emulation.emulator import Emulator, Run
 from torch import Tensor
 
 Shape = tuple[int, int, int]
-SHARED = 166912  # bytes, of sm_80
+SHARED, HOPPER_SHARED = 166912, 232448  # bytes, of sm_80 and of sm_90
 
 
 class GradTiles(NamedTuple):
@@ -62,6 +62,28 @@ def run_weight_grad(
         weight.permute(0, 3, 1, 2) if channels_last else weight,
         torch.from_numpy(dbias).view(out),
         counters,
+    )
+
+
+def moved(parts: Parts, dtype: torch.dtype) -> Parts:
+    """The parts in a dtype."""
+    return tuple(None if part is None else part.to(dtype) for part in parts)
+
+
+def run_hopper_grad(
+    emulator: Emulator,
+    kernel: str,
+    case: Case,
+    tiles: GradTiles,
+    operands: tuple[Parts, tuple[Tensor, Tensor]],
+    dtype: torch.dtype = torch.bfloat16,
+    run: Run | None = None,
+    **flags: bool,
+) -> Gradients:
+    """The same by a kernel for Hopper, of operands moved to a dtype."""
+    x, dy = (moved(parts, dtype) for parts in operands)
+    return run_weight_grad(
+        emulator, case, tiles, x, dy, shared_limit=HOPPER_SHARED, kernel=kernel, run=run, **flags
     )
 
 

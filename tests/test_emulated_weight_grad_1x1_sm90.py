@@ -1,6 +1,5 @@
 """The 1x1 weight gradient for Hopper in the emulation: exact, accurate, the same bits, counted."""
 
-import itertools
 import math
 from collections.abc import Callable
 
@@ -11,17 +10,17 @@ from emulated_weight_grad import (
     Gradients,
     GradTiles,
     integer_operands,
+    moved,
     reference_gradients,
-    run_weight_grad,
+    run_hopper_grad,
 )
 from emulation.emulator import RUNS, Emulator, Run
-from emulators import ASAN, NO_COMPILER, PLAIN, TSAN
+from emulators import ASAN, NO_COMPILER, PLAIN, TSAN, cases_in_modes
 from oracle import assert_accurate, assert_equal_values
 from torch import Tensor
 
 Get = Callable[[str], Emulator]
 BF16, F16 = torch.bfloat16, torch.float16
-SHARED = 232448  # bytes, of sm_90
 
 
 def case_of(ins: tuple[int, int], outs: tuple[int, int], *size: int, batch: int = 1) -> Case:
@@ -53,20 +52,6 @@ CASES = {
 }
 
 
-def in_modes(*names: str, modes: tuple[object, ...] = (PLAIN, ASAN)) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        ("mode", "name"),
-        [
-            pytest.param(*mode.values, name, marks=mode.marks, id=f"{name}-{mode.values[0]}")
-            for name, mode in itertools.product(names, modes)
-        ],
-    )
-
-
-def moved(parts: Parts, dtype: torch.dtype) -> Parts:
-    return tuple(None if part is None else part.to(dtype) for part in parts)
-
-
 def run_case(
     emulator: Emulator,
     name: str,
@@ -75,15 +60,12 @@ def run_case(
     run: Run | None = None,
     **flags: bool,
 ) -> Gradients:
-    case, of_case = CASES[name]
-    x, dy = (moved(parts, dtype) for parts in operands)
-    kernel = "weight_grad_1x1_sm90"
-    return run_weight_grad(
-        emulator, case, of_case, x, dy, shared_limit=SHARED, kernel=kernel, run=run, **flags
+    return run_hopper_grad(
+        emulator, "weight_grad_1x1_sm90", *CASES[name], operands, dtype, run, **flags
     )
 
 
-@in_modes(*CASES)
+@cases_in_modes(*CASES)
 def test_exact_on_integers(emulator_in: Get, mode, name):
     case, of_case = CASES[name]
     operands = integer_operands(case)
@@ -95,7 +77,7 @@ def test_exact_on_integers(emulator_in: Get, mode, name):
     assert result.counters["launches"] == 1 + (of_case.shapes[0][2] > 1)
 
 
-@in_modes("a tile", "odd", "low", modes=(PLAIN,))
+@cases_in_modes("a tile", "odd", "low", modes=(PLAIN,))
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_float32_results(emulator_in: Get, mode, name, channels_last):
     """Results that 16-bit types could not hold."""
@@ -143,7 +125,7 @@ def test_nothing_overflows_between_input_and_result(emulator_in: Get, dtype, lar
         assert torch.allclose(result.dweight.double(), expected, rtol=1e-5, atol=1e-5)
 
 
-@in_modes("odd", "odd, wide", "narrow", modes=(PLAIN, ASAN, TSAN))
+@cases_in_modes("odd", "odd, wide", "narrow", modes=(PLAIN, ASAN, TSAN))
 def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, name):
     case = CASES[name][0]
     operands = case.normal()[:2], case.normal_gradients()

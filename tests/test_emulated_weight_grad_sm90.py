@@ -1,6 +1,5 @@
 """The weight gradient for Hopper in the emulation: exact, accurate, the same bits, counted."""
 
-import itertools
 import json
 import math
 from collections.abc import Callable
@@ -13,11 +12,12 @@ from emulated_weight_grad import (
     GradTiles,
     Shape,
     integer_operands,
+    moved,
     reference_gradients,
-    run_weight_grad,
+    run_hopper_grad,
 )
 from emulation.emulator import RUNS, Emulator, Run
-from emulators import ASAN, NO_COMPILER, PLAIN, TSAN
+from emulators import ASAN, NO_COMPILER, PLAIN, TSAN, cases_in_modes
 from oracle import assert_accurate, assert_equal_values
 from plans import problem_of
 from torch import Tensor
@@ -26,7 +26,6 @@ from benchmarks.layer_list import HEADLINE_ALPHA, LAYERS
 
 Get = Callable[[str], Emulator]
 BF16, F16 = torch.bfloat16, torch.float16
-SHARED = 232448  # bytes, of sm_90
 
 
 def tiles(channels: int, *shapes: Shape) -> GradTiles:
@@ -56,20 +55,6 @@ CASES = {
 }
 
 
-def in_modes(*names: str, modes: tuple[object, ...] = (PLAIN, ASAN)) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize(
-        ("mode", "name"),
-        [
-            pytest.param(*mode.values, name, marks=mode.marks, id=f"{name}-{mode.values[0]}")
-            for name, mode in itertools.product(names, modes)
-        ],
-    )
-
-
-def moved(parts: Parts, dtype: torch.dtype) -> Parts:
-    return tuple(None if part is None else part.to(dtype) for part in parts)
-
-
 def run_case(
     emulator: Emulator,
     name: str,
@@ -78,15 +63,12 @@ def run_case(
     run: Run | None = None,
     **flags: bool,
 ) -> Gradients:
-    case, of_case = CASES[name]
-    x, dy = (moved(parts, dtype) for parts in operands)
-    kernel = "weight_grad_sm90"
-    return run_weight_grad(
-        emulator, case, of_case, x, dy, shared_limit=SHARED, kernel=kernel, run=run, **flags
+    return run_hopper_grad(
+        emulator, "weight_grad_sm90", *CASES[name], operands, dtype, run, **flags
     )
 
 
-@in_modes(*CASES)
+@cases_in_modes(*CASES)
 def test_exact_on_integers(emulator_in: Get, mode, name):
     case, of_case = CASES[name]
     operands = integer_operands(case)
@@ -116,15 +98,12 @@ def test_pixel_tiles_of_plans_are_exact(emulator_in: Get, layer):
     )
     of_case = tiles(plan["tile"], *((height, images, 2) for height, images in shapes))
     operands = integer_operands(case)
-    x, dy = (moved(parts, BF16) for parts in operands)
-    result = run_weight_grad(
-        emulator_in("plain"), case, of_case, x, dy, shared_limit=SHARED, kernel="weight_grad_sm90"
-    )
+    result = run_hopper_grad(emulator_in("plain"), "weight_grad_sm90", case, of_case, operands)
     for gradient, exact in zip(result[:2], reference_gradients(case, *operands), strict=True):
         assert_equal_values(gradient, exact)
 
 
-@in_modes("a tile", "odd", "odd, narrow", modes=(PLAIN,))
+@cases_in_modes("a tile", "odd", "odd, narrow", modes=(PLAIN,))
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_float32_results(emulator_in: Get, mode, name, channels_last):
     """Results that 16-bit types could not hold."""
@@ -160,7 +139,7 @@ def test_sums_of_the_high_gradient_do_not_overflow(emulator_in: Get):
     assert torch.allclose(result.dweight.double(), expected, rtol=1e-6)
 
 
-@in_modes("odd", "odd, narrow", "a row", modes=(PLAIN, ASAN, TSAN))
+@cases_in_modes("odd", "odd, narrow", "a row", modes=(PLAIN, ASAN, TSAN))
 def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, name):
     case = CASES[name][0]
     operands = case.normal()[:2], case.normal_gradients()

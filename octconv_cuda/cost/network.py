@@ -103,7 +103,8 @@ def meta_input(input: Input) -> Maps:
     """The input on the meta device."""
     if not isinstance(input, Tensor) and all(isinstance(n, int) for n in input):
         return torch.empty(input, device="meta")  # type: ignore[arg-type]
-    high, low = (None if p is None else p.to("meta") for p in as_parts("cost", input))  # type: ignore[arg-type]
+    parts = as_parts("cost", input)  # type: ignore[arg-type]
+    high, low = (None if part is None else part.to("meta") for part in parts)
     return high if isinstance(input, Tensor) and high is not None else (high, low)
 
 
