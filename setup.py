@@ -78,7 +78,7 @@ def headers_digest() -> str:
 
 def native_library(cuda_home: Path | None, archs: str) -> Extension:
     """The extension: a CppExtension even with kernels, so that it asks for no CUDA library."""
-    sources = [*CSRC.glob("*.cpp"), *CSRC.glob("cpu/*.cpp")]
+    sources = [*CSRC.rglob("*.cpp")]
     common = ["-O3", f"-DTORCH_TARGET_VERSION={TORCH_TARGET}"]
     torch_headers = cpp_extension.include_paths()  # as system headers: their warnings are not ours
     # Without contraction every instruction set gives the same bits.

@@ -8,15 +8,15 @@
 #include <string>
 #include <vector>
 
-#include "check.h"
-#include "coverage.h"
-#include "forward_1x1_sm90_setup.h"
-#include "forward_sm90_traits.h"
-#include "plan.h"
-#include "plan_sm90.h"
-#include "weight_grad_1x1_sm90_setup.h"
-#include "weight_grad_plan.h"
-#include "weight_grad_sm90_plan.h"
+#include "check/check.h"
+#include "plan/coverage.h"
+#include "plan/forward_sm80.h"
+#include "plan/forward_sm90.h"
+#include "plan/weight_grad_sm80.h"
+#include "plan/weight_grad_sm90.h"
+#include "setup/forward_1x1_sm90.h"
+#include "setup/weight_grad_1x1_sm90.h"
+#include "traits/forward_sm90.h"
 
 namespace octconv {
 namespace {

@@ -4,8 +4,8 @@
 
 #include <optional>
 
-#include "check.h"
-#include "resample.h"
+#include "check/check.h"
+#include "params/resample.h"
 #include "tensor.h"
 
 namespace octconv {

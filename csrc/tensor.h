@@ -8,9 +8,9 @@
 #include <array>
 #include <cstdint>
 
-#include "check.h"
+#include "check/check.h"
 #include "dtype.h"
-#include "resample.h"
+#include "params/resample.h"
 
 namespace octconv {
 

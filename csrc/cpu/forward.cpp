@@ -1,6 +1,8 @@
 // octconv_cuda::forward on the CPU: octconv_cuda/convolutions.py in C++, which halves the time
 // between the convolutions, with oneDNN's where they are faster. The low input meets W_LH and W_LL
 // in one of them; pooling and upsampling take one pass each.
+#include "check/forward.h"
+
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
@@ -8,7 +10,6 @@
 #include <atomic>
 #include <tuple>
 
-#include "check_forward.h"
 #include "cpu/resample.h"
 #include "tensor.h"
 

@@ -7,13 +7,13 @@
 #include <device/ptx.cuh>
 #include <type_traits>
 
-#include "forward_1x1_params.h"
-#include "forward_1x1_traits.h"
+#include "params/forward_1x1_sm80.h"
 #include "sm80/halo.cuh"
 #include "sm80/products.cuh"
 #include "sm80/store_1x1.cuh"
 #include "sm80/stream_1x1.cuh"
 #include "sm80/weight.cuh"
+#include "traits/forward_1x1_sm80.h"
 
 namespace octconv {
 

@@ -7,8 +7,7 @@
 #include <device/ptx.cuh>
 
 #include "device/phase.cuh"
-#include "forward_params.h"
-#include "forward_traits.h"
+#include "params/forward_sm80.h"
 #include "sm80/halo.cuh"
 #include "sm80/item.cuh"
 #include "sm80/loads.cuh"
@@ -17,6 +16,7 @@
 #include "sm80/sums.cuh"
 #include "sm80/turns.cuh"
 #include "sm80/weight.cuh"
+#include "traits/forward_sm80.h"
 
 namespace octconv {
 

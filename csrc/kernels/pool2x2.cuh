@@ -9,7 +9,7 @@
 #include <type_traits>
 
 #include "dtype.h"
-#include "resample.h"
+#include "params/resample.h"
 
 namespace octconv {
 

@@ -5,12 +5,12 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
+#include "params/weight_grad_1x1_sm80.h"
 #include "sm80/grad_sums.cuh"
 #include "sm80/joint_copies.cuh"
 #include "sm80/joint_products.cuh"
 #include "sm80/wait_copies.cuh"
-#include "weight_grad_1x1_params.h"
-#include "weight_grad_1x1_traits.h"
+#include "traits/weight_grad_1x1_sm80.h"
 
 namespace octconv {
 

@@ -8,11 +8,11 @@
 #include <cstring>
 #include <device/ptx.cuh>
 
+#include "params/weight_grad_sm80.h"
 #include "sm80/grad_products.cuh"
 #include "sm80/grad_sums.cuh"
 #include "sm80/pixels.cuh"
-#include "weight_grad_params.h"
-#include "weight_grad_traits.h"
+#include "traits/weight_grad_sm80.h"
 
 namespace octconv {
 

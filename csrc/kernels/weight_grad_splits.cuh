@@ -7,8 +7,8 @@
 #include <device/ptx.cuh>
 
 #include "launch_shape.h"
+#include "params/weight_grad_sm80.h"
 #include "sm80/grad_sums.cuh"
-#include "weight_grad_params.h"
 
 namespace octconv {
 

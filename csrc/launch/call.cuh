@@ -13,9 +13,9 @@
 #include <tuple>
 
 #include "build_info.h"
-#include "check.h"
-#include "device_facts.h"
-#include "plan_cache.h"
+#include "check/check.h"
+#include "plan/cache.h"
+#include "plan/device_facts.h"
 #include "tensor.h"
 
 namespace octconv {

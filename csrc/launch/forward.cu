@@ -8,15 +8,15 @@
 #include <string>
 #include <tuple>
 
-#include "check_epilogue.h"
-#include "check_input_grad.h"
-#include "coverage.h"
-#include "device_facts.h"
+#include "check/epilogue.h"
+#include "check/input_grad.h"
 #include "launch/call.cuh"
 #include "launch/forward_sm80.h"
 #include "launch/forward_sm90.h"
 #include "launch/launch.cuh"
 #include "launch/pool2x2.h"
+#include "plan/coverage.h"
+#include "plan/device_facts.h"
 
 namespace octconv {
 namespace {

@@ -3,10 +3,10 @@
 
 #include <cstring>
 
-#include "forward_1x1_setup.h"
 #include "kernels/forward_1x1_sm80.cuh"
 #include "launch/forward_sm80.h"
 #include "launch/launch.cuh"
+#include "setup/forward_1x1_sm80.h"
 
 namespace octconv {
 

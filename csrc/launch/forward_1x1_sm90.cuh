@@ -1,10 +1,10 @@
 // Launches forward_1x1_sm90 as planned.
 #pragma once
 
-#include "forward_1x1_sm90_traits.h"
 #include "kernels/forward_1x1_sm90.cuh"
 #include "launch/forward_sm90.h"
 #include "launch/launch.cuh"
+#include "traits/forward_1x1_sm90.h"
 
 namespace octconv {
 
@@ -41,12 +41,8 @@ void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, Kernel
 template <typename T>
 bool has_code_1x1_sm90(const PlanSm90& plan, KernelUse use) {
   bool has_code = false;
-  with_kernel_1x1_sm90<T>(plan, use, [&](auto kernel, int32_t) {
-    cudaFuncAttributes attributes{};
-    has_code = cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess &&
-               attributes.numRegs == kJointRegisters;
-  });
-  if (!has_code) cudaGetLastError();  // not to be found by a later call
+  with_kernel_1x1_sm90<T>(
+      plan, use, [&](auto kernel, int32_t) { has_code = registers_of(kernel) == kJointRegisters; });
   return has_code;
 }
 

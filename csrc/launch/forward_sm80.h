@@ -4,9 +4,9 @@
 #include <cuda_runtime.h>
 
 #include "dtype.h"
-#include "forward_setup.h"
-#include "plan.h"
+#include "plan/forward_sm80.h"
 #include "problem.h"
+#include "setup/forward_sm80.h"
 
 namespace octconv {
 

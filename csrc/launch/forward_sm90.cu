@@ -5,12 +5,12 @@
 #include <tuple>
 #include <type_traits>
 
-#include "coverage.h"
-#include "forward_1x1_sm90_setup.h"
-#include "forward_sm90_setup.h"
 #include "launch/call.cuh"
 #include "launch/forward_sm90.h"
 #include "launch/tensor_map.h"
+#include "plan/coverage.h"
+#include "setup/forward_1x1_sm90.h"
+#include "setup/forward_sm90.h"
 
 namespace octconv {
 namespace {

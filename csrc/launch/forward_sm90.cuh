@@ -1,10 +1,10 @@
 // Launches forward_sm90 as planned.
 #pragma once
 
-#include "forward_sm90_traits.h"
 #include "kernels/forward_sm90.cuh"
 #include "launch/forward_sm90.h"
 #include "launch/launch.cuh"
+#include "traits/forward_sm90.h"
 
 namespace octconv {
 
@@ -30,12 +30,8 @@ void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStre
 template <typename T, bool kInputGrad, bool kEpilogue>
 bool has_code_sm90(const PlanSm90& plan) {
   bool has_code = false;
-  with_kernel_sm90<T, kInputGrad, kEpilogue>(plan, [&](auto kernel) {
-    cudaFuncAttributes attributes{};
-    has_code = cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess &&
-               attributes.numRegs == kSm90Registers;
-  });
-  if (!has_code) cudaGetLastError();  // not to be found by a later call
+  with_kernel_sm90<T, kInputGrad, kEpilogue>(
+      plan, [&](auto kernel) { has_code = registers_of(kernel) == kSm90Registers; });
   return has_code;
 }
 

@@ -7,10 +7,10 @@
 #include <optional>
 #include <string>
 
-#include "forward_setup.h"
-#include "forward_sm90_params.h"
-#include "plan_sm90.h"
+#include "params/forward_sm90.h"
+#include "plan/forward_sm90.h"
 #include "problem.h"
+#include "setup/forward_sm80.h"
 #include "tensor.h"
 
 namespace octconv {

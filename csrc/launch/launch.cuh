@@ -4,7 +4,7 @@
 #include <cuda_runtime.h>
 #include <torch/headeronly/util/shim_utils.h>
 
-#include "check.h"
+#include "check/check.h"
 #include "launch_shape.h"
 
 // Only CUDA builds of torch have it. Were it not weak, CPU builds could not load the library.
@@ -28,6 +28,15 @@ void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& para
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
   const dim3 threads(shape.threads_x, shape.threads_y);
   kernel<<<shape.blocks, threads, shape.shared_bytes, stream>>>(params);
+}
+
+// Of a kernel's threads; 0 if the library has no code of it for the current device.
+template <typename Params>
+int registers_of(void (*kernel)(Params)) {
+  cudaFuncAttributes attributes{};
+  if (cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess) return attributes.numRegs;
+  cudaGetLastError();  // not to be found by a later call
+  return 0;
 }
 
 // To be called straight after a launch.

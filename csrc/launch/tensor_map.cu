@@ -3,7 +3,7 @@
 
 #include <cstring>
 
-#include "check.h"
+#include "check/check.h"
 #include "launch/tensor_map.h"
 
 namespace octconv {

@@ -1,7 +1,7 @@
 // Tensor maps, by the driver.
 #pragma once
 
-#include "forward_sm90_setup.h"
+#include "setup/forward_sm90.h"
 #include "tensor.h"
 
 namespace octconv {

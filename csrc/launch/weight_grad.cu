@@ -8,13 +8,13 @@
 #include <optional>
 #include <vector>
 
-#include "check_weight_grad.h"
-#include "coverage.h"
+#include "check/weight_grad.h"
 #include "launch/call.cuh"
 #include "launch/launch.cuh"
 #include "launch/pool2x2.h"
 #include "launch/weight_grad_sm80.h"
 #include "launch/weight_grad_sm90.h"
+#include "plan/coverage.h"
 
 namespace octconv {
 namespace {

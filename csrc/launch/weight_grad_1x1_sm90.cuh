@@ -30,12 +30,8 @@ void launch_joint_grad_sm90(const JointGradSm90Params& params, cudaStream_t stre
 template <typename T>
 bool has_joint_grad_code_sm90(int32_t rows) {
   bool has_code = false;
-  with_joint_grad_kernel_sm90<T>(rows, [&](auto kernel) {
-    cudaFuncAttributes attributes{};
-    has_code = cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess &&
-               attributes.numRegs == kJointGradRegisters;
-  });
-  if (!has_code) cudaGetLastError();  // not to be found by a later call
+  with_joint_grad_kernel_sm90<T>(
+      rows, [&](auto kernel) { has_code = registers_of(kernel) == kJointGradRegisters; });
   return has_code;
 }
 

@@ -8,7 +8,7 @@
 #include "kernels/weight_grad_splits.cuh"
 #include "launch/launch.cuh"
 #include "launch/weight_grad_sm80.h"
-#include "weight_grad_1x1_setup.h"
+#include "setup/weight_grad_1x1_sm80.h"
 
 namespace octconv {
 

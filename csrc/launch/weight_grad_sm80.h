@@ -3,9 +3,9 @@
 
 #include <cuda_runtime.h>
 
+#include "plan/weight_grad_sm80.h"
 #include "problem.h"
-#include "weight_grad_plan.h"
-#include "weight_grad_setup.h"
+#include "setup/weight_grad_sm80.h"
 
 namespace octconv {
 

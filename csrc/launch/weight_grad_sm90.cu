@@ -4,12 +4,12 @@
 #include <map>
 #include <tuple>
 
-#include "coverage.h"
 #include "launch/call.cuh"
 #include "launch/tensor_map.h"
 #include "launch/weight_grad_sm90.h"
-#include "weight_grad_1x1_sm90_setup.h"
-#include "weight_grad_1x1_sm90_traits.h"
+#include "plan/coverage.h"
+#include "setup/weight_grad_1x1_sm90.h"
+#include "traits/weight_grad_1x1_sm90.h"
 
 namespace octconv {
 namespace {

@@ -30,12 +30,8 @@ void launch_grad_sm90(const WeightGradSm90Params& params, cudaStream_t stream) {
 template <typename T>
 bool has_grad_code_sm90(int32_t tile) {
   bool has_code = false;
-  with_grad_kernel_sm90<T>(tile, [&](auto kernel) {
-    cudaFuncAttributes attributes{};
-    has_code = cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess &&
-               attributes.numRegs == kGradSm90Registers;
-  });
-  if (!has_code) cudaGetLastError();  // not to be found by a later call
+  with_grad_kernel_sm90<T>(
+      tile, [&](auto kernel) { has_code = registers_of(kernel) == kGradSm90Registers; });
   return has_code;
 }
 

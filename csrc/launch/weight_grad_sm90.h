@@ -7,11 +7,11 @@
 #include <optional>
 #include <string>
 
+#include "params/weight_grad_1x1_sm90.h"
+#include "plan/weight_grad_sm90.h"
 #include "problem.h"
+#include "setup/weight_grad_sm90.h"
 #include "tensor.h"
-#include "weight_grad_1x1_sm90_params.h"
-#include "weight_grad_sm90_plan.h"
-#include "weight_grad_sm90_setup.h"
 
 namespace octconv {
 

@@ -1,6 +1,6 @@
-#include "forward_1x1_setup.h"
 #include "forward_arrays.h"
 #include "kernels/forward_1x1_sm80.cuh"
+#include "setup/forward_1x1_sm80.h"
 
 namespace emulation {
 namespace {

@@ -1,8 +1,8 @@
-#include "forward_1x1_sm90_setup.h"
-#include "forward_1x1_sm90_traits.h"
 #include "forward_arrays.h"
 #include "kernels/forward_1x1_sm90.cuh"
 #include "runtime/tensor_copy.h"
+#include "setup/forward_1x1_sm90.h"
+#include "traits/forward_1x1_sm90.h"
 
 namespace emulation {
 namespace {

@@ -1,7 +1,7 @@
 // What csrc/plan_cost.h counts of a launch, beside the limits that its tiles must keep.
 #include "forward_arrays.h"
-#include "plan.h"
-#include "plan_1x1.h"
+#include "plan/forward_1x1_sm80.h"
+#include "plan/forward_sm80.h"
 
 namespace emulation {
 namespace {

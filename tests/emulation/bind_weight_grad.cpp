@@ -1,8 +1,8 @@
 #include "bindings.h"
+#include "plan/weight_grad_1x1_sm80.h"
+#include "plan/weight_grad_cost.h"
+#include "plan/weight_grad_sm80.h"
 #include "weight_grad.h"
-#include "weight_grad_1x1_plan.h"
-#include "weight_grad_cost.h"
-#include "weight_grad_plan.h"
 
 namespace emulation {
 namespace {

@@ -1,7 +1,7 @@
 #include "kernels/weight_grad_1x1_sm90.cuh"
 #include "runtime/tensor_copy.h"
+#include "setup/weight_grad_1x1_sm90.h"
 #include "weight_grad.h"
-#include "weight_grad_1x1_sm90_setup.h"
 
 namespace emulation {
 namespace {

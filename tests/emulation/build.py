@@ -14,27 +14,7 @@ from ninja.ninja_syntax import Writer
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 # The library's own host code.
-PLANS = tuple(
-    ROOT / "csrc" / f"{name}.cpp"
-    for name in (
-        "device_facts",
-        "forward_1x1_setup",
-        "forward_1x1_sm90_setup",
-        "forward_setup",
-        "forward_sm90_setup",
-        "plan",
-        "plan_1x1",
-        "plan_cost",
-        "plan_schedule",
-        "weight_grad_1x1_plan",
-        "weight_grad_1x1_setup",
-        "weight_grad_1x1_sm90_setup",
-        "weight_grad_cost",
-        "weight_grad_plan",
-        "weight_grad_setup",
-        "weight_grad_sm90_setup",
-    )
-)
+HOST = sorted(path for folder in ("plan", "setup") for path in (ROOT / "csrc" / folder).glob("*.cpp"))
 COMPILER = shutil.which("g++")
 
 # Flags of all files, and of those that hold kernels: thread sanitizer must not see the runtime,
@@ -69,10 +49,10 @@ def build(mode: str) -> Path:
         )
         ninja.rule("link", f"{COMPILER} -shared $extra $in -o $out")
         objects = []
-        for source in sorted([*HERE.glob("*.cpp"), *HERE.glob("runtime/*.cpp"), *PLANS]):
+        for source in [*sorted([*HERE.glob("*.cpp"), *HERE.glob("runtime/*.cpp")]), *HOST]:
             holds_kernels = source.name.startswith("bind_")
             extra = kernel_flags if holds_kernels else []
-            target = f"{source.stem}.o"
+            target = f"{source.parent.name}/{source.stem}.o"
             ninja.build(target, "compile", str(source), variables={"extra": " ".join(extra)})
             objects.append(target)
         module = f"kernel_emulation{sysconfig.get_config_var('EXT_SUFFIX')}"

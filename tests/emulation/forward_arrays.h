@@ -4,7 +4,7 @@
 #include <type_traits>
 
 #include "bindings.h"
-#include "forward_setup.h"
+#include "setup/forward_sm80.h"
 
 namespace emulation {
 

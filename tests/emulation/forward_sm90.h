@@ -5,9 +5,9 @@
 #include <string>
 
 #include "forward_arrays.h"
-#include "forward_sm90_setup.h"
-#include "forward_sm90_traits.h"
 #include "kernels/forward_sm90.cuh"
+#include "setup/forward_sm90.h"
+#include "traits/forward_sm90.h"
 
 namespace emulation {
 

@@ -9,8 +9,8 @@
 #include "kernels/weight_grad_1x1_sm80.cuh"
 #include "kernels/weight_grad_sm80.cuh"
 #include "kernels/weight_grad_splits.cuh"
-#include "weight_grad_1x1_setup.h"
-#include "weight_grad_setup.h"
+#include "setup/weight_grad_1x1_sm80.h"
+#include "setup/weight_grad_sm80.h"
 
 namespace emulation {
 

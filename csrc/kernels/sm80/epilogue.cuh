@@ -7,7 +7,7 @@
 #include <type_traits>
 
 #include "columns.cuh"
-#include "forward_params.h"
+#include "params/forward_sm80.h"
 
 namespace octconv {
 

@@ -6,7 +6,7 @@
 #include <device/ptx.cuh>
 
 #include "grad_products.cuh"
-#include "weight_grad_params.h"
+#include "params/weight_grad_sm80.h"
 
 namespace octconv {
 

@@ -7,9 +7,9 @@
 #include <device/ptx.cuh>
 
 #include "device/phase.cuh"
-#include "forward_params.h"
-#include "forward_traits.h"
 #include "kernels/window.cuh"
+#include "params/forward_sm80.h"
+#include "traits/forward_sm80.h"
 
 namespace octconv {
 

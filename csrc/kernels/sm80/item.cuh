@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
-#include "forward_params.h"
-#include "forward_traits.h"
 #include "halo.cuh"
+#include "params/forward_sm80.h"
+#include "traits/forward_sm80.h"
 
 namespace octconv {
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
-#include "weight_grad_1x1_params.h"
+#include "params/weight_grad_1x1_sm80.h"
 
 namespace octconv {
 

@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
-#include "forward_params.h"
 #include "halo.cuh"
 #include "item.cuh"
+#include "params/forward_sm80.h"
 #include "turns.cuh"
 #include "wait_copies.cuh"
 #include "weight.cuh"

@@ -8,7 +8,7 @@
 #include <device/ptx.cuh>
 
 #include "halo.cuh"
-#include "weight_grad_params.h"
+#include "params/weight_grad_sm80.h"
 
 namespace octconv {
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
-#include "forward_params.h"
+#include "params/forward_sm80.h"
 
 namespace octconv {
 

@@ -8,8 +8,8 @@
 
 #include "columns.cuh"
 #include "epilogue.cuh"
-#include "forward_params.h"
 #include "halo.cuh"
+#include "params/forward_sm80.h"
 #include "products.cuh"
 #include "quads.cuh"
 

@@ -6,7 +6,7 @@
 
 #include "columns.cuh"
 #include "epilogue.cuh"
-#include "forward_1x1_params.h"
+#include "params/forward_1x1_sm80.h"
 #include "quads.cuh"
 #include "sums.cuh"
 

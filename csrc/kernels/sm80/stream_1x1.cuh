@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
-#include "forward_1x1_params.h"
 #include "halo.cuh"
+#include "params/forward_1x1_sm80.h"
 #include "store_1x1.cuh"
 #include "wait_copies.cuh"
 

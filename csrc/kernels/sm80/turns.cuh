@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
-#include "forward_params.h"
-#include "forward_traits.h"
+#include "params/forward_sm80.h"
+#include "traits/forward_sm80.h"
 
 namespace octconv {
 

@@ -6,8 +6,8 @@
 #include <type_traits>
 
 #include "columns.cuh"
-#include "forward_params.h"
 #include "halo.cuh"
+#include "params/forward_sm80.h"
 
 namespace octconv {
 

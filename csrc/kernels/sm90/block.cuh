@@ -6,8 +6,8 @@
 #include <device/ptx.cuh>
 
 #include "device/sm90/barrier.cuh"
-#include "forward_sm90_params.h"
-#include "forward_sm90_traits.h"
+#include "params/forward_sm90.h"
+#include "traits/forward_sm90.h"
 
 namespace octconv::sm90 {
 

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
+#include "params/weight_grad_sm90.h"
 #include "ring.cuh"
-#include "weight_grad_sm90_params.h"
-#include "weight_grad_sm90_traits.h"
+#include "traits/weight_grad_sm90.h"
 
 namespace octconv::sm90 {
 

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
-#include "forward_1x1_sm90_params.h"
-#include "forward_1x1_sm90_traits.h"
+#include "params/forward_1x1_sm90.h"
 #include "ring.cuh"
+#include "traits/forward_1x1_sm90.h"
 
 namespace octconv::sm90 {
 

@@ -6,8 +6,8 @@
 #include <device/ptx.cuh>
 
 #include "grad_block.cuh"
-#include "weight_grad_1x1_sm90_params.h"
-#include "weight_grad_1x1_sm90_traits.h"
+#include "params/weight_grad_1x1_sm90.h"
+#include "traits/weight_grad_1x1_sm90.h"
 
 namespace octconv::sm90 {
 

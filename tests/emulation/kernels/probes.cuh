@@ -6,7 +6,7 @@
 #include <device/ptx.cuh>
 
 #include "dtype.h"
-#include "forward_sm90_params.h"
+#include "params/forward_sm90.h"
 
 namespace octconv {
 

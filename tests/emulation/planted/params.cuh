@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
-#include "forward_sm90_params.h"
+#include "params/forward_sm90.h"
 
 namespace octconv::planted {
 

@@ -1,0 +1,82 @@
+// The checks of octconv_cuda::forward, the same for every device; octconv_cuda/operands.py holds
+// them for the operators that PyTorch's own operators serve.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "check/check.h"
+
+namespace octconv {
+
+inline void check_like(const char* op, const char* name, const Tensor& tensor, const Tensor& x) {
+  if (tensor.scalar_type() != x.scalar_type()) {
+    fail(op, name, " must be ", dtype_text(x.scalar_type()), " like the input, got ",
+         dtype_text(tensor.scalar_type()));
+  }
+  if (device_text(tensor) != device_text(x)) {
+    fail(op, name, " must be on ", device_text(x), " like the input, got ", device_text(tensor));
+  }
+  check_storage(op, name, tensor);
+}
+
+// One part of the input: (batch, C, height, width), as the (H, W) of the high part wants it.
+inline void check_part(const char* op, const char* name, const Tensor& part, int64_t batch,
+                       int64_t height, int64_t width, const std::vector<int64_t>& size) {
+  check_map(op, name, part);
+  if (part.size(0) != batch || part.size(2) != height || part.size(3) != width) {
+    const std::initializer_list<int64_t> expected = {batch, part.size(1), height, width};
+    fail(op, name, " must be ", shape_text(expected), " to match size ", shape_text(size), ", got ",
+         shape_text(part.sizes()));
+  }
+}
+
+inline void check_size(const char* op, const std::vector<int64_t>& size, int64_t stride) {
+  if (size.size() != 2) fail(op, "size must be (H, W), got ", shape_text(size));
+  if (size[0] < 1 || size[1] < 1 || size[0] > INT32_MAX || size[1] > INT32_MAX) {
+    fail(op, "size must be positive and below 2^31, got ", shape_text(size));
+  }
+  if (stride != 1 && stride != 2) fail(op, "stride must be 1 or 2, got ", stride);
+}
+
+inline void check_kernel_size(const char* op, const Tensor& weight) {
+  if (weight.size(2) % 2 == 0 || weight.size(3) % 2 == 0) {
+    const std::initializer_list<int64_t> kernel_size = {weight.size(2), weight.size(3)};
+    fail(op, "kernel_size must be odd, got ", shape_text(kernel_size));
+  }
+}
+
+inline void check_forward(const std::optional<Tensor>& x_high, const std::optional<Tensor>& x_low,
+                          const Tensor& weight, const std::optional<Tensor>& bias, int64_t high_out,
+                          const std::vector<int64_t>& size, int64_t stride) {
+  const char* op = "forward";
+  check_size(op, size, stride);
+  if (!x_high && !x_low) fail(op, "one of x_high and x_low must be given, got neither");
+  const Tensor& x = x_high ? *x_high : *x_low;
+  check_map(op, x_high ? "x_high" : "x_low", x);
+  if (x_high) check_part(op, "x_high", *x_high, x.size(0), size[0], size[1], size);
+  if (x_low) {
+    check_part(op, "x_low", *x_low, x.size(0), (size[0] + 1) / 2, (size[1] + 1) / 2, size);
+    check_like(op, "x_low", *x_low, x);
+  }
+  const int64_t c_in = (x_high ? x_high->size(1) : 0) + (x_low ? x_low->size(1) : 0);
+  if (weight.dim() != 4 || weight.size(1) != c_in) {
+    fail(op, "weight must be (C_out, ", c_in, ", k_h, k_w), got ", shape_text(weight.sizes()));
+  }
+  check_kernel_size(op, weight);
+  check_like(op, "weight", weight, x);
+  const int64_t c_out = weight.size(0);
+  if (c_in < 1 || c_out < 1) {
+    fail(op, "input and output must have at least one channel, got ", c_in, " and ", c_out);
+  }
+  if (high_out < 0 || high_out > c_out) {
+    fail(op, "high_out must be in [0, ", c_out, "], got ", high_out);
+  }
+  if (!bias) return;
+  if (bias->dim() != 1 || bias->size(0) != c_out) {
+    fail(op, "bias must be (", c_out, ",), got ", shape_text(bias->sizes()));
+  }
+  check_like(op, "bias", *bias, x);
+}
+
+}  // namespace octconv

@@ -1,0 +1,46 @@
+// The parameters of forward_1x1_sm90, as the host makes them and the kernel reads them. Plain C++.
+#pragma once
+
+#include <cstdint>
+
+#include "params/forward_sm80.h"
+#include "params/forward_sm90.h"
+#include "traits/forward_sm90.h"
+
+namespace octconv {
+
+// How a launch is cut. An item is a box of at most 64 quads for each group of rows x the columns of
+// all groups of columns.
+struct JointCut {
+  int32_t columns;                    // of each octave, of a warpgroup
+  int32_t row_groups, column_groups;  // 2 and 1, or 1 and 2: one for each warpgroup that multiplies
+  QuadBox box;
+  int32_t boxes, slots;  // buffers in shared memory: of the inputs, of the weight
+  bool weights_stay;     // one load of the weight serves all items of a block
+};
+
+// Items of the same quads follow each other. Images of an even height are one image, one below the
+// other.
+struct JointSm90Params {
+  TensorMap in_phase[4], in_low;  // pixels 2Y + dy, 2X + dx are those of phase 2 dy + dx
+  TensorMap weight[2][2];         // to an octave of the output, from one of the input
+  TensorMap out_phase[4], out_low;
+  TensorMap residual_phase[4], residual_low;  // for the epilogue
+  const void* bias;              // null, or one for each output channel, high ones first
+  int32_t batch, height, width;  // pixels
+  int32_t channels_in[2], channels_out[2];
+  int32_t chunks[2];  // of channels_in
+  QuadBox box;
+  int32_t across, down, columns;  // boxes of an image, and ranges of columns
+  int32_t items;
+  int32_t boxes, slots;
+  bool weights_stay;
+  uint32_t absent;  // a bit for each phase that no quad has
+  // Of kernels with an epilogue: activation((sum + bias) * scale + shift + residual).
+  const float* scale;  // one for each output channel as of shift: high ones, then low ones
+  const float* shift;
+  bool has_residual[2];
+  Activation activation;
+};
+
+}  // namespace octconv

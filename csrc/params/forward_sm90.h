@@ -1,0 +1,46 @@
+// The parameters of forward_sm90, as the host makes them and the kernel reads them. Plain C++:
+// neither torch nor CUDA is known here.
+#pragma once
+
+#include <cstdint>
+
+#include "params/forward_sm80.h"
+
+namespace octconv {
+
+// What the driver makes of a tensor's address, strides and box: a CUtensorMap.
+struct alignas(128) TensorMap {
+  uint64_t words[16];
+};
+
+enum Octave : int32_t { kHigh, kLow };
+
+// The tiles of one octave's output: a rectangle of quads of one or several images x a range of
+// channels, which runs fastest.
+struct Sm90Tiles {
+  int32_t across, down, columns;
+  int32_t items;
+  bool weights_stay;  // one load of the weight serves all tiles of a block
+};
+
+struct ForwardSm90Params {
+  TensorMap phase[4];      // of the high input, the pixels 2Y + dy, 2X + dx of phase 2 dy + dx
+  TensorMap low_input[2];  // with the boxes of high and of low tiles
+  TensorMap strip;         // of the high input
+  TensorMap weight[2][2];  // from an octave of the output, to one of the input
+  const void* bias;        // null, or one for each output channel, high ones first
+  void* output[2];
+  int32_t batch;
+  int32_t height[2], width[2];  // of both octaves; the low ones count quads
+  int32_t channels_in[2], channels_out[2];
+  int32_t chunks[2];  // of channels_in
+  Sm90Tiles tiles[2];
+  int32_t low_blocks;  // the blocks that take low tiles; all others take high ones
+  // Of kernels with an epilogue: activation((sum + bias) * scale + shift + residual).
+  const float* scale;  // one for each output channel as of shift: high ones, then low ones
+  const float* shift;
+  const void* residual[2];  // null or like output
+  Activation activation;
+};
+
+}  // namespace octconv

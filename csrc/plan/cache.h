@@ -1,0 +1,47 @@
+// Plans that are remembered. Plain C++.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+
+#include "plan/device_facts.h"
+#include "problem.h"
+
+namespace octconv {
+
+enum class ElementType : int32_t { kBFloat16, kFloat16, kTFloat32 };
+
+// Plans follow from what is asked alone: so it does not matter who has a cache. It does not lock:
+// one for each thread. A result holds until the next call.
+template <typename Plan, Plan (*make)(const Problem&, ElementType, const DeviceFacts&)>
+class PlanCacheOf {
+ public:
+  const Plan& plan(const Problem& p, ElementType type, const DeviceFacts& device) {
+    const Key key{p.kernel,
+                  p.batch,
+                  p.height,
+                  p.width,
+                  p.high_in,
+                  p.low_in,
+                  p.high_out,
+                  p.low_out,
+                  p.stride,
+                  p.input_grad,
+                  int32_t(type),
+                  10 * device.major + device.minor,
+                  device.multiprocessors,
+                  device.shared_per_block};
+    const auto found = plans_.find(key);
+    if (found != plans_.end()) return found->second;
+    if (plans_.size() == kMostPlans) plans_.clear();  // shapes that change without end
+    return plans_[key] = make(p, type, device);
+  }
+
+ private:
+  static constexpr size_t kMostPlans = 256;
+  using Key = std::array<int32_t, 14>;  // the problem, the type, how devices' facts differ
+  std::map<Key, Plan> plans_;
+};
+
+}  // namespace octconv

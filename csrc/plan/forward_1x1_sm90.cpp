@@ -1,0 +1,101 @@
+#include "plan/forward_1x1_sm90.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "dtype.h"
+#include "plan/forward_sm80.h"
+#include "setup/forward_1x1_sm90.h"
+#include "traits/forward_1x1_sm90.h"
+
+namespace octconv {
+namespace {
+
+// Fitted to times on an H100 and an H200.
+constexpr double kLaunch = 5;   // microseconds
+constexpr double kItem = 1200;  // clocks: to wait for an item's first box, and to store its results
+constexpr double kHidden = 0.8;  // of the shorter of what goes on side by side
+
+constexpr int32_t kShared = 232448;
+constexpr int32_t kLeastBoxes = 7, kMostSlots = 4;
+
+// Buffers that fill the shared memory: for all chunks of the weight where they leave room enough
+// for boxes, else for some.
+template <typename Traits>
+void share_out(JointCut& cut, int32_t chunks) {
+  cut.slots = chunks;
+  if (Traits::shared_bytes(kLeastBoxes, chunks) > kShared) {
+    cut.slots = 1;
+    while (cut.slots < kMostSlots && Traits::shared_bytes(kLeastBoxes, cut.slots + 1) <= kShared) {
+      ++cut.slots;
+    }
+  }
+  cut.boxes = kLeastBoxes;
+  while (Traits::shared_bytes(cut.boxes + 1, cut.slots) <= kShared) ++cut.boxes;
+}
+
+double microseconds(const Problem& p, const JointSm90Params& params, const JointCut& cut,
+                    int32_t blocks, const DeviceFacts& device) {
+  const int octaves = params.channels_out[kLow] > 0 ? 2 : 1;
+  const double steps =
+      steps_of(params.channels_in[kLow]) + 4.0 * steps_of(params.channels_in[kHigh]);
+  const double products = 2 * octaves * steps;
+  const double rows = cut.row_groups * cut.box.cells(), columns = cut.column_groups * cut.columns;
+  const double in = params.channels_in[kLow] + 4.0 * params.channels_in[kHigh];
+  const double weight = cut.weights_stay ? 0 : octaves * columns * (p.high_in + p.low_in);
+  const double elements = rows * in + weight + (3 + octaves) * rows * columns;
+  const double item =
+      kItem + std::max(products * product_clocks(cut.columns), 2 * elements / device.l2_bytes);
+  const double tiles = divide_up(params.items, blocks) * item / device.clock;
+  const double memory = memory_bytes(p, 2) / device.memory_bytes;
+  return kLaunch + 1e6 * (std::max(tiles, memory) + (1 - kHidden) * std::min(tiles, memory));
+}
+
+template <typename Traits>
+PlanSm90 plan_of(const Problem& p, const QuadBox& box, const DeviceFacts& device) {
+  PlanSm90 plan{};
+  JointCut& cut = plan.joint;
+  cut = {Traits::kColumns, Traits::kRowGroups, Traits::kColumnGroups, box, 0, 0, false};
+  const ForwardPointers none{};
+  const int32_t chunks = joint_chunks(p);
+  share_out<Traits>(cut, chunks);
+  const JointSm90Params params = joint_sm90_params(p, cut, none);
+  plan.joint_items = params.items;
+  plan.blocks = std::min(device.multiprocessors, params.items);
+  if (cut.slots == chunks && plan.blocks >= params.columns) {
+    plan.blocks -= plan.blocks % params.columns;  // so that a block has the same columns always
+    cut.weights_stay = true;
+  }
+  plan.microseconds = microseconds(p, params, cut, plan.blocks, device);
+  return plan;
+}
+
+}  // namespace
+
+PlanSm90 plan_1x1_sm90(const Problem& p, const DeviceFacts& device) {
+  const QuadBox box = fewest_boxes(p);
+  PlanSm90 best{};
+  const auto consider = [&](auto traits) {  // bfloat16's; the same for float16
+    const PlanSm90 plan = plan_of<decltype(traits)>(p, box, device);
+    if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
+  };
+  p.input_grad ? for_each_joint_sm90<BFloat16, true>(consider)
+               : for_each_joint_sm90<BFloat16, false>(consider);
+  return best;
+}
+
+std::string joint_text(const PlanSm90& plan) {
+  const JointCut& cut = plan.joint;
+  std::ostringstream text;
+  text << "forward_1x1_sm90, ";
+  if (cut.row_groups > 1) text << cut.row_groups << " * ";
+  text << cut.box.width << "x" << cut.box.height << " quads";
+  if (cut.box.images > 1) text << " of " << cut.box.images << " images";
+  text << " x ";
+  if (cut.column_groups > 1) text << cut.column_groups << " * ";
+  text << cut.columns << " columns, " << cut.boxes << " boxes, " << cut.slots << " slots"
+       << (cut.weights_stay ? " that stay, " : ", ") << plan.blocks << " blocks";
+  return text.str();
+}
+
+}  // namespace octconv

@@ -1,0 +1,134 @@
+#include "plan/forward_sm90.h"
+
+#include <algorithm>
+#include <sstream>
+
+#include "dtype.h"
+#include "plan/forward_1x1_sm90.h"
+#include "setup/forward_sm90.h"
+#include "traits/forward_sm90.h"
+
+namespace octconv {
+namespace {
+
+// Fitted to times on an H100 and an H200, at many shares of blocks. Clocks, but for the first.
+constexpr double kLaunch = 5.8;         // microseconds; with the first tile's loads
+constexpr double kHighTile = 3100;      // beyond its products
+constexpr double kHighProducts = 1.16;  // times half a clock for each column
+constexpr double kPooledCell = 21;      // of a chunk of a low tile's box
+constexpr double kLowBytes = 19.5;      // that copies bring to a low tile in a clock
+
+double high_tile_clocks(const Problem& p, int32_t columns) {
+  const double products = 2 * 9 * (steps_of(p.low_in) + 4 * steps_of(p.high_in));
+  return kHighTile + kHighProducts * products * columns / 2;
+}
+
+// Its loads keep it waiting, or pooling and products.
+double low_tile_clocks(const Problem& p, const PlanSm90& plan, bool input_grad) {
+  const int32_t columns = plan.columns[kLow], cells = kSm90Geometries[plan.geometry].low.cells();
+  const int32_t high_chunks = divide_up(p.high_in, kSm90Chunk);
+  const int32_t chunks = high_chunks + divide_up(p.low_in, kSm90Chunk);
+  const double products = 4 * 9 * (steps_of(p.low_in) + steps_of(p.high_in));
+  // Blocks of a transposed weight have 64 columns, whatever is in them.
+  const int32_t of_weight = input_grad ? std::max(columns, kSm90Chunk) : columns;
+  const double weight = plan.tiles[kLow].weights_stay ? 0 : 9.0 * of_weight * chunks * kSm90Cell;
+  const double bytes = weight + 2.0 * cells * (4 * p.high_in + p.low_in);
+  return std::max(kPooledCell * cells * high_chunks + products * product_clocks(columns),
+                  bytes / kLowBytes);
+}
+
+// Shares the blocks out such that neither octave keeps the other waiting. Clocks until all is done.
+double balance(PlanSm90& plan, double high_clocks, double low_clocks) {
+  if (plan.tiles[kLow].items == 0 || plan.tiles[kHigh].items == 0) {
+    const bool low = plan.tiles[kHigh].items == 0;
+    plan.low_blocks = low ? plan.blocks : 0;
+    return low ? low_clocks * divide_up(plan.tiles[kLow].items, plan.blocks)
+               : high_clocks * divide_up(plan.tiles[kHigh].items, plan.blocks);
+  }
+  double best = 0, best_other = 0;
+  for (int32_t low_blocks = 1; low_blocks < plan.blocks; ++low_blocks) {
+    const double high = high_clocks * divide_up(plan.tiles[kHigh].items, plan.blocks - low_blocks);
+    const double low = low_clocks * divide_up(plan.tiles[kLow].items, low_blocks);
+    const double longer = std::max(high, low), other = std::min(high, low);
+    if (low_blocks > 1 && (longer > best || (longer == best && other >= best_other))) continue;
+    best = longer, best_other = other;
+    plan.low_blocks = low_blocks;
+  }
+  return best;
+}
+
+}  // namespace
+
+const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& device) {
+  if (device.major != 9 || device.minor != 0) return "a GPU of another compute capability than 9.0";
+  if (device.shared_per_block < kSm90SharedBytes) return "a GPU with too little shared memory";
+  if (type == ElementType::kTFloat32) return "tf32, and kernels for bfloat16 and float16";
+  if ((p.kernel != 3 && p.kernel != 1) || p.stride != 1) {
+    return "another kernel than 1x1 or 3x3 at stride 1";
+  }
+  if (p.high_in + p.high_out == 0 || p.low_in + p.low_out == 0) {
+    return "a convolution of one part alone";
+  }
+  if (p.kernel == 1 && std::min(p.high_in, p.high_out) == 0) {
+    return "an absent high part, and a kernel of 1x1";
+  }
+  if (p.kernel == 3 && std::min(p.height, p.width) < 2) return "a single row or column of pixels";
+  // Of all parts: so the input gradient of what is covered is covered, too.
+  const int32_t most_channels = std::max({p.high_in, p.low_in, p.high_out, p.low_out});
+  const int64_t most_tiles = int64_t{p.batch} * divide_up(p.quad_height(), 8) *
+                             divide_up(p.quad_width(), 16) * divide_up(most_channels, 32);
+  if (most_tiles > INT32_MAX / 2) return "more than 2^30 tiles";
+  if (int64_t{p.height} * p.width * most_channels >= int64_t{1} << 39) {
+    return "an image of 2^40 bytes or more";
+  }
+  return nullptr;
+}
+
+PlanSm90 plan_forward_sm90(const Problem& problem, ElementType, const DeviceFacts& device) {
+  if (problem.kernel == 1) return plan_1x1_sm90(problem, device);
+  const Problem p = as_convolution(problem);
+  const int32_t quads = std::max(p.quad_height(), p.quad_width());
+  int32_t geometry = 0;  // the one with the smallest images that these fit
+  for (int32_t i = 1; i < kSm90GeometryCount; ++i) {
+    if (quads <= kSm90Geometries[i].most_quads) geometry = i;
+  }
+  PlanSm90 best{};
+  for_each_sm90<BFloat16, false>([&](auto traits) {  // all types and directions have the same
+    using Traits = decltype(traits);
+    if (Traits::kGeometry != geometry) return;
+    PlanSm90 plan{};
+    plan.geometry = geometry;
+    plan.columns[kHigh] = Traits::kHighColumns, plan.columns[kLow] = Traits::kLowColumns;
+    for (const Octave octave : {kHigh, kLow}) {
+      plan.tiles[octave] = sm90_tiles(problem, geometry, octave, plan.columns[octave]);
+    }
+    plan.blocks =
+        std::min(device.multiprocessors, plan.tiles[kHigh].items + plan.tiles[kLow].items);
+    const double high = high_tile_clocks(p, plan.columns[kHigh]);
+    const double low = low_tile_clocks(p, plan, problem.input_grad);
+    plan.microseconds = kLaunch + balance(plan, high, low) / device.clock * 1e6;
+    if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
+  });
+  return best;
+}
+
+std::string to_string(const PlanSm90& plan) {
+  if (plan.joint_items > 0) return joint_text(plan);
+  std::ostringstream text;
+  text << "forward_sm90, ";
+  for (const Octave octave : {kHigh, kLow}) {
+    if (plan.tiles[octave].items == 0) continue;
+    const QuadBox tile = sm90_tile(kSm90Geometries[plan.geometry], octave == kHigh);
+    text << (octave == kLow ? "low " : "") << tile.width << "x" << tile.height
+         << (octave == kHigh ? " quads" : "");
+    if (tile.images > 1) text << " of " << tile.images << " images";
+    text << " x " << plan.columns[octave] << ", ";
+  }
+  text << plan.blocks << " blocks";
+  if (plan.tiles[kHigh].items > 0 && plan.tiles[kLow].items > 0) {
+    text << ", " << plan.low_blocks << " of them for low tiles";
+  }
+  return text.str();
+}
+
+}  // namespace octconv

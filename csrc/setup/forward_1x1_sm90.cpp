@@ -1,0 +1,161 @@
+#include "setup/forward_1x1_sm90.h"
+
+#include <algorithm>
+
+#include "traits/forward_1x1_sm90.h"
+
+namespace octconv {
+namespace {
+
+constexpr int64_t kElement = 2;  // bytes
+
+uint32_t u(int32_t value) { return static_cast<uint32_t>(value); }
+
+const void* behind(const void* address, int64_t elements) {
+  return static_cast<const char*>(address) + elements * kElement;
+}
+
+// Channels of an input or of an output: of the input gradient, those of the layer's other side.
+int32_t channels_in(const Problem& p, Octave octave) {
+  return p.input_grad ? (octave == kHigh ? p.high_out : p.low_out)
+                      : (octave == kHigh ? p.high_in : p.low_in);
+}
+int32_t channels_out(const Problem& p, Octave octave) {
+  return p.input_grad ? (octave == kHigh ? p.high_in : p.low_in)
+                      : (octave == kHigh ? p.high_out : p.low_out);
+}
+
+TensorView map_view(const void* address, int32_t channels, const int32_t (&sizes)[3],
+                    const int64_t (&strides)[3], int32_t box_channels, const QuadBox& box) {
+  TensorView view{address, 4, {u(channels)}, {}, {u(box_channels)}};
+  const int32_t boxes[3] = {box.width, box.height, box.images};
+  for (int i = 0; i < 3; ++i) {
+    view.sizes[i + 1] = u(sizes[i]);
+    view.strides[i] = static_cast<uint64_t>(strides[i] * kElement);
+    view.box[i + 1] = u(boxes[i]);
+  }
+  return view;
+}
+
+TensorView phase_view(const Problem& p, const void* map, int32_t channels, int phase,
+                      int32_t box_channels, const QuadBox& box) {
+  const int32_t down = p.height > 1 ? phase / 2 : 0, right = p.width > 1 ? phase % 2 : 0;
+  const int64_t pixel = channels, row = p.width * pixel, image = p.height * row;
+  return map_view(behind(map, down * row + right * pixel), channels,
+                  {half_up(p.width - right), half_up(p.height - down), p.batch},
+                  {2 * pixel, 2 * row, image}, box_channels, box);
+}
+
+TensorView low_view(const Problem& p, const void* map, int32_t channels, int32_t box_channels,
+                    const QuadBox& box) {
+  const int64_t pixel = channels, row = p.quad_width() * pixel, image = p.quad_height() * row;
+  return map_view(map, channels, {p.quad_width(), p.quad_height(), p.batch}, {pixel, row, image},
+                  box_channels, box);
+}
+
+// A chunk of `columns` rows of the weight; transposed, of columns.
+TensorView weight_view(const Problem& p, const void* weight, Octave to, Octave from,
+                       int32_t columns) {
+  const Octave out = p.input_grad ? from : to, in = p.input_grad ? to : from;
+  const int64_t row = int64_t{p.high_in} + p.low_in;
+  const int32_t rows = out == kHigh ? p.high_out : p.low_out;
+  const QuadBox box{p.input_grad ? kSm90Chunk : columns, 1, 1};
+  return map_view(
+      behind(weight, (out == kLow ? p.high_out : 0) * row + (in == kLow ? p.high_in : 0)),
+      in == kHigh ? p.high_in : p.low_in, {rows, 1, 1}, {row, rows * row, rows * row},
+      p.input_grad ? columns : kSm90Chunk, box);
+}
+
+}  // namespace
+
+Problem stacked(Problem p) {
+  if (p.height % 2 == 0) p.height *= p.batch, p.batch = 1;
+  return p;
+}
+
+int64_t boxes_of(const Problem& p, const QuadBox& box) {
+  return int64_t{divide_up(p.quad_width(), box.width)} * divide_up(p.quad_height(), box.height) *
+         divide_up(p.batch, box.images);
+}
+
+uint32_t absent_phases(const Problem& p) {
+  return (p.width > 1 ? 0 : 0b1010) | (p.height > 1 ? 0 : 0b1100);
+}
+
+PlaneViews plane_views(const Problem& p, const void* high, const void* low,
+                       const std::array<int32_t, 2>& channels, int32_t box_channels,
+                       const QuadBox& box) {
+  PlaneViews views;
+  for (int phase = 0; phase < 4; ++phase) {
+    views[phase] = phase_view(p, high, channels[kHigh], phase, box_channels, box);
+  }
+  views[4] = low_view(p, low, channels[kLow], box_channels, box);
+  return views;
+}
+
+QuadBox fewest_boxes(const Problem& problem) {
+  const Problem p = stacked(problem);
+  QuadBox best{1, 1, 1};
+  for (int32_t width = std::min(p.quad_width(), kJointRows); width > 0; --width) {
+    for (int32_t height = std::min(p.quad_height(), kJointRows / width); height > 0; --height) {
+      const QuadBox box{width, height, std::min(p.batch, kJointRows / (width * height))};
+      if (boxes_of(p, box) < boxes_of(p, best)) best = box;
+    }
+  }
+  return best;
+}
+
+int32_t joint_chunks(const Problem& p) {
+  return divide_up(channels_in(p, kHigh), kSm90Chunk) + divide_up(channels_in(p, kLow), kSm90Chunk);
+}
+
+JointViews joint_views(const Problem& problem, const JointCut& cut,
+                       const ForwardPointers& pointers) {
+  const Problem p = stacked(problem);
+  JointViews views;
+  views.in = plane_views(p, pointers.in_high, pointers.in_low,
+                         {channels_in(p, kHigh), channels_in(p, kLow)}, kSm90Chunk, cut.box);
+  const std::array<int32_t, 2> out{channels_out(p, kHigh), channels_out(p, kLow)};
+  const Epilogue& epilogue = pointers.epilogue;
+  views.out = plane_views(p, pointers.out_high, pointers.out_low, out, cut.columns, cut.box);
+  views.residual =
+      plane_views(p, epilogue.residual_high, epilogue.residual_low,
+                  {epilogue.residual_high ? out[kHigh] : 0, epilogue.residual_low ? out[kLow] : 0},
+                  cut.columns, cut.box);
+  for (const Octave to : {kHigh, kLow}) {
+    for (const Octave from : {kHigh, kLow}) {
+      views.weight[to][from] = weight_view(p, pointers.weight, to, from, cut.columns);
+    }
+  }
+  return views;
+}
+
+JointSm90Params joint_sm90_params(const Problem& problem, const JointCut& cut,
+                                  const ForwardPointers& pointers) {
+  const Problem p = stacked(problem);
+  JointSm90Params params{};
+  params.bias = pointers.bias;
+  params.batch = p.batch, params.height = p.height, params.width = p.width;
+  for (const Octave octave : {kHigh, kLow}) {
+    params.channels_in[octave] = channels_in(p, octave);
+    params.channels_out[octave] = channels_out(p, octave);
+    params.chunks[octave] = divide_up(params.channels_in[octave], kSm90Chunk);
+  }
+  params.box = cut.box;
+  params.across = divide_up(p.quad_width(), cut.box.width);
+  params.down = divide_up(p.quad_height(), cut.box.height);
+  params.columns = divide_up(std::max(params.channels_out[kHigh], params.channels_out[kLow]),
+                             cut.columns * cut.column_groups);
+  params.items = divide_up(boxes_of(p, cut.box), cut.row_groups) * params.columns;
+  params.boxes = cut.boxes, params.slots = cut.slots, params.weights_stay = cut.weights_stay;
+  params.absent = absent_phases(p);
+  params.scale = pointers.epilogue.scale, params.shift = pointers.epilogue.shift;
+  const void* const residual[] = {pointers.epilogue.residual_high, pointers.epilogue.residual_low};
+  for (const Octave octave : {kHigh, kLow}) {
+    params.has_residual[octave] = residual[octave] && params.channels_out[octave] > 0;
+  }
+  params.activation = pointers.epilogue.activation;
+  return params;
+}
+
+}  // namespace octconv

@@ -1,0 +1,45 @@
+// What forward_1x1_sm90 is made of. A block has a warpgroup that loads and two that multiply, 64
+// quads x 32 or 64 columns of each octave at a time: the columns of different quads, or different
+// columns of the same quads. Plain C++: the host plans with it.
+#pragma once
+
+#include <cstdint>
+
+#include "traits/forward_sm90.h"
+
+namespace octconv {
+
+constexpr int kJointThreads = 384, kJointRows = 64;  // quads of a warpgroup
+
+// Registers of a thread that loads, and of one that multiplies, out of those of the launch.
+constexpr int kJointLoaderRegisters = 40, kJointMultiplierRegisters = 232, kJointRegisters = 168;
+static_assert(kJointLoaderRegisters + 2 * kJointMultiplierRegisters <= 3 * kJointRegisters);
+
+template <typename Element, bool kIsInputGrad, int kOctaveColumns, bool kSplitsColumns,
+          bool kWithEpilogue = false>
+struct JointSm90Traits {
+  using T = Element;
+  static constexpr bool kTransposed = kIsInputGrad;  // the weight, as the products take it
+  static constexpr bool kEpilogue = kWithEpilogue;   // of inference
+  static constexpr int kColumns = kOctaveColumns;    // of each octave, of a warpgroup
+  static constexpr int kColumnGroups = kSplitsColumns ? 2 : 1, kRowGroups = 3 - kColumnGroups;
+
+  // In bytes: a box of each group of rows; a chunk of the weight of an octave, and of all; results.
+  static constexpr int kGroupBox = kJointRows * kSm90Cell, kBox = kRowGroups * kGroupBox;
+  static constexpr int kPart = kColumns * kSm90Cell, kSlot = 2 * kColumnGroups * kPart;
+  static constexpr int kStagings = 3, kStaging = kJointRows * kColumns * 2;
+  static constexpr int kFixedBytes = 2 * kStagings * kStaging;
+
+  static constexpr int shared_bytes(int32_t boxes, int32_t slots) {
+    return kFixedBytes + boxes * (kBox + 16) + slots * (kSlot + 16);
+  }
+};
+
+template <typename T, bool kIsInputGrad, bool kEpilogue = false, typename Visit>
+void for_each_joint_sm90(const Visit& visit) {
+  visit(JointSm90Traits<T, kIsInputGrad, 32, false, kEpilogue>());
+  visit(JointSm90Traits<T, kIsInputGrad, 64, false, kEpilogue>());
+  visit(JointSm90Traits<T, kIsInputGrad, 64, true, kEpilogue>());
+}
+
+}  // namespace octconv
