@@ -61,19 +61,18 @@ Choice choose(const char* op, const Tensor& weight, const Problem& problem, bool
 Choice choose_forward(const char* op, const Tensor& weight, const Problem& problem, bool allow_tf32,
                       const std::string& argument, KernelUse use) {
   const std::string family = family_of(op, argument);
-  const bool pools = problem.stride == 2;
+  const bool pools = problem.stride == 2 && family != "sm80";
   const Problem convolved = pools ? of_pooled(problem) : problem;
-  if (family.empty() && pools && convolved.low_out == 0) {
-    return {{}, "one plain convolution of the pooled input"};
-  }
   if (family.empty() || family == "sm90") {
     const ChoiceSm90 choice = find_plan_sm90(weight, convolved, use);
     check_covered(op, argument, choice.plan || problem.batch == 0, choice.reason, "sm90");
     if (choice.plan) return {{}, "", choice.plan, pools};
   }
-  if (!family.empty() || !pools) return choose(op, weight, problem, allow_tf32, argument);
-  Choice choice = find_plan(weight, convolved, allow_tf32);
-  choice.of_pooled = true;
+  if (pools && family != "none" && convolved.low_out == 0) {
+    return {{}, "one plain convolution of the pooled input"};
+  }
+  Choice choice = choose(op, weight, convolved, allow_tf32, argument);
+  choice.of_pooled = pools;
   return choice;
 }
 
