@@ -26,8 +26,8 @@ WEIGHT_GRAD_1X1_SM90 = EMULATION / "gpu" / "weight_grad_1x1_sm90.cu"
 # The most registers that a kernel may take: what its threads on a multiprocessor are planned with.
 REGISTERS = {
     "pool2x2": 48, "pool2x2_input_grad": 48, "gemm": 80, "forward_sm80": 255,
-    "forward_1x1_sm80": 255,
-    "weight_grad_sm80": 255, "weight_grad_1x1_sm80": 255, "add_weight_grad_splits": 48,
+    "forward_1x1_sm80": 255, "weight_grad_sm80": 255, "weight_grad_1x1_sm80": 255,
+    "add_weight_grad_splits": 48,
     "forward_sm90": 128, "forward_1x1_sm90": 168, "weight_grad_sm90": 128,
     "weight_grad_1x1_sm90": 168,
 }  # fmt: skip
