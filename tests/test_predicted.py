@@ -27,7 +27,7 @@ def test_predictions_are_marked_as_such(capsys):
 
 
 def test_what_was_measured_stands_beside_it(capsys):
-    forward, _, weight = lines_of(capsys, "--layers", "unet 3x3 64", "--batches", "8")
+    forward, *_ = lines_of(capsys, "--layers", "unet 3x3 64", "--batches", "8")
     rows = json.loads((RESULTS / "nvidia-h200" / "layers.json").read_text())["rows"]
     (us,) = (
         row["median_us"]
@@ -37,7 +37,19 @@ def test_what_was_measured_stands_beside_it(capsys):
     ours, measured, ratio = forward[-5:-2]
     assert measured == f"{us:.1f}"
     assert float(ratio) == pytest.approx(float(ours) / us, abs=0.01)
-    assert weight[-4] == "99.8"  # by family sm90, which ran later than the other one
+
+
+def test_the_newest_measurement_counts(tmp_path, monkeypatch):
+    result = json.loads((RESULTS / "nvidia-h200" / "layers.json").read_text())
+    monkeypatch.setattr(predicted, "RESULTS", tmp_path)
+    (tmp_path / "h200").mkdir()
+    case = ("unet 3x3 64", 8, HEADLINE_ALPHA, "forward")
+    for name, date, us in (("a", "2001-01-02", 7.5), ("b", "2001-01-01", 8.5)):
+        result["machine"]["date"] = date
+        for row in result["rows"]:
+            row["median_us"] = us
+        (tmp_path / "h200" / f"{name}.json").write_text(json.dumps(result))
+    assert predicted.measured("H200")[case][0] == 7.5
 
 
 def test_nothing_is_measured_elsewhere(capsys):

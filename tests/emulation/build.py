@@ -14,7 +14,9 @@ from ninja.ninja_syntax import Writer
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 # The library's own host code.
-HOST = sorted(path for folder in ("plan", "setup") for path in (ROOT / "csrc" / folder).glob("*.cpp"))
+HOST = sorted(
+    path for folder in ("plan", "setup") for path in (ROOT / "csrc" / folder).glob("*.cpp")
+)
 COMPILER = shutil.which("g++")
 
 # Flags of all files, and of those that hold kernels: thread sanitizer must not see the runtime,

@@ -96,6 +96,16 @@ def round_tf32() -> Cases:
         yield name, Case(given, expected.astype(np.uint32), FLOAT32)
 
 
+@cases("maxima")
+def maxima() -> Cases:
+    """Of zero and of one with each number; NaN stays."""
+    for name, patterns in any_floats():
+        given = filled(patterns)
+        numbers = FLOAT32.values(given)
+        results = np.stack([np.maximum(numbers, 0), np.maximum(1, numbers)], 1)
+        yield name, Case(given, bits_of(results.astype(np.float32)), FLOAT32)
+
+
 @cases("approximations")
 def approximations() -> Cases:
     """Two ways to compute them may each be off by as much as the device layer promises.
