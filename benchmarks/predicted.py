@@ -1,10 +1,10 @@
 """Prints what the plans of the fused kernels predict, beside what was measured of the same.
 
 ``python -m benchmarks.predicted``; ``--help`` lists the options. The kernels are those that serve
-by default on the GPU, the predictions those of their plans (csrc/plan),
-fitted to times on an H100 and an H200. What was measured comes from the newest file in
-benchmarks/results that has it, for whatever plan was chosen then. Vanilla's times are assumed: a
-share of the peak, or the traffic with memory.
+by default on the GPU, the predictions those of their plans (csrc/plan), fitted to times on an H100
+and an H200. What was measured comes from the newest file in benchmarks/results that has it, for
+whatever plan was chosen then. Vanilla's times are assumed: a share of the peak, or the traffic with
+memory.
 """
 
 import argparse
