@@ -88,27 +88,13 @@ def _with_relu(
     try:
         if residual is None:
             return torch.cudnn_convolution_relu(x, weight, bias, *geometry)
-        if _fits(residual, x, weight, *geometry[:3]):  # cuDNN does not look
+        if residual.dtype == x.dtype and residual.device == x.device:  # cuDNN does not look
             return torch.cudnn_convolution_add_relu(x, weight, residual, 1, bias, *geometry)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError:
         _refused.add(call)
     return None
-
-
-def _fits(
-    residual: Tensor, x: Tensor, weight: Tensor, stride: Pair, padding: Pair, dilation: Pair
-) -> bool:
-    """Whether the residual is of the output's type and shape."""
-    size = (
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, s, p, d in zip(
-            x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True
-        )
-    )
-    shape = (x.shape[0], weight.shape[0], *size)
-    return residual.shape == shape and residual.dtype == x.dtype and residual.device == x.device
 
 
 def _is_product(x: Tensor, weight: Tensor, padding: Pair, groups: int) -> bool:

@@ -19,7 +19,7 @@ from .functional import autocast, convolutions_allow_tf32, oct_conv2d
 from .maps import Maps, OctaveBatchNorm2d, OctaveMaps, as_parts, check_split
 from .modules import OctConv2d
 from .onednn import ACTIVATIONS, Packed, can_pack
-from .problem import is_depthwise
+from .problem import Pair, is_depthwise, low_size
 
 __all__ = ["FusedConv2d"]
 
@@ -66,11 +66,16 @@ class FusedConv2d(nn.Module):
         self.eval()
 
     def forward(self, input: Maps, residual: Maps | None = None) -> Tensor | OctaveMaps:
-        """The layer's output; ``residual`` is a map like it."""
+        """The layer's output; ``residual`` is a map like it.
+
+        Raises:
+            ValueError, TypeError: See ``oct_conv2d``; also a residual of another shape.
+        """
         check_split("FusedConv2d", input, self.in_split)
         tensors = (*_without_gradients(input), *_without_gradients(residual), self.weight)
         *parts, weight = autocast(self.weight.device.type, *tensors)
         x, r = (parts[0], parts[1]), (parts[2], parts[3])
+        self._check_residual(x, r)
         if self.packed is not None and self.packed.takes(x):
             high, low = self.packed(x, r)
         elif self.scale is not None:
@@ -78,6 +83,30 @@ class FusedConv2d(nn.Module):
         else:
             high, low = self._composition(x, r, weight)
         return high if low is None and high is not None else OctaveMaps(high, low)
+
+    def _check_residual(self, x: Parts, r: Parts) -> None:
+        """Libraries below would read one that is smaller than the output, or repeat it."""
+        present = x[1] if x[0] is None else x[0]
+        assert present is not None
+        height, width = (n * (2 if x[0] is None else 1) for n in present.shape[2:])
+        if not self.octave:
+            extents = zip((height, width), self.weight.shape[2:], *self._axes(), strict=True)
+            height, width = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in extents)
+        elif self._pools():
+            height, width = low_size((height, width))
+        sizes = ((height, width), low_size((height, width)))
+        for name, part, channels, size in zip(
+            ("high", "low"), r, self.out_split, sizes, strict=True
+        ):
+            shape = (present.shape[0], channels, *size)
+            if part is not None and part.shape != shape:
+                raise ValueError(
+                    f"FusedConv2d: the {name} part of the residual must be {shape} like the "
+                    f"output, got {tuple(part.shape)}"
+                )
+
+    def _axes(self) -> list[Pair]:
+        return [self.geometry[name] for name in ("stride", "padding", "dilation")]
 
     def _in_one_launch(self) -> bool:
         """Whether the operator covers it, and is more than one plain convolution."""
@@ -148,6 +177,9 @@ class FusedConv2d(nn.Module):
         scale, shift = self.scale, self.shift
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         if scale is not None:
+            if scale.is_meta:  # without values to keep
+                scale, shift = torch.empty_like(scale), torch.empty_like(shift)
+                scale, shift = (fn(part).float() for part in (scale, shift))
             self.scale, self.shift = scale.to(self.weight.device), shift.to(self.weight.device)
         self._pack()
         return self

@@ -173,7 +173,6 @@ def test_another_residual_or_setting_is_not_given_to_cudnn(
 ) -> None:
     fused, x, residual = fused_layer("3x3", "relu")
     served.clear()
-    fused(x, residual[:, :, :1, :1])  # PyTorch expands it
     fused(x, residual.float())
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         fused(mode.from_tensor(x))
@@ -191,8 +190,33 @@ def test_another_residual_or_setting_is_not_given_to_cudnn(
     monkeypatch.setattr(cudnn, "_on_cuda", lambda x: False)
     fused(x)
     assert not served
-    with pytest.raises(RuntimeError, match="size of tensor"):
-        fused(x, residual[:, :, :5])
+
+
+@pytest.mark.parametrize("layer", [*LAYERS, "exchange", "exchange, stride 2"])
+def test_refuses_residuals_of_another_shape(layer: str) -> None:
+    exchange = {"exchange": 1, "exchange, stride 2": 2}
+    if layer in exchange:
+        fused = FusedConv2d(OctConv2d((16, 8), (16, 0), 3, exchange[layer]), None, "relu")
+        x: Any = (torch.randn(2, 16, 13, 10), torch.randn(2, 8, 7, 5))
+    else:
+        conv = LAYERS[layer]()
+        fused, x = FusedConv2d(conv, None, "relu"), torch.randn(2, conv.in_channels, 13, 10)
+    residual = torch.randn_like(fused(x))
+    fused(x, residual)
+    for wrong in (residual[:, :, :1, :1], residual[:1], residual[:, :8], residual[:, :, 1:]):
+        with pytest.raises(ValueError, match="the high part of the residual must be"):
+            fused(x, wrong)
+
+
+def test_meta_layers_get_memory() -> None:
+    """Each gets its values from a state_dict afterwards."""
+    for out in ((8, 8), (16, 0)):
+        fused = FusedConv2d(OctConv2d((16, 0), out, 3, bias=False), nn.BatchNorm2d(16).eval())
+        copy_ = copy.deepcopy(fused).to("meta").to_empty(device="cpu")
+        copy_.load_state_dict(fused.state_dict())
+        x = torch.randn(1, 16, 6, 6)
+        for part, expected in zip(copy_(x), fused(x), strict=True):
+            assert torch.equal(part, expected)
 
 
 @pytest.mark.usefixtures("served")

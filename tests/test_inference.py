@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from cases import Case
+from cases import Case, check_equal, multiples_of
 from emulated_forward import HopperJointTiles, JointTiles, Tiles, present, run_forward
-from emulation.emulator import Emulator
+from emulation.emulator import RUNS, Emulator
 from emulators import ASAN, PLAIN
 from epilogues import Extras
 from oracle import assert_accurate
@@ -142,6 +142,26 @@ def test_kernel_rounds_once(
             if part is not None:
                 assert_accurate(part, of_torch, expected)
         assert result.counters["launches"] == 1
+
+
+@pytest.mark.parametrize("mode", [PLAIN])
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_residuals_of_other_columns_pass_by_in_every_schedule(
+    emulator_in: Callable[[str], Emulator], mode, blocks
+):
+    """Both groups of columns wait for the boxes of both, and read their own."""
+    case = Case((64, 64), (128, 128), (1, 1), size=(24, 24), batch=2)
+    tiles = HopperJointTiles(64, groups=2, boxes=7, slots=2, blocks=blocks)
+    operands = case.integers().to(torch.bfloat16)
+    extras = Extras(case, True, multiples_of(1))
+    extras.round_to(torch.bfloat16)
+    expected = extras.exact(case.exact(operands), 1)
+    for run in RUNS:
+        result = run_forward(
+            emulator_in(mode), case, tiles, operands[:2], *operands[2:],
+            extras=extras.arrays(1), run=run._replace(count=False),
+        )  # fmt: skip
+        check_equal(present(result), expected)
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,16 @@ def test_layouts(
 
 
 @STRIDES
+@pytest.mark.parametrize("size", [(7, 6), (32, 32)], ids=str)  # large maps go to other libraries
+def test_strides_of_the_bias(stride: int, size: tuple[int, int], device: torch.device) -> None:
+    case = Case((32, 32), (32, 32), stride=stride, size=size)
+    operands = case.integers().to(device)
+    for bias in (torch.ones(64, 2)[:, 0], torch.ones(1).expand(64), torch.ones(64)):
+        moved = operands._replace(bias=bias.to(device))
+        check_equal(case.call(moved), case.exact(moved))
+
+
+@STRIDES
 @pytest.mark.parametrize("dimension", [0, 1, 2, 3])
 def test_expanded_operands(dimension: int, stride: int, device: torch.device) -> None:
     case = Case(*split(8, 0.5, 6, 0.5), stride=stride, size=(7, 6))

@@ -57,7 +57,9 @@ Tensor convolve(const Tensor& x, const Tensor& weight, const Part& bias) {
     return torch::stable::detail::to<Tensor>(stack[0]);
   };
   if (use_onednn(x, weight)) {
-    return call("aten::mkldnn_convolution", from(x), from(weight), from(bias), from(padding),
+    Part dense_bias;  // oneDNN takes no other, and does not look
+    if (bias) dense_bias = torch::stable::contiguous(*bias);
+    return call("aten::mkldnn_convolution", from(x), from(weight), from(dense_bias), from(padding),
                 from(ones), from(ones), from(int64_t{1}));
   }
   return call("aten::convolution", from(x), from(weight), from(bias), from(ones), from(padding),

@@ -51,7 +51,11 @@ std::tuple<Tensor, Tensor> pool2x2_input_grad(const Tensor& dz, int64_t high_cha
   dispatch_dtype(dz.scalar_type(), [&](auto tag) {
     using T = typename decltype(tag)::type;
     constexpr int kVector = 16 / sizeof(T);
-    launch(pool2x2_input_grad<Pool2x2Traits<T, kVector>>, pool2x2_shape(p, kVector), p, stream);
+    if (p.high_channels % kVector == 0 && p.low_channels % kVector == 0) {
+      launch(pool2x2_input_grad<Pool2x2Traits<T, kVector>>, pool2x2_shape(p, kVector), p, stream);
+    } else {
+      launch(pool2x2_input_grad<Pool2x2Traits<T, 1>>, pool2x2_shape(p, 1), p, stream);
+    }
   });
   check_launch("pool2x2_input_grad");
   return {dx_high, dx_low};

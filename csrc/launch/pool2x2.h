@@ -18,7 +18,7 @@ inline Tensor pooled(const std::optional<Tensor>& high, const std::optional<Tens
 }
 
 // The gradients of high, (N, high_channels, height, width), and of low, from a dense dz: each pixel
-// of high gets its share of the mean. Channels count in 16 bytes.
+// of high gets its share of the mean.
 std::tuple<Tensor, Tensor> pool2x2_input_grad(const Tensor& dz, int64_t high_channels,
                                               int64_t height, int64_t width);
 

@@ -44,7 +44,7 @@ inline bool pool2x2_vectorises(const Pool2x2Params& p, int64_t element_bytes) {
          aligned(p.low, p.low_stride, p.low_channels) && aligned(p.out, {}, p.out_channels());
 }
 
-// All dense, with channels that fill whole accesses.
+// All dense.
 struct Pool2x2GradParams {
   const void* dz;  // like pool2x2's out
   void* dx_high;   // like its high and low

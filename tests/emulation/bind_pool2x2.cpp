@@ -69,8 +69,13 @@ py::tuple grad(octconv::Pool2x2GradParams p, const py::array& dz, const py::dict
   const size_t low = sizeof(T) * pixels * p.low_channels;
   p.dx_high = device.output("dx_high", high), p.dx_low = device.output("dx_low", low);
   constexpr int kVector = 16 / sizeof(T);
-  device.launch(octconv::pool2x2_input_grad<octconv::Pool2x2Traits<T, kVector>>,
-                octconv::pool2x2_shape(p, kVector), p);
+  if (p.high_channels % kVector == 0 && p.low_channels % kVector == 0) {
+    device.launch(octconv::pool2x2_input_grad<octconv::Pool2x2Traits<T, kVector>>,
+                  octconv::pool2x2_shape(p, kVector), p);
+  } else {
+    device.launch(octconv::pool2x2_input_grad<octconv::Pool2x2Traits<T, 1>>,
+                  octconv::pool2x2_shape(p, 1), p);
+  }
   device.check_outputs();
   return py::make_tuple(copy_out<uint8_t>(p.dx_high, high), copy_out<uint8_t>(p.dx_low, low),
                         to_dict(device.counters()));
