@@ -1,6 +1,6 @@
 """The fused kernels in the emulation: calls them for a case, as operator and as input gradient."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -186,6 +186,14 @@ def check_input_grad(emulator: Emulator, case: Case, tiles: AnyTiles, dtype: tor
     check_equal(present(result), exact_input_grad(case, weight, dy))
     assert result.counters["launches"] == 1
     return result
+
+
+def check_same_bits(results: Sequence[tuple[Any, ...]]) -> None:
+    """Raises unless the first two tensors of each, which are finite, have the first one's bits."""
+    for result in results:
+        for part, first in zip(result[:2], results[0][:2], strict=True):
+            assert torch.equal(part, first)
+            assert part.isfinite().all()
 
 
 def check_as_accurate_as_torch(

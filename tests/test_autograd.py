@@ -1,7 +1,6 @@
 """How the operator lives in autograd: what runs, for whom, and from which gradients."""
 
 import itertools
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,27 +8,13 @@ import pytest
 import torch
 from cases import Case, Operands, Parts, check_equal
 from derivatives import check_equal_gradients, exact_gradients, gradients
+from dispatched import Dispatched
 from geometries import COVERED, split
 from oracle import assert_equal_values
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 
 from octconv_cuda import OctConv2d
-
-
-class OperatorCalls(TorchDispatchMode):
-    """Counts the calls of this library's operators."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.namespace == "octconv_cuda":
-            self.counts[func._opname] += 1
-        return func(*args, **(kwargs or {}))
-
 
 SUBSETS = [
     names
@@ -47,15 +32,15 @@ def test_only_what_is_asked_for(names: tuple[str, ...], stride: int, device: tor
     exact = dict(zip(operands._fields, exact_gradients(case, operands, dy), strict=True))
     for name in names:
         getattr(operands, name).requires_grad_()
-    with OperatorCalls() as calls:
+    with Dispatched() as calls:
         torch.autograd.backward(case.call(operands), [g.to(device) for g in dy])
     for name, tensor in zip(operands._fields, operands, strict=True):
         assert (tensor.grad is not None) == (name in names)
         if tensor.grad is not None:
             assert_equal_values(tensor.grad, exact[name])
-    assert calls.counts["forward"] == 1
-    assert calls.counts["input_grad"] == bool({"x_high", "x_low"} & set(names))
-    assert calls.counts["weight_grad"] == bool({"weight", "bias"} & set(names))
+    assert calls.names.count("forward") == 1
+    assert calls.names.count("input_grad") == bool({"x_high", "x_low"} & set(names))
+    assert calls.names.count("weight_grad") == bool({"weight", "bias"} & set(names))
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])

@@ -11,6 +11,7 @@ from emulated_forward import (
     check_as_accurate_as_torch,
     check_forward,
     check_input_grad,
+    check_same_bits,
     run_forward,
 )
 from emulation.emulator import RUNS, Emulator, Run
@@ -98,10 +99,7 @@ def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, case, tiles,
         run_forward(emulator_in(mode), case, tiles, operands[:2], *operands[2:], run=run)
         for run in (runs[::3] if mode == "tsan" else runs)
     ]
-    for result in results:
-        for part, first in zip(result[:2], results[0][:2], strict=True):
-            assert torch.equal(part, first)
-            assert part.isfinite().all()
+    check_same_bits(results)
 
 
 @in_modes([0], [], [])

@@ -13,6 +13,7 @@ from emulated_forward import (
     check_as_accurate_as_torch,
     check_forward,
     check_input_grad,
+    check_same_bits,
     run_forward,
 )
 from emulation.emulator import RUNS, Emulator, Run
@@ -155,13 +156,6 @@ def test_tiles_stages_and_blocks_change_nothing(emulator_in: Get, input_grad):
             for tiles in tilings
         ]
     )
-
-
-def check_same_bits(results: list[Result]) -> None:
-    for result in results:
-        for part, first in zip(result[:2], results[0][:2], strict=True):
-            assert torch.equal(part, first)
-            assert part.isfinite().all()
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from emulated_forward import (
     check_as_accurate_as_torch,
     check_forward,
     check_input_grad,
+    check_same_bits,
     run_forward,
 )
 from emulation.emulator import RUNS, Emulator
@@ -181,10 +182,7 @@ def check_schedules(emulator: Emulator, case: Case, tiles: HopperTiles, input_gr
         )
         for run in (RUNS if emulator.mode == "plain" else RUNS[::3])
     ]  # fmt: skip
-    for result in results:
-        for part, first in zip(result[:2], results[0][:2], strict=True):
-            assert torch.equal(part, first)
-            assert part.isfinite().all()
+    check_same_bits(results)
 
 
 # Quads that fill tiles of geometry 0, channels that fill chunks.

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from dispatched import Dispatched
 from foreign import randomized
 from oracle import assert_accurate
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from octconv_cuda import FusedConv2d, OctConv2d, cudnn
@@ -85,18 +85,6 @@ def _poison(like: Tensor) -> None:
     torch.full_like(like, torch.nan)
 
 
-class Calls(TorchDispatchMode):
-    """The names of the operators that run."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
-        self.names.append(function.overloadpacket.__name__)
-        return function(*args, **(kwargs or {}))
-
-
 def relu(x: Tensor, weight: Tensor, bias: Tensor, *geometry: Any) -> Tensor:
     return F.conv2d(x, weight, bias, *geometry).relu()
 
@@ -157,7 +145,7 @@ def test_what_serves_on_cuda(
     fused, x, residual = fused_layer(layer, activation)
     for r, expected in ((None, plain), (residual, with_residual)):
         served.clear()
-        with Calls() as calls:
+        with Dispatched() as calls:
             y = fused(x, r)
         library = [name for name in calls.names if name in ("addmm", "convolution")]
         assert (served or library) == [expected]
@@ -231,7 +219,7 @@ def test_meta_layers_get_memory() -> None:
 )
 def test_what_is_no_product_as_it_lies(layer: str, dtype: torch.dtype, memory_format: Any) -> None:
     fused, x, _ = fused_layer(layer, "", dtype)
-    with Calls() as calls:
+    with Dispatched() as calls:
         fused(x.contiguous(memory_format=memory_format))
     assert "convolution" in calls.names
     assert "addmm" not in calls.names

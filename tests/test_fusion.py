@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from dispatched import Dispatched
 from foreign import randomized
 from networks import octave_maps
 from oracle import assert_accurate
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from octconv_cuda import (
@@ -134,18 +134,6 @@ def test_network(name: str, variant: str, alpha: float) -> None:
     assert any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
 
 
-class Log(TorchDispatchMode):
-    """The names of the operators that run, in their order."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
-        self.names.append(function.overloadpacket.__name__)
-        return function(*args, **(kwargs or {}))
-
-
 CONVOLUTION = {"_convolution_pointwise", "_convolution_pointwise_"}
 # What moves pixels or only looks at them; the sum of a residual goes with the upsampling.
 MOVES = {"pool2x2", "upsample2x2_", "clone", "empty", "detach", "new_empty", "contiguous"}
@@ -158,7 +146,7 @@ def test_nothing_elementwise_is_left_between_convolutions(name: str, alpha: floa
     fused = fuse(randomized(getattr(models, name)(alpha, num_classes=5, **arguments)))
     image = torch.randn(1, 3, 64, 64).contiguous(memory_format=torch.channels_last)
     fused(image)  # lays the weights out
-    with Log() as log:
+    with Dispatched() as log:
         fused(image)
     at = [i for i, called in enumerate(log.names) if called in CONVOLUTION]
     between = set(log.names[at[0] : at[-1]]) - CONVOLUTION - MOVES

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "params/forward_sm80.h"
+#include "params/activation.h"
 #include "params/forward_sm90.h"
 #include "traits/forward_sm90.h"
 

@@ -4,12 +4,11 @@
 
 #include <cstdint>
 
+#include "params/activation.h"
 #include "params/divisor.h"
 #include "params/pixel_map.h"
 
 namespace octconv {
-
-enum class Activation : int32_t { kNone, kRelu, kSilu };
 
 // One of the products that a tile sums up: a convolution of a map, by taps along both axes.
 struct Segment : PixelMap {  // what the products run over are its channels

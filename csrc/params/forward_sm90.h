@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "params/forward_sm80.h"
+#include "params/activation.h"
 
 namespace octconv {
 

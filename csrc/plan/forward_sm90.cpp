@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "dtype.h"
+#include "plan/coverage.h"
 #include "plan/forward_1x1_sm90.h"
 #include "setup/forward_sm90.h"
 #include "traits/forward_sm90.h"
@@ -60,12 +61,8 @@ double balance(PlanSm90& plan, double high_clocks, double low_clocks) {
 }  // namespace
 
 const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& device) {
-  if (device.major != 9 || device.minor != 0) return "a GPU of another compute capability than 9.0";
-  if (device.shared_per_block < kSm90SharedBytes) return "a GPU with too little shared memory";
-  if (type == ElementType::kTFloat32) return "tf32, and kernels for bfloat16 and float16";
-  if ((p.kernel != 3 && p.kernel != 1) || p.stride != 1) {
-    return "another kernel than 1x1 or 3x3 at stride 1";
-  }
+  const char* reason = why_not_hopper(p, type, device, kSm90SharedBytes);
+  if (reason) return reason;
   if (p.high_in + p.high_out == 0 || p.low_in + p.low_out == 0) {
     return "a convolution of one part alone";
   }
@@ -77,11 +74,7 @@ const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& 
   const int32_t most_channels = std::max({p.high_in, p.low_in, p.high_out, p.low_out});
   const int64_t most_tiles = int64_t{p.batch} * divide_up(p.quad_height(), 8) *
                              divide_up(p.quad_width(), 16) * divide_up(most_channels, 32);
-  if (most_tiles > INT32_MAX / 2) return "more than 2^30 tiles";
-  if (int64_t{p.height} * p.width * most_channels >= int64_t{1} << 39) {
-    return "an image of 2^40 bytes or more";
-  }
-  return nullptr;
+  return most_tiles > INT32_MAX / 2 ? "more than 2^30 tiles" : nullptr;
 }
 
 PlanSm90 plan_forward_sm90(const Problem& problem, ElementType, const DeviceFacts& device) {

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "dtype.h"
+#include "plan/coverage.h"
 #include "plan/forward_sm80.h"
 #include "plan/weight_grad_1x1_sm90.h"
 #include "plan/weight_grad_cost.h"
@@ -133,18 +134,10 @@ GradPlanSm90 plan_of(const Problem& p, int32_t tile, const Works& works,
 }  // namespace
 
 const char* why_not_grad_sm90(const Problem& p, ElementType type, const DeviceFacts& device) {
-  if (device.major != 9 || device.minor != 0) return "a GPU of another compute capability than 9.0";
-  if (device.shared_per_block < kGradSm90BlockBytes) return "a GPU with too little shared memory";
-  if (type == ElementType::kTFloat32) return "tf32, and kernels for bfloat16 and float16";
-  if ((p.kernel != 3 && p.kernel != 1) || p.stride != 1) {
-    return "another kernel than 1x1 or 3x3 at stride 1";
-  }
-  if (std::min({p.high_in, p.low_in, p.high_out, p.low_out}) == 0) return "an absent part";
-  const int64_t channels = std::max({p.high_in, p.low_in, p.high_out, p.low_out});
-  if (int64_t{p.height} * p.width * channels >= int64_t{1} << 39) {
-    return "an image of 2^40 bytes or more";
-  }
-  return nullptr;
+  const char* reason = why_not_hopper(p, type, device, kGradSm90BlockBytes);
+  if (reason) return reason;
+  const bool absent = std::min({p.high_in, p.low_in, p.high_out, p.low_out}) == 0;
+  return absent ? "an absent part" : nullptr;
 }
 
 bool faster_than_portable(const Problem& p, const GradPlanSm90& plan) {

@@ -1,43 +1,14 @@
-// What inference does to sums: activation(sum * scale + shift + residual).
+// What inference does to the sums of the portable kernels.
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <device/ptx.cuh>
-#include <type_traits>
 
 #include "columns.cuh"
+#include "kernels/epilogue.cuh"
 #include "params/forward_sm80.h"
 
 namespace octconv {
-
-template <typename T>
-struct PairOf {
-  T element[2];
-};
-
-template <typename T>
-__device__ __forceinline__ PairOf<T> load_pair(const T* address) {
-  std::conditional_t<sizeof(T) == 2, uint32_t, uint64_t> word;
-  ptx::load_constant(word, address);
-  PairOf<T> pair;
-  memcpy(&pair, &word, sizeof(pair));
-  return pair;
-}
-
-template <int kCount>
-__device__ __forceinline__ void activate(float (&value)[kCount], Activation activation) {
-  if (activation == Activation::kRelu) {
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) value[i] = ptx::max_or_nan(value[i], 0);
-  } else if (activation == Activation::kSilu) {
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      const float power = ptx::exp2_approximate(-1.4426950408889634f * value[i]);
-      value[i] *= ptx::reciprocal_approximate(1 + power);
-    }
-  }
-}
 
 // The first kRows m16 tiles: one pass, so that each factor is loaded once.
 template <typename Traits, int kRows>
@@ -60,18 +31,7 @@ __device__ __forceinline__ void scale_sums(float (*sum)[Traits::kTilesN][4], con
   }
 }
 
-// Eight scaled sums of columns beside each other, as many of the residual.
-template <typename T>
-__device__ __forceinline__ void finish_values(float (&value)[8], const ptx::Word128& residual,
-                                              Activation activation) {
-  T addend[8];
-  memcpy(addend, &residual, sizeof(addend));
-#pragma unroll
-  for (int i = 0; i < 8; ++i) value[i] += ptx::widen(addend[i]);
-  activate(value, activation);
-}
-
-// The same, scaling included, for two sums of a lane in one n8 tile: little to hold in registers.
+// All of it for two sums of a lane in one n8 tile: little to hold in registers.
 template <typename T>
 struct LaneEpilogue {
   const float* scale;  // at the first column of the lane

@@ -8,7 +8,7 @@
 #include <device/ptx.cuh>
 
 #include "block.cuh"
-#include "kernels/sm80/epilogue.cuh"
+#include "kernels/epilogue.cuh"
 #include "sums.cuh"
 
 namespace octconv::sm90 {

@@ -6,7 +6,7 @@
 #include <device/ptx.cuh>
 
 #include "joint_multiply.cuh"
-#include "kernels/sm80/epilogue.cuh"
+#include "kernels/epilogue.cuh"
 
 namespace octconv::sm90 {
 
