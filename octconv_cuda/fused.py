@@ -19,7 +19,7 @@ from .functional import autocast, convolutions_allow_tf32, oct_conv2d
 from .maps import Maps, OctaveBatchNorm2d, OctaveMaps, as_parts, check_split
 from .modules import OctConv2d
 from .onednn import ACTIVATIONS, Packed, can_pack
-from .problem import Pair, is_depthwise, low_size
+from .problem import is_depthwise, low_size
 
 __all__ = ["FusedConv2d"]
 
@@ -90,7 +90,8 @@ class FusedConv2d(nn.Module):
         assert present is not None
         height, width = (n * (2 if x[0] is None else 1) for n in present.shape[2:])
         if not self.octave:
-            extents = zip((height, width), self.weight.shape[2:], *self._axes(), strict=True)
+            axes = (self.geometry[name] for name in ("stride", "padding", "dilation"))
+            extents = zip((height, width), self.weight.shape[2:], *axes, strict=True)
             height, width = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in extents)
         elif self._pools():
             height, width = low_size((height, width))
@@ -104,9 +105,6 @@ class FusedConv2d(nn.Module):
                     f"FusedConv2d: the {name} part of the residual must be {shape} like the "
                     f"output, got {tuple(part.shape)}"
                 )
-
-    def _axes(self) -> list[Pair]:
-        return [self.geometry[name] for name in ("stride", "padding", "dilation")]
 
     def _in_one_launch(self) -> bool:
         """Whether the operator covers it, and is more than one plain convolution."""
