@@ -56,9 +56,9 @@ Choice choose(const char* op, const Tensor& weight, const Problem& problem, bool
 }
 
 // Family sm90 serves where it can: what it covers it computes faster, at small sizes about as fast,
-// as measured on an H100 and an H200. At stride 2 the input is pooled first: kernels of family sm80,
-// which pool on the way, do so once for each range of output channels, and were slower on an H200
-// wherever that was measured.
+// as measured on an H100 and an H200. At stride 2 the input is pooled first: kernels of family
+// sm80, which pool on the way, do so once for each range of output channels, and were slower on an
+// H200 wherever that was measured.
 Choice choose_forward(const char* op, const Tensor& weight, const Problem& problem, bool allow_tf32,
                       const std::string& argument, KernelUse use) {
   const std::string family = family_of(op, argument);
