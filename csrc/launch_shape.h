@@ -10,6 +10,7 @@ struct LaunchShape {
   uint32_t threads_x;  // of a block
   uint32_t threads_y = 1;
   uint32_t shared_bytes = 0;  // dynamic, of a block
+  uint32_t cluster = 1;       // blocks of a cluster
 };
 
 }  // namespace octconv

@@ -27,7 +27,15 @@ void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& para
             cudaStream_t stream) {
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
   const dim3 threads(shape.threads_x, shape.threads_y);
-  kernel<<<shape.blocks, threads, shape.shared_bytes, stream>>>(params);
+  if (shape.cluster == 1) {
+    kernel<<<shape.blocks, threads, shape.shared_bytes, stream>>>(params);
+    return;
+  }
+  cudaLaunchAttribute cluster{};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {shape.cluster, 1, 1};
+  const cudaLaunchConfig_t config{shape.blocks, threads, shape.shared_bytes, stream, &cluster, 1};
+  cudaLaunchKernelEx(&config, kernel, params);  // its error is check_launch's to find
 }
 
 // Of a kernel's threads; 0 if the library has no code of it for the current device.

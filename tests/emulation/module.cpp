@@ -52,6 +52,7 @@ py::dict to_dict(const Counters& counters) {
   result["box_bytes"] = counters.box_bytes;
   result["box_sectors"] = counters.box_sectors;
   result["wgmma"] = counters.wgmma;
+  result["cluster_bytes"] = counters.cluster_bytes;
   return result;
 }
 

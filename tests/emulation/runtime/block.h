@@ -20,6 +20,7 @@ constexpr uint32_t kLanes = 32;
 constexpr uint32_t kBarriers = 16;
 
 struct Block;
+struct Cluster;
 
 // One cp.async that has not landed yet.
 struct Copy {
@@ -73,6 +74,7 @@ struct Warp {
   void* argument[kLanes];
   uint64_t priority;
   uint32_t generation;                                // of sync_warp
+  uint32_t cluster_arrivals, cluster_waits;           // at the barrier of the cluster
   std::unique_ptr<char[]> sync_objects;               // thread sanitizer's, by generation
   std::unordered_map<uint64_t, WarpAccess> accesses;  // begun, by place and how often before
 
@@ -113,6 +115,8 @@ struct SharedPiece {
 };
 
 struct Block {
+  Cluster* cluster;
+  uint32_t cluster_phases;  // that must end before the block does: others read its shared memory
   uint32_t index;
   uint32_t running;  // threads that have not exited; 0: the place is free
   std::vector<Warp> warps;

@@ -59,7 +59,8 @@ Engine::~Engine() {
 // Makes the resident blocks, which the launches of one shape share.
 void Engine::prepare() {
   const uint32_t threads = shape_.threads_x * shape_.threads_y;
-  const uint32_t count = std::min(options_.resident_blocks, shape_.blocks);
+  const uint32_t clusters = std::min(options_.resident_blocks, shape_.blocks / shape_.cluster);
+  const uint32_t count = clusters * shape_.cluster;
   if (blocks_.size() != count || blocks_.front()->threads.size() != threads) {
     for (auto& block : blocks_) free_shared_arena(block->shared);
     blocks_.clear();
@@ -75,20 +76,36 @@ void Engine::prepare() {
       blocks_.push_back(std::move(block));
     }
   }
+  clusters_.clear();
+  clusters_.resize(clusters);
   warps_.clear();
   copies.clear();
-  for (auto& block : blocks_) {
-    block->running = 0;
-    for (Warp& warp : block->warps) {
+  for (uint32_t i = 0; i < count; ++i) {
+    Block& block = *blocks_[i];
+    block.cluster = &clusters_[i / shape_.cluster];
+    block.cluster->blocks.push_back(&block);
+    block.running = 0;
+    for (Warp& warp : block.warps) {
       warp.ready = 0;
       warps_.push_back(&warp);
     }
   }
 }
 
+void Engine::start_cluster(Cluster& cluster, uint32_t index) {
+  cluster.running = 0;
+  cluster.arrived = cluster.phases = 0;
+  cluster.sync_objects = std::make_unique<char[]>(2);
+  for (uint32_t rank = 0; rank < shape_.cluster; ++rank) {
+    start_block(*cluster.blocks[rank], index * shape_.cluster + rank);
+    cluster.running += cluster.blocks[rank]->running;
+  }
+}
+
 void Engine::start_block(Block& block, uint32_t index) {
   block.index = index;
   block.running = block.threads.size();
+  block.cluster_phases = 0;
   block.buffers.clear();
   block.shared_taken = 0;
   clear_shared_arena(block);
@@ -100,6 +117,7 @@ void Engine::start_block(Block& block, uint32_t index) {
     warp.lanes = std::min<size_t>(kLanes, block.threads.size() - w * kLanes);
     warp.ready = warp.all();
     warp.exited = warp.arrived = warp.generation = 0;
+    warp.cluster_arrivals = warp.cluster_waits = 0;
     warp.sync_objects = std::make_unique<char[]>(2);
     warp.priority = random_();
     warp.accesses.clear();
@@ -138,6 +156,11 @@ void Engine::run(const octconv::LaunchShape& shape, const std::function<void()>&
     throw Failure("launch of " + std::to_string(shape.blocks) + " blocks of " +
                   std::to_string(threads) + " threads");
   }
+  if (shape.cluster == 0 || shape.cluster > kMostClusterBlocks ||
+      shape.blocks % shape.cluster != 0) {
+    throw Failure("launch of " + std::to_string(shape.blocks) + " blocks in clusters of " +
+                  std::to_string(shape.cluster));
+  }
   if (shape.shared_bytes > kMostSharedBytes) {
     throw Failure("launch with " + std::to_string(shape.shared_bytes) +
                   " bytes of shared memory; no GPU has so much");
@@ -148,7 +171,7 @@ void Engine::run(const octconv::LaunchShape& shape, const std::function<void()>&
   ++counters.launches;
   prepare();
 
-  std::vector<uint32_t> order(shape.blocks);
+  std::vector<uint32_t> order(shape.blocks / shape.cluster);
   std::iota(order.begin(), order.end(), 0);
   if (options_.schedule != Schedule::kOrder) std::shuffle(order.begin(), order.end(), random_);
 
@@ -156,8 +179,8 @@ void Engine::run(const octconv::LaunchShape& shape, const std::function<void()>&
   engine = this;
   auto next = order.begin();
   while (failure_.empty()) {
-    for (auto& block : blocks_) {
-      if (block->running == 0 && next != order.end()) start_block(*block, *next++);
+    for (Cluster& cluster : clusters_) {
+      if (cluster.running == 0 && next != order.end()) start_cluster(cluster, *next++);
     }
     self = pick();
     if (self) {
@@ -165,8 +188,8 @@ void Engine::run(const octconv::LaunchShape& shape, const std::function<void()>&
       continue;
     }
     if (land_a_copy()) continue;
-    const bool done = std::all_of(blocks_.begin(), blocks_.end(),
-                                  [](const auto& block) { return block->running == 0; });
+    const bool done = std::all_of(clusters_.begin(), clusters_.end(),
+                                  [](const Cluster& cluster) { return cluster.running == 0; });
     if (done) break;
     failure_ = deadlock();
   }
@@ -227,6 +250,7 @@ void Engine::thread_exits() {
     fail("exit", Site::current(),
          "a store is under way (store_box at " + text_of(self->stores.front().at) + ")");
   }
+  leave_cluster();
   warp.exited |= 1u << self->lane;
   self->waits_for = kNothing;
   if (--self->block->running != 0) return;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "block.h"
+#include "cluster.h"
 #include "launch_shape.h"
 #include "options.h"
 
@@ -34,6 +35,7 @@ class Engine {
 
   static void thread_main();
   void prepare();
+  void start_cluster(Cluster& cluster, uint32_t index);
   void start_block(Block& block, uint32_t index);
   void thread_exits();
   bool land_a_copy();
@@ -48,6 +50,7 @@ class Engine {
   octconv::LaunchShape shape_{};
   const std::function<void()>* kernel_ = nullptr;
   std::vector<std::unique_ptr<Block>> blocks_;  // the resident ones
+  std::vector<Cluster> clusters_;               // of them
   std::vector<Warp*> warps_;                    // of all resident blocks
   size_t warp_turn_ = 0;
   uint32_t lane_turn_ = 0;

@@ -126,8 +126,12 @@ std::byte* shared(uint32_t address, uint32_t bytes, const char* instruction, con
 }
 
 std::byte* shared_range(uint32_t address, uint32_t bytes, const char* instruction, const Site& at) {
+  return shared_range(*self->block, address, bytes, instruction, at);
+}
+
+std::byte* shared_range(const Block& block, uint32_t address, uint32_t bytes,
+                        const char* instruction, const Site& at) {
   IgnoreAccesses ignore;
-  const Block& block = *self->block;
   const SharedBuffer* before = nullptr;
   for (const SharedBuffer& buffer : block.buffers) {
     if (address < buffer.address) break;

@@ -32,9 +32,11 @@ enum class Access { kReadConstant, kRead, kWrite };  // ld.global.nc, ld.global,
 std::byte* global(const void* address, uint32_t bytes, Access access, const char* instruction,
                   const Site& at);
 std::byte* shared(uint32_t address, uint32_t bytes, const char* instruction, const Site& at);
-// The same without the alignment; and of a store, which products and copies do not see before the
-// thread has passed a proxy fence.
+// The same without the alignment, of any block; and of a store, which products and copies do not
+// see before the thread has passed a proxy fence.
 std::byte* shared_range(uint32_t address, uint32_t bytes, const char* instruction, const Site& at);
+std::byte* shared_range(const Block& block, uint32_t address, uint32_t bytes,
+                        const char* instruction, const Site& at);
 std::byte* shared_store(uint32_t address, uint32_t bytes, const char* instruction, const Site& at);
 void check_aligned(uintptr_t address, uint32_t bytes, const char* instruction, const Site& at);
 Buffer& buffer_of(const void* address, uint32_t bytes, const char* instruction, const Site& at);

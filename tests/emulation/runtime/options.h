@@ -21,7 +21,7 @@ struct Options {
   Schedule schedule = Schedule::kOrder;
   bool late = false;  // asynchronous copies land when somebody waits for them, not at once
   uint64_t seed = 0;
-  uint32_t resident_blocks = 1;  // that many blocks run interleaved
+  uint32_t resident_blocks = 1;  // that many blocks, or clusters of them, run interleaved
   bool count = true;             // keep the counters of memory accesses
 };
 
@@ -42,6 +42,7 @@ struct Counters {
   uint64_t box_bytes = 0;         // that they write to shared memory
   uint64_t box_sectors = 0;       // of 32 bytes of global memory that they read
   uint64_t wgmma = 0;             // counted in products of 64 x 8 x 16
+  uint64_t cluster_bytes = 0;     // of shared memory, read through the cluster
 };
 
 // A defect of the kernel. The text names the thread, the instruction and the line.
