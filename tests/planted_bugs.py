@@ -53,6 +53,8 @@ PRODUCT = np.tile(8 * X[:8:2], 8)
 BOXES = X.reshape(2, 512)[:, ::8]
 TOP_HALVES = (X.view(np.uint32) & 0xFFFF0000).view(np.float32)
 PICKED = np.r_[TOP_HALVES.reshape(32, 32)[:, :8].ravel(), np.zeros(32 * 8, np.float32)]
+SWAPPED = X[:64].reshape(2, 32)[::-1].ravel()  # by the blocks of a cluster
+SWAPPED_64 = X[:128].reshape(2, 64)[::-1].ravel()
 BLOCKS, WARPS = X[:64] + X[64:128], X[:32] + X[32:64]
 
 
@@ -122,6 +124,38 @@ COLLECTIVES = (
     Bug("barrier_counts_disagree", X[:64], ("sync_named: barrier 1 for ... others came for ...",)),
     Bug("no_such_barrier", X[:64], ("sync_named: barrier 16, not 1 to 15",)),
     Bug("barrier_for_half_a_warp", X[:64], ("sync_named: 48 threads, not a multiple of 32",)),
+)
+CLUSTERS = (
+    Bug(
+        "read_before_cluster_barrier",
+        SWAPPED,
+        ("load_cluster: before the first barrier of the cluster",),
+    ),
+    Bug(
+        "exit_while_read",
+        SWAPPED,
+        (
+            "load_cluster: block ... of the cluster has ended",
+            "exit: the block ends, whose shared memory others have read since ...",
+        ),
+    ),
+    Bug("refill_before_cluster_barrier", np.r_[SWAPPED, SWAPPED + 64], (WRONG, RACE), MIXED),
+    Bug("cluster_arrival_before_store", SWAPPED, (NAN, RACE), UNORDERED),
+    Bug("rank_beyond_cluster", SWAPPED, ("load_cluster: rank 2 in a cluster of 2",)),
+    Bug("wait_without_arrival", SWAPPED_64, ("wait_cluster: no arrive_cluster before it",)),
+    Bug(
+        "arrival_without_wait",
+        SWAPPED,
+        ("exit: the thread has not waited for the cluster, where it has arrived",),
+    ),
+    Bug("divergent_cluster_barrier", SWAPPED, (f"arrive_cluster: {DIVERGED} arrive_cluster",)),
+    Bug(
+        "cluster_deadlock",
+        SWAPPED_64,
+        (
+            "deadlock: block 0, threads 0 to 31 wait at wait_cluster; ... at sync_block;...",
+        ),
+    ),
 )
 GLOBAL_MEMORY = (
     Bug("past_tensor", X[-64:], ("load_constant: 4 bytes at byte 4096 of in, which has 4096",)),
@@ -269,6 +303,7 @@ BUGS = (
     *COPY_ASYNC,
     *BOX_COPIES,
     *COLLECTIVES,
+    *CLUSTERS,
     *GLOBAL_MEMORY,
     *OF_PRODUCTS,
     *SPLIT_K,

@@ -5,6 +5,7 @@
 
 #include "bindings.h"
 #include "planted/box_copies.cuh"
+#include "planted/clusters.cuh"
 #include "planted/collectives.cuh"
 #include "planted/copies.cuh"
 #include "planted/global_memory.cuh"
@@ -22,7 +23,7 @@ struct Kernel {
   void (*correct)(planted::Params);
   void (*broken)(planted::Params);
   uint32_t blocks, threads, outputs;
-  uint32_t shared_bytes = 4096;
+  uint32_t shared_bytes = 4096, cluster = 1;
 };
 
 #define PLANTED(name, ...) {#name, planted::name<false>, planted::name<true>, __VA_ARGS__}
@@ -78,6 +79,16 @@ constexpr Kernel kKernels[] = {
     PLANTED(barrier_counts_disagree, 1, 64, 64),
     PLANTED(no_such_barrier, 1, 64, 64),
     PLANTED(barrier_for_half_a_warp, 1, 64, 64),
+    // clusters.cuh
+    PLANTED(read_before_cluster_barrier, 2, 32, 64, 4096, 2),
+    PLANTED(exit_while_read, 2, 32, 64, 4096, 2),
+    PLANTED(refill_before_cluster_barrier, 2, 32, 128, 4096, 2),
+    PLANTED(cluster_arrival_before_store, 2, 32, 64, 4096, 2),
+    PLANTED(rank_beyond_cluster, 2, 32, 64, 4096, 2),
+    PLANTED(wait_without_arrival, 2, 64, 128, 4096, 2),
+    PLANTED(arrival_without_wait, 2, 32, 64, 4096, 2),
+    PLANTED(divergent_cluster_barrier, 2, 32, 64, 4096, 2),
+    PLANTED(cluster_deadlock, 2, 64, 128, 4096, 2),
     // global_memory.cuh
     PLANTED(past_tensor, 1, 64, 64),
     PLANTED(past_output, 1, 9, 33),
@@ -133,7 +144,7 @@ py::array run_planted(const std::string& name, bool broken, const py::dict& opti
     const TensorDescription rows = describe_tensor(p.in, 4, kSizes, kStrides, kBox);
     std::memcpy(&p.rows, &rows, sizeof p.rows);
     device.launch(broken ? kernel.broken : kernel.correct,
-                  {kernel.blocks, kernel.threads, 1, kernel.shared_bytes}, p);
+                  {kernel.blocks, kernel.threads, 1, kernel.shared_bytes, kernel.cluster}, p);
     device.check_outputs();
     return copy_out<float>(p.out, kernel.outputs);
   }

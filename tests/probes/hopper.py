@@ -1,4 +1,4 @@
-"""What Hopper has: barriers that count, boxes of tensors, products of warpgroups."""
+"""What Hopper has: barriers that count, clusters, boxes of tensors, products of warpgroups."""
 
 import numpy as np
 
@@ -17,6 +17,17 @@ def on_hopper(name: str, *arguments: object):  # type: ignore[no-untyped-def]
 def count_arrivals() -> Cases:
     words = random(np.uint32, 5, 32)  # of each round
     yield "random", Case(words, np.stack([np.roll(words, -1, 1), np.roll(words, -2, 1)], 1))
+
+
+@on_hopper("pass_round_2_32", 2, np.uint32, 1)
+@on_hopper("pass_round_4_64", 4, np.uint64, 1)
+@on_hopper("pass_round_4_128", 4, np.uint64, 2)
+def pass_round(blocks: int, dtype: type, parts: int) -> Cases:
+    words = random(dtype, 2, blocks, 64, parts)  # of two clusters
+    rounds = [words]
+    for _ in range(blocks):
+        rounds.append(np.roll(rounds[-1], -1, 1)[:, :, ::-1])
+    yield "random", Case(words, np.stack(rounds[1:]))
 
 
 def box_of(tensor: np.ndarray, first: tuple[int, ...], box: tuple[int, ...]) -> np.ndarray:

@@ -17,7 +17,9 @@ __device__ __forceinline__ uint32_t cluster_rank() {
 
 // Parallel Synchronization and Communication Instructions: barrier.cluster, for all lanes of a
 // warp. All threads of the cluster that have not exited arrive, and then wait until all have
-// arrived: what they wrote before that, to shared memory too, is seen behind the wait.
+// arrived: what they wrote before that, to shared memory too, is seen behind the wait. In a launch
+// without clusters the wait is a sync_block, and nobody passes it before all threads have come to
+// it.
 __device__ __forceinline__ void arrive_cluster() {
   asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
 }

@@ -47,8 +47,13 @@ void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& para
   check(
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shape.shared_bytes),
       "shared memory");
-  kernel<<<shape.blocks, dim3(shape.threads_x, shape.threads_y), shape.shared_bytes>>>(params);
-  check(cudaGetLastError(), "launch");
+  const dim3 threads(shape.threads_x, shape.threads_y);
+  cudaLaunchAttribute cluster{};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim = {shape.cluster, 1, 1};
+  const cudaLaunchConfig_t config{shape.blocks, threads,  shape.shared_bytes,
+                                  nullptr,      &cluster, shape.cluster > 1 ? 1u : 0u};
+  check(cudaLaunchKernelEx(&config, kernel, params), "launch");
   check(cudaDeviceSynchronize(), "kernel");
 }
 

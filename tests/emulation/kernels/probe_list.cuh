@@ -66,6 +66,17 @@ constexpr Probe sums(const char* name, Kernel kernel) {
           (kSumBlocks + 1) * kBlockBytes};
 }
 
+// Of two clusters.
+template <typename Word, uint32_t kBlocks>
+constexpr Probe rounds(const char* name) {
+  constexpr uint32_t kBlockBytes = sizeof(Word) * kRoundThreads, kBytes = 2 * kBlocks * kBlockBytes;
+  return {name,
+          pass_round<Word, kBlocks>,
+          {2 * kBlocks, kRoundThreads, 1, kBlockBytes, kBlocks},
+          kBytes,
+          kBlocks * kBytes};
+}
+
 template <typename T, int kColumns, bool kStored = false, bool kTransposed = false>
 constexpr Probe patches(const char* name) {
   constexpr uint32_t kRowsBytes = kColumns * kPixelBytes, kPixelsBytes = kPixels * kPixelBytes;
@@ -153,6 +164,9 @@ inline const Probe kProbes[] = {
      {1, 32 * (1 + probe::kCountingReaders), 1, 128 + 16},
      128 * probe::kCountedRounds,
      128 * probe::kCountedRounds * probe::kCountingReaders},
+    probe::rounds<uint32_t, 2>("pass_round_2_32"),
+    probe::rounds<uint64_t, 4>("pass_round_4_64"),
+    probe::rounds<ptx::Word128, 4>("pass_round_4_128"),
     // 20 rows of 3 taps of 72 channels.
     {"copy_box_3",
      probe::copy_box<3>,

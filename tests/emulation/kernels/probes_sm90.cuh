@@ -1,8 +1,9 @@
-// The probes of what Hopper has: barriers that count, copies by tensor maps, products of
+// The probes of what Hopper has: barriers that count, clusters, copies by tensor maps, products of
 // warpgroups. Compiled for other targets they are empty.
 #pragma once
 
 #include "device/sm90/barrier.cuh"
+#include "device/sm90/cluster.cuh"
 #include "device/sm90/products.cuh"
 #include "device/sm90/store_matrix.cuh"
 #include "device/sm90/tensor_copy.cuh"
@@ -38,6 +39,32 @@ __global__ void count_arrivals(const ProbeParams p) {
         output(p, (round * kCountingReaders + warp - 1) * kLanes + lane, value);
         ptx::arrive(empty);
       }
+    }
+  }
+}
+
+// In each round a thread takes the word that the opposite thread of the cluster's next block has.
+// Each block takes longer than the one before, so that the others have to wait for it.
+constexpr uint32_t kRoundThreads = 64, kRoundDelay = 64;
+template <typename Word, uint32_t kBlocks>
+__global__ void pass_round(const ProbeParams p) {
+  if constexpr (ptx::kHopper) {
+    ptx::SharedMemory shared;
+    const uint32_t words = shared.take(sizeof(Word) * kRoundThreads), rank = ptx::cluster_rank();
+    const uint32_t opposite = kRoundThreads - 1 - ptx::thread_x();
+    uint32_t mine = ptx::thread_x();
+    Word word = input<Word>(p, thread_of_grid());
+    for (uint32_t round = 0; round < kBlocks; ++round) {
+      for (uint32_t i = 0; i < kRoundDelay * rank; ++i) {
+        mine = ptx::shuffle_xor(ptx::shuffle_xor(mine, 1), 1);
+      }
+      ptx::store_shared(words + sizeof(Word) * mine, word);
+      ptx::arrive_cluster();
+      ptx::wait_cluster();
+      ptx::load_cluster(word, words + sizeof(Word) * opposite, (rank + 1) % kBlocks);
+      output(p, round * ptx::blocks_x() * kRoundThreads + thread_of_grid(), word);
+      ptx::arrive_cluster();
+      ptx::wait_cluster();
     }
   }
 }

@@ -19,6 +19,14 @@ void end_phase(Cluster& cluster) {
   cluster.waiting.clear();
 }
 
+void enter(Cluster& cluster) {
+  cluster.arrived += kLanes;
+  end_phase(cluster);
+}
+
+// ptxas makes the barrier of a launch without clusters a sync_block at the wait.
+bool meets_at_wait(const Cluster& cluster) { return cluster.blocks.size() == 1; }
+
 }  // namespace
 
 void arrive_cluster(const Site& at) {
@@ -29,8 +37,7 @@ void arrive_cluster(const Site& at) {
     }
     ++warp.cluster_arrivals;
     Cluster& cluster = *self->block->cluster;
-    cluster.arrived += kLanes;
-    end_phase(cluster);
+    if (!meets_at_wait(cluster)) enter(cluster);
   });
 }
 
@@ -42,6 +49,8 @@ void wait_cluster(const Site& at) {
       fail(warp.instruction, warp.at, "no arrive_cluster before it");
     }
     ++warp.cluster_waits;
+    Cluster& cluster = *self->block->cluster;
+    if (meets_at_wait(cluster)) enter(cluster);
   });
   const uint32_t phases = self->warp->cluster_waits;
   {
