@@ -152,9 +152,7 @@ CLUSTERS = (
     Bug(
         "cluster_deadlock",
         SWAPPED_64,
-        (
-            "deadlock: block 0, threads 0 to 31 wait at wait_cluster; ... at sync_block;...",
-        ),
+        ("deadlock: block 0, threads 0 to 31 wait at wait_cluster; ... at sync_block;...",),
     ),
 )
 GLOBAL_MEMORY = (

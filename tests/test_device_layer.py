@@ -61,6 +61,14 @@ def test_twin_does_what_numpy_says(emulator_in: Get, mode, probe):
 
 
 @pytest.mark.parametrize("mode", [PLAIN])
+def test_twin_counts_what_is_read_through_a_cluster(emulator_in: Get, mode):
+    """In each of four rounds, all words."""
+    ((_, case),) = PROBES["pass_round_4_128"]()
+    _, counters = emulator_in(mode)("probe", "pass_round_4_128", case.data)
+    assert counters["cluster_bytes"] == 4 * case.data.nbytes
+
+
+@pytest.mark.parametrize("mode", [PLAIN])
 @pytest.mark.parametrize("probe", PROBES)
 def test_gpu_does_what_its_twin_does(emulator_in: Get, gpu: Gpu, mode, probe):
     if probe in HOPPER and torch.cuda.get_device_capability() != (9, 0):
