@@ -20,12 +20,15 @@ __all__ = ["BUDGET_S", "STAGES", "device_stages", "find_sanitizer", "rehearsal_s
 BUDGET_S = 480.0
 ALL = ("composed", "composed_compiled", "octconv_cuda")
 EAGER = ("composed", "octconv_cuda")  # compiling takes seconds per shape
+# Whatever the caller's environment asks for.
+DEFAULT_KERNELS = {"OCTCONV_CUDA_FAMILY": "", "OCTCONV_CUDA_TRIAL": ""}
 
 
 class _Layers(NamedTuple):
     """What a stage of the layer suite times, at the headline alpha; contenders beside vanilla.
 
-    A family other than "" must serve octconv_cuda's calls, where it covers them.
+    A family other than "" must serve octconv_cuda's calls, where it covers them; on trial with what
+    is no default yet.
     """
 
     limit_s: float
@@ -34,11 +37,13 @@ class _Layers(NamedTuple):
     modes: tuple[str, ...]
     contenders: tuple[str, ...]
     family: str = ""
+    trial: bool = False
 
 
 LAYERS = {
     "layers-bfloat16": _Layers(150, ("bfloat16",), ("headline",), ("forward",), ALL),
     "layers-sm80": _Layers(60, ("bfloat16",), ("headline",), ("forward",), EAGER, "sm80"),
+    "layers-trial": _Layers(60, ("bfloat16",), ("1", "headline"), ("forward",), EAGER, trial=True),
     "layers-float16": _Layers(60, ("float16",), ("headline",), ("forward",), EAGER),
     "layers-tf32": _Layers(60, ("tf32",), ("headline",), ("forward",), EAGER),
     "layers-bfloat16-small": _Layers(150, ("bfloat16",), ("1", "32"), ("forward",), ALL),
@@ -99,7 +104,13 @@ def _tests(folder: Path, limit_s: float, *selection: str) -> Stage:
     junit = folder / "tests.xml"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
     command += [f"--junitxml={junit}", *selection]
-    return Stage("tests", tuple(command), limit_s, facts=lambda _: _test_facts(junit))
+    return Stage(
+        "tests",
+        tuple(command),
+        limit_s,
+        environment=DEFAULT_KERNELS,
+        facts=lambda _: _test_facts(junit),
+    )
 
 
 def _test_facts(junit: Path) -> dict[str, Any]:
@@ -149,10 +160,17 @@ def _sanitizer_facts(output: str) -> dict[str, Any]:
 def _suite(name: str, folder: Path, layers: _Layers) -> Stage:
     options = ["--dtype", *layers.dtypes, "--batches", *layers.batches, "--mode", *layers.modes]
     options += ["--contenders", *layers.contenders, "--min-time", "0.05"]
-    return _layers(name, folder, layers.limit_s, *options, family=layers.family)
+    kernels = {"OCTCONV_CUDA_FAMILY": layers.family, "OCTCONV_CUDA_TRIAL": "1" * layers.trial}
+    return _layers(name, folder, layers.limit_s, *options, environment=kernels)
 
 
-def _layers(name: str, folder: Path, limit_s: float, *options: str, family: str = "") -> Stage:
+def _layers(
+    name: str,
+    folder: Path,
+    limit_s: float,
+    *options: str,
+    environment: dict[str, str] = DEFAULT_KERNELS,
+) -> Stage:
     out = folder / f"{name}.json"
     command = [sys.executable, "-m", "benchmarks.layers", "--out", str(out)]
     command += ["--alphas", str(HEADLINE_ALPHA), *options]
@@ -160,7 +178,7 @@ def _layers(name: str, folder: Path, limit_s: float, *options: str, family: str 
         name,
         tuple(command),
         limit_s,
-        environment={"OCTCONV_CUDA_FAMILY": family},
+        environment=environment,
         facts=functools.partial(_layer_facts, out),
     )
 

@@ -54,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "samples": args.samples,
         "min_time_s": args.min_time,
         "family": os.environ.get("OCTCONV_CUDA_FAMILY", ""),
+        "trial": os.environ.get("OCTCONV_CUDA_TRIAL") == "1",
     }
     machine = describe(device)
     cases = _cases(args)

@@ -1,14 +1,15 @@
 """Prints what the plans of the fused kernels predict, beside what was measured of the same.
 
 ``python -m benchmarks.predicted``; ``--help`` lists the options. The kernels are those that serve
-by default on the GPU, the predictions those of their plans (csrc/plan), fitted to times on an H100
-and an H200. What was measured comes from the newest file in benchmarks/results that has it, for
-whatever plan was chosen then. Vanilla's times are assumed: a share of the peak, or the traffic with
-memory.
+on the GPU by default, or with OCTCONV_CUDA_TRIAL=1, the predictions those of their plans
+(csrc/plan), fitted to times on an H100 and an H200 but for what is on trial and has not run.
+What was measured comes from the newest file in benchmarks/results that has it, for whatever plan
+was chosen then. Vanilla's times are assumed: a share of the peak, or the traffic with memory.
 """
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -98,8 +99,9 @@ def _plan(numbers: list[int], mode: str, gpu: str) -> dict[str, Any]:
     of_weight = mode == "weight_gradient"
     if not (of_weight and numbers[7] == 1):
         operator = ops.plan_weight_grad_sm90 if of_weight else ops.plan_forward_sm90
+        trial = () if of_weight else (os.environ.get("OCTCONV_CUDA_TRIAL") == "1",)
         try:
-            return json.loads(operator(numbers, DTYPE, gpu))  # type: ignore[no-any-return]
+            return json.loads(operator(numbers, DTYPE, gpu, *trial))  # type: ignore[no-any-return]
         except RuntimeError as error:
             if "does not cover" not in str(error):
                 raise

@@ -250,6 +250,7 @@ def _settings(
         shared.append("bias" if result["settings"]["bias"] else "no bias")
         family = result["settings"].get("family")
         shared += [f"family {family}"] * bool(family)
+        shared += ["kernels on trial"] * result["settings"].get("trial", False)
     return ", ".join(shared + ["kernel time"] * kernel_times(result)), varying
 
 

@@ -1,11 +1,13 @@
 """``python -m benchmarks.small_case``: OctConv2d on small odd shapes, checked but not timed.
 
 What a memory or race checker can run in a minute: each dtype and kernel size, forward and backward,
-with borders and incomplete tiles. Exit code 1: a result was wrong.
+with borders and incomplete tiles, and sums over channels that blocks share. Exit code 1: a result
+was wrong.
 """
 
 import argparse
 import itertools
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +21,8 @@ __all__ = ["main"]
 LAYERS = (
     Layer("3x3", (13, 11), 32, 48, 3, (2,), 2),
     Layer("1x1", (9, 10), 48, 16, 1, (2,), 2),
+    Layer("3x3 split", (13, 11), 272, 272, 3, (2,), 2),
+    Layer("1x1 split", (9, 10), 1040, 1040, 1, (2,), 2),
 )
 MODES = ("forward", "forward_backward")  # without gradients another path may serve the forward
 
@@ -44,4 +48,5 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("OCTCONV_CUDA_TRIAL", "1")
     sys.exit(main())

@@ -110,7 +110,7 @@ std::string tiles_text(const PlanSm90& plan, Octave octave) {
   box("tile", sm90_tile(geometry, high));
   box("quads", high ? geometry.quads : geometry.low);
   if (high) box("phases", geometry.phases);
-  json << ", \"patches\": [";
+  json << ", \"linear\": " << (high && geometry.linear ? "true" : "false") << ", \"patches\": [";
   for (int i = 0; i < (high ? 2 : 4); ++i) {
     const Patch patch = sm90_patch(geometry, high, i);
     json << (i ? ", [" : "[") << patch.x << ", " << patch.y << ", " << patch.image << "]";
@@ -130,12 +130,13 @@ std::string joint_json(const Problem& problem, const PlanSm90& plan) {
        << params.width << ", " << params.height << ", " << params.batch << "], \"grid\": ["
        << params.across << ", " << params.down << ", " << params.columns
        << "], \"boxes\": " << cut.boxes << ", \"slots\": " << cut.slots
-       << ", \"weights_stay\": " << (cut.weights_stay ? "true" : "false") << "}";
+       << ", \"weights_stay\": " << (cut.weights_stay ? "true" : "false")
+       << ", \"splits\": " << cut.splits << "}";
   return json.str();
 }
 
 std::string plan_forward_sm90_text(std::vector<int64_t> numbers, std::string dtype,
-                                   std::string device) {
+                                   std::string device, bool trial) {
   const char* op = "plan_forward_sm90";
   const DeviceFacts* facts = known_device(device);
   if (!facts) fail(op, "device must be one of ", known_devices(), ", got ", device);
@@ -144,7 +145,8 @@ std::string plan_forward_sm90_text(std::vector<int64_t> numbers, std::string dty
   if (const char* reason = why_not_sm90(problem, type, *facts)) {
     fail(op, "family sm90 does not cover this: ", reason);
   }
-  const PlanSm90 plan = plan_forward_sm90(problem, type, *facts);
+  const PlanSm90 plan =
+      trial ? plan_trial_sm90(problem, type, *facts) : plan_forward_sm90(problem, type, *facts);
   std::ostringstream json;
   if (plan.joint_items > 0) {
     json << "{\"joint\": " << joint_json(problem, plan) << ", \"blocks\": " << plan.blocks
@@ -153,7 +155,8 @@ std::string plan_forward_sm90_text(std::vector<int64_t> numbers, std::string dty
   }
   json << "{\"high\": " << tiles_text(plan, kHigh) << ", \"low\": " << tiles_text(plan, kLow)
        << ", \"blocks\": " << plan.blocks << ", \"low_blocks\": " << plan.low_blocks
-       << ", \"us\": " << plan.microseconds << ", \"text\": \"" << to_string(plan) << "\"}";
+       << ", \"splits\": " << plan.splits << ", \"us\": " << plan.microseconds << ", \"text\": \""
+       << to_string(plan) << "\"}";
   return json.str();
 }
 

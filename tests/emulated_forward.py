@@ -50,25 +50,27 @@ class JointTiles(NamedTuple):
 class HopperTiles(NamedTuple):
     """The same of the kernel for Hopper: its geometry, columns of high and of low tiles.
 
-    ``blocks``: all, and those for low tiles.
+    ``blocks``: all, and those for low tiles; clusters of ``splits`` take a tile each instead.
     """
 
     geometry: int
     columns: tuple[int, int]
     blocks: tuple[int, int] = (3, 1)
+    splits: int = 1
 
     kernel = "forward_sm90"
     name = ""
 
     @property
-    def shape(self) -> tuple[int, int, int]:
-        return self.geometry, *self.columns
+    def shape(self) -> tuple[int, int, int, int]:
+        return self.geometry, *self.columns, self.splits
 
 
 class HopperJointTiles(NamedTuple):
     """The same of the kernel for 1x1 on Hopper: columns, and how many groups of them, buffers.
 
-    ``slots``: of the weight, 0 for one that stays; ``blocks``: for each range of columns.
+    ``slots``: of the weight, 0 for one that stays; ``blocks``: for each range of columns; clusters
+    of ``splits`` take an item each instead.
     """
 
     columns: int = 64
@@ -76,13 +78,14 @@ class HopperJointTiles(NamedTuple):
     boxes: int = 3
     slots: int = 0
     blocks: int = 2
+    splits: int = 1
 
     kernel = "forward_1x1_sm90"
     name = ""
 
     @property
-    def shape(self) -> tuple[int, int, int, int]:
-        return self[:4]
+    def shape(self) -> tuple[int, int, int, int, int]:
+        return *self[:4], self.splits
 
 
 AnyTiles = Tiles | JointTiles | HopperTiles | HopperJointTiles

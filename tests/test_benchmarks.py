@@ -264,6 +264,7 @@ def test_command_writes_json_and_picture(monkeypatch, tmp_path, capsys):
         "samples": 2,
         "min_time_s": 0.0,
         "family": "",
+        "trial": False,
     }
     assert result["machine"]["threads"] == 1
     assert result["ceilings"]["flops_per_second"]["float32"] > 1e6

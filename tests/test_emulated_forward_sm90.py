@@ -47,6 +47,11 @@ CASES = {
         "more images": case_of((8, 72), (72, 24), 14, 5, batch=9),
         "a quad": case_of((40, 24), (8, 40), 2, 2),
     },
+    3: {
+        "rows": case_of((40, 24), (24, 8), 17, 56, batch=2),
+        "chunks and columns": case_of((24, 72), (40, 32), 18, 55),
+        "narrow": case_of((8, 40), (32, 24), 9, 33, batch=3),
+    },
 }
 # One part absent, or one of each: columns (32, 32) only where the geometry has them.
 ABSENT = {
@@ -61,11 +66,13 @@ ABSENT = {
     "small first layer": (2, case_of((72, 0), (8, 24), 13, 11, batch=3), (64, 64)),
     "small last layer": (2, case_of((40, 24), (72, 0), 14, 5, batch=9), (64, 128)),
     "low to high": (2, case_of((0, 72), (40, 0), 2, 2), (64, 160)),
+    "rows of high alone": (3, case_of((24, 0), (40, 8), 10, 56, batch=2), (32, 32)),
 }
 COLUMNS = {
     0: ((32, 32), (64, 64), (64, 128), (64, 160)),
     1: ((64, 64), (64, 128), (64, 160)),
     2: ((64, 64), (64, 128), (64, 160)),
+    3: ((32, 32),),
 }
 BLOCKS = ((2, 1), (5, 2), (3, 2), (9, 4))
 
@@ -151,6 +158,7 @@ def test_as_accurate_as_torch(emulator_in: Get, geometry, name, dtype):
             (1, "steps", (64, 128)),
             (1, "rounds", (64, 64)),
             (2, "images", (64, 160)),
+            (3, "rows", (32, 32)),
         )
         for mode in ((PLAIN, ASAN) if geometry == 2 else (PLAIN, ASAN, TSAN))
     ],

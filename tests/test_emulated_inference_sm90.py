@@ -26,11 +26,14 @@ CASES = {
     "low 160": (Case((24, 8), (8, 168), size=(13, 17)), (1, (64, 160))),
     "last": (Case((40, 24), (72, 0), size=(13, 11), batch=3), (2, (64, 64))),
     "images": (Case((24, 40), (72, 168), size=(14, 5), batch=3), (2, (64, 160))),
+    "linear": (Case((24, 40), (24, 8), size=(18, 55)), (3, (32, 32))),
+    "split": (Case((136, 72), (40, 104), size=(9, 14), batch=3), (2, (64, 128))),
 }
 
 
 def tiles_of(name: str) -> HopperTiles:
-    return HopperTiles(*CASES[name][1], (3, 0) if name == "last" else (3, 1))
+    blocks, splits = (3, 0) if name == "last" else (3, 1), 4 if name == "split" else 1
+    return HopperTiles(*CASES[name][1], blocks, splits)
 
 
 def sample() -> pytest.MarkDecorator:
@@ -102,14 +105,15 @@ def test_a_residual_of_one_part(emulator_in: Get):
 
 
 @NO_COMPILER
-def test_every_schedule_gives_the_same_bits(emulator_in: Get):
-    case = CASES["images"][0]
+@pytest.mark.parametrize("name", ["images", "split"])
+def test_every_schedule_gives_the_same_bits(emulator_in: Get, name):
+    case = CASES[name][0]
     operands = case.normal().to(BF16)
     extras = Extras(case, True)
     extras.round_to(BF16)
     results = [
         run_forward(
-            emulator_in("plain"), case, tiles_of("images"), operands[:2], *operands[2:],
+            emulator_in("plain"), case, tiles_of(name), operands[:2], *operands[2:],
             extras=extras.arrays(SILU), run=run._replace(count=False),
         )
         for run in RUNS

@@ -71,6 +71,14 @@ TILES = {
     ),
     "1x1, sm90, high in": ((72, 0), (8, 72), [HopperJointTiles(64, groups=2, blocks=1)]),
     "1x1, sm90, high out": ((8, 72), (72, 0), [HopperJointTiles(64)]),
+    "1x1, sm90, splits": (
+        (136, 72),
+        (136, 72),
+        [
+            HopperJointTiles(32, boxes=5, slots=2, splits=8),
+            HopperJointTiles(64, groups=2, boxes=12, slots=2, splits=2),
+        ],
+    ),
 }
 
 
@@ -78,11 +86,13 @@ CUDA_CASES = (
     Case((72, 24), (136, 72), (1, 1), size=(29, 31), batch=5),
     Case((32, 32), (128, 128), (1, 1), size=(56, 56), batch=40),
     Case((512, 512), (128, 128), (1, 1), size=(14, 14), batch=9),
+    Case((512, 512), (128, 128), (1, 1), size=(14, 14), batch=1),
     Case((64, 0), (24, 72), (1, 1), size=(9, 11), batch=3),
     Case((24, 72), (64, 0), (1, 1), size=(9, 11), batch=3),
     Case((64, 64), (128, 128), (1, 1), size=(28, 30), batch=4, stride=2),
     Case((64, 64), (64, 64), size=(28, 28), batch=3),
     Case((72, 40), (104, 88), size=(33, 47), batch=3),
+    Case((256, 256), (256, 256), size=(28, 28), batch=1),
     Case((64, 64), (64, 64), size=(28, 30), batch=4, stride=2),
     Case((64, 0), (64, 64), size=(14, 14), batch=2),
     Case((64, 64), (64, 0), size=(14, 14), batch=2),
@@ -90,11 +100,14 @@ CUDA_CASES = (
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("family", ["sm80", ""])
+@pytest.mark.parametrize(("family", "trial"), [("sm80", ""), ("", ""), ("", "1")])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("case", CUDA_CASES, ids=str)
-def test_cuda_is_accurate(case: Case, dtype: torch.dtype, family: str) -> None:
+def test_cuda_is_accurate(
+    monkeypatch: pytest.MonkeyPatch, case: Case, dtype: torch.dtype, family: str, trial: str
+) -> None:
     """As near to float64 as PyTorch's convolutions with the formula behind them, or nearer."""
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", trial)
     for residual, activation in ((True, 1), (False, 0), (True, 2)):
         extras = Extras(case, residual)
         call = [

@@ -3,6 +3,7 @@
 On a GPU the kernels must serve, and the plan chooses their tiles. On a CPU its own kernels do.
 """
 
+import json
 from collections.abc import Sequence
 
 import pytest
@@ -183,10 +184,69 @@ SM90_PARTS = (
 )
 
 
+# Few tiles of many channels, whose chunks share out evenly and not, and linear tiles; what the
+# plans of both directions say of them.
+SPLIT, PAIRED, LINEAR = "clusters of", "clusters of 2", "28x4 quads x 32"
+TRIAL_CASES = (
+    (Case((320, 320), (320, 320), size=(32, 32), batch=1), SPLIT, SPLIT),
+    (Case((160, 160), (160, 160), size=(64, 64), batch=1), PAIRED, PAIRED),
+    (Case((256, 256), (32, 32), size=(33, 65), batch=1), SPLIT, ""),
+    (Case((128, 128), (128, 128), size=(14, 14), batch=1), SPLIT, SPLIT),
+    (Case((264, 72), (104, 200), size=(27, 13), batch=2), SPLIT, SPLIT),
+    (Case((136, 264), (136, 72), size=(14, 9), batch=2, bias=False), SPLIT, SPLIT),
+    (Case((512, 512), (128, 128), (1, 1), size=(14, 14), batch=1), SPLIT, ""),
+    (Case((128, 128), (512, 512), (1, 1), size=(13, 14), batch=1), "", SPLIT),
+    (Case((32, 32), (32, 32), size=(56, 56), batch=46), LINEAR, LINEAR),
+    (Case((24, 40), (32, 8), size=(51, 55), batch=12), LINEAR, ""),
+)
+HOPPER_CHECKS = pytest.mark.parametrize(
+    "check", [check_forward, check_input_grad], ids=lambda f: f.__name__[6:]
+)
+
+
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
-@pytest.mark.parametrize("check", [check_forward, check_input_grad], ids=lambda f: f.__name__[6:])
+@HOPPER_CHECKS
+@pytest.mark.parametrize(("case", "forward", "input_grad"), TRIAL_CASES, ids=str)
+def test_family_sm90_on_trial(
+    monkeypatch: pytest.MonkeyPatch,
+    case: Case,
+    forward: str,
+    input_grad: str,
+    check,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> None:
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", "1")
+    text = check_family_sm90(case, check, dtype, device)
+    assert (forward if check is check_forward else input_grad) in text
+
+
+@pytest.mark.parametrize(("case", "forward", "input_grad"), TRIAL_CASES, ids=str)
+def test_cases_on_trial_are_planned_so(case: Case, forward: str, input_grad: str) -> None:
+    """Here, where no device may be, for the test above."""
+    numbers = [
+        case.batch,
+        *case.size,
+        *case.in_channels,
+        *case.out_channels,
+        case.kernel_size[0],
+        1,
+    ]
+    for grad, expected in enumerate((forward, input_grad)):
+        text = json.loads(OPS.plan_forward_sm90([*numbers, grad], "bfloat16", "H200", True))["text"]
+        assert expected in text
+        assert expected or (SPLIT not in text and LINEAR not in text)
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+@HOPPER_CHECKS
 @pytest.mark.parametrize("case", SM90_CASES + SM90_1X1_CASES + SM90_PARTS, ids=str)
 def test_family_sm90(case: Case, check, dtype: torch.dtype, device: torch.device) -> None:
+    check_family_sm90(case, check, dtype, device)
+
+
+def check_family_sm90(case: Case, check, dtype: torch.dtype, device: torch.device) -> str:
+    """What explains the call, which must be exact and give the same bits again."""
     if device.type != "cuda" or torch.cuda.get_device_capability(device) != (9, 0):
         pytest.skip("no device of compute capability 9.0")
     assert "sm90" in families(case, device, dtype)
@@ -200,9 +260,11 @@ def test_family_sm90(case: Case, check, dtype: torch.dtype, device: torch.device
     operands = moved(operands, device, dtype)
     arguments = (channels[0], case.size, case.stride, True, "sm90")
     kernel = "forward_1x1_sm90" if case.kernel_size == (1, 1) else "forward_sm90"
-    assert kernel in explain(*operands[:3], *arguments)  # without the bias
+    text: str = explain(*operands[:3], *arguments)  # without the bias
+    assert kernel in text
     first, again = (operator(*operands, *arguments) for _ in range(2))
     assert all(map(torch.equal, first, again))
+    return text
 
 
 def test_sums_of_the_high_gradient_do_not_overflow(device: torch.device) -> None:

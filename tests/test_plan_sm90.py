@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from plans import Problem
 
 SIZES = range(1, 71)
 
 
-def plan_of(problem: Problem, dtype: str = "bfloat16", device: str = "H100") -> dict[str, Any]:
+def plan_of(
+    problem: Problem, dtype: str = "bfloat16", device: str = "H100", *, trial: bool = False
+) -> dict[str, Any]:
     numbers = list(map(int, problem))
-    return json.loads(torch.ops.octconv_cuda.plan_forward_sm90(numbers, dtype, device))
+    return json.loads(torch.ops.octconv_cuda.plan_forward_sm90(numbers, dtype, device, trial))
 
 
 def square(size: int, channels: int, batch: int) -> Problem:
@@ -262,3 +264,70 @@ def test_items_of_1x1_kernels(channels, size, batch, input_grad, absent) -> None
 def test_what_is_refused(changes, dtype, device, reason) -> None:
     with pytest.raises(RuntimeError, match=f"plan_forward_sm90: .*{reason}|no kernel.*{reason}"):
         plan_of(square(28, 64, 8)._replace(**changes), dtype, device)
+
+
+@given(
+    channels=st.tuples(*4 * [st.integers(0, 130).map(lambda n: 8 * n)]),
+    size=st.tuples(st.integers(2, 80), st.integers(2, 80)),
+    batch=st.integers(1, 40),
+    kernel=st.sampled_from([1, 3]),
+    input_grad=st.booleans(),
+)
+def test_plans_on_trial(channels, size, batch, kernel, input_grad) -> None:
+    """Each cluster has a tile of its own and finds room; it is expected to pay, or not done."""
+    problem = Problem(batch, *size, *channels, kernel, input_grad=input_grad)
+    try:
+        whole = plan_of(problem)
+    except RuntimeError:
+        assume(False)
+    plan = plan_of(problem, trial=True)
+    joint = plan.get("joint")
+    splits = (joint or plan)["splits"]
+    linear = not joint and plan["high"]["linear"]
+    if splits == 1 and not linear:
+        assert plan == whole
+        return
+    assert plan["us"] < whole["us"]
+    if linear:
+        check_linear(plan["high"], problem)
+    if splits == 1:
+        return
+    items = joint["items"] if joint else plan["high"]["items"] + plan["low"]["items"]
+    assert splits in (2, 4, 8)
+    assert plan["blocks"] == items * splits <= 132 * 7 // 8
+    assert f"clusters of {splits}" in plan["text"]
+    if joint:
+        # What a block leaves for others to add up has room where its boxes and slots were.
+        columns, groups = joint["columns"], joint["groups"]
+        boxes, slots = 8192 * groups[0] * joint["boxes"], 256 * columns * groups[1] * joint["slots"]
+        assert boxes + slots >= 2 * 64 * 5 * columns * 4
+        assert not joint["weights_stay"]
+    else:
+        assert plan["low_blocks"] == plan["low"]["items"] * splits
+
+
+def check_linear(kind: dict[str, Any], problem: Problem) -> None:
+    """That whole rows of quads, with a border each, are in the boxes and in 128 cells of them."""
+    (width, height, images), (down, across) = kind["tile"], problem.quads
+    assert across <= width
+    assert images == kind["grid"][0] == 1
+    assert kind["grid"][1] == math.ceil(down / height)
+    assert kind["items"] == kind["grid"][1] * problem.batch * kind["columns"][1]
+    assert kind["quads"] == [width + 2, height + 2, 1]
+    assert kind["phases"] == [width + 2, height + 1, 1]
+    assert (width + 2) * height <= 2 * 64
+
+
+def test_few_tiles_are_split_and_many_are_not() -> None:
+    assert plan_of(square(28, 256, 1), trial=True)["splits"] == 8
+    for problem in (square(28, 256, 32), square(64, 32, 256), square(56, 8, 1)):
+        assert plan_of(problem, trial=True)["splits"] == 1
+
+
+def test_linear_tiles_serve_where_they_are_fewer() -> None:
+    """Seven of 28x4 quads in place of eight of 16x8."""
+    plan, whole = (plan_of(square(56, 32, 256), trial=trial) for trial in (True, False))
+    assert plan["text"].startswith("forward_sm90, 28x4 quads x 32, low 16x16 x 32, ")
+    assert 8 * plan["high"]["items"] == 7 * whole["high"]["items"]
+    for problem in (square(58, 32, 256), square(48, 32, 256), square(28, 32, 256)):
+        assert not plan_of(problem, trial=True)["high"]["linear"]

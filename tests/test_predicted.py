@@ -1,6 +1,7 @@
 """What the table of predictions says, beside what was measured."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,19 @@ def test_predictions_are_marked_as_such(capsys):
     assert text.count("PREDICTED for H200") == 1
     assert "is an assumption" in text
     assert text.count("resnet 3x3 14, batch 256, ") == 3  # plans in words
+
+
+def test_kernels_on_trial_are_predicted_where_they_are_asked_for(capsys, monkeypatch):
+    def predictions() -> list[float]:
+        lines = lines_of(capsys, "--layers", "vgg 3x3 28", "--batches", "1")
+        return [float(re.search(r"sm90 (\S+)", " ".join(words))[1]) for words in lines]
+
+    whole = predictions()
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", "1")
+    trial = predictions()
+    assert trial[0] < whole[0]
+    assert trial[1] < whole[1]
+    assert trial[2] == whole[2]  # the weight gradient's are another matter
 
 
 def test_what_was_measured_stands_beside_it(capsys):

@@ -169,9 +169,11 @@ def test_device_stages_are_the_commands_they_should_be(tmp_path, monkeypatch):
     suites = [stage for stage in made if stage.name.startswith("layers-")]
     args = [layers._parse(stage.command[3:]) for stage in suites]
     assert {args.device for args in args} == {"cuda"}
-    assert [a.dtypes for a in args[:4]] == [["bfloat16"], ["bfloat16"], ["float16"], ["tf32"]]
+    assert [a.dtypes for a in args[:5]] == [*3 * [["bfloat16"]], ["float16"], ["tf32"]]
     families = {stage.name: stage.environment["OCTCONV_CUDA_FAMILY"] for stage in suites}
     assert families == {name: "sm80" if name == "layers-sm80" else "" for name in families}
+    trial = [stage.name for stage in suites if stage.environment["OCTCONV_CUDA_TRIAL"] == "1"]
+    assert trial == ["layers-trial"]
     assert "composed_compiled" in args[0].contenders
     forward = {(d, b) for a in args if a.modes == ["forward"] for d in a.dtypes for b in a.batches}
     assert forward == {
@@ -186,4 +188,5 @@ def test_rehearsal_has_every_stage(tmp_path):
     runs = {stage.name for stage in made if not stage.unavailable}
     assert runs == {"known-answers", "small-case", "tests", "layers-bfloat16"}
     (suite,) = (stage for stage in made if stage.name == "layers-bfloat16")
+    assert suite.environment == {"OCTCONV_CUDA_FAMILY": "", "OCTCONV_CUDA_TRIAL": ""}
     assert layers._parse(suite.command[3:]).device == "cpu"

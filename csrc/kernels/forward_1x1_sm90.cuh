@@ -24,20 +24,30 @@ __device__ __forceinline__ void multiply_joint(const JointSm90Params& p,
   sm90::BufferRing boxes = memory.boxes, slots = memory.slots;
   sm90::JointStore<Traits> out(memory, warpgroup);
   sm90::JointSums<Traits> sum;
+  const int32_t step = sm90::cluster_count(p.splits);
 #pragma unroll 1
-  for (int32_t index = ptx::block_x(); index < p.items; index += ptx::blocks_x()) {
+  for (int32_t index = sm90::cluster_index(p.splits); index < p.items; index += step) {
     const auto item = sm90::JointItem::of<Traits>(p, index, row_group);
     const int32_t column =
         (item.column_tile * Traits::kColumnGroups + column_group) * Traits::kColumns;
     if (p.weights_stay) slots = memory.slots;
     sm90::begin_joint<T>(sum[sm90::kLastPhase], p, kHigh, column);
     sm90::begin_joint<T>(sum[sm90::kLowSums], p, kLow, column);
-    float share[2];
-    sm90::find_shares(share, p, item);
+    float pixel_share[2];
+    sm90::find_shares(pixel_share, p, item);
     sm90::multiply_input<Traits, kLow>(p, sum, boxes, slots, row_group, column_group);
-    sm90::spread_low<Traits>(sum, share);
+    sm90::spread_low<Traits>(sum, pixel_share);
     sm90::multiply_input<Traits, kHigh>(p, sum, boxes, slots, row_group, column_group);
-    if constexpr (!Traits::kTransposed) sm90::scale_rows(sum[sm90::kLowSums], share);
+    if constexpr (!Traits::kTransposed) sm90::scale_rows(sum[sm90::kLowSums], pixel_share);
+    if (p.splits > 1) {
+      const uint32_t thread = ptx::thread_x() - sm90::kWarpgroupThreads;
+      sm90::add_splits<Traits::kColumns / 2>(sum, p.splits, sm90::own_units(p.units),
+                                             memory.boxes.memory, thread);
+      if constexpr (Traits::kEpilogue) {
+        sm90::BufferRing ring = boxes;
+        if (thread == 0) sm90::JointLoader<Traits>(p, index).load_residuals(ring);
+      }
+    }
     out.store(p, sum, item, column, boxes);
   }
   out.finish();

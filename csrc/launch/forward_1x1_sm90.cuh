@@ -8,14 +8,17 @@
 
 namespace octconv {
 
-// Calls run(kernel, shared bytes) with the instantiation of a plan.
+// Calls run(kernel, shape) with the instantiation of a plan.
 template <typename T, typename Run>
 void with_kernel_1x1_sm90(const PlanSm90& plan, KernelUse use, const Run& run) {
   const JointCut& cut = plan.joint;
   const auto visit = [&](auto traits) {
     using Traits = decltype(traits);
     if (Traits::kColumns == cut.columns && Traits::kColumnGroups == cut.column_groups) {
-      run(forward_1x1_sm90<Traits>, Traits::shared_bytes(cut.boxes, cut.slots));
+      const int32_t bytes = Traits::shared_bytes(cut.boxes, cut.slots);
+      run(forward_1x1_sm90<Traits>,
+          LaunchShape{static_cast<uint32_t>(plan.blocks), kJointThreads, 1,
+                      static_cast<uint32_t>(bytes), static_cast<uint32_t>(cut.splits)});
     }
   };
   switch (use) {
@@ -31,19 +34,19 @@ void with_kernel_1x1_sm90(const PlanSm90& plan, KernelUse use, const Run& run) {
 template <typename T>
 void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, KernelUse use,
                      cudaStream_t stream) {
-  with_kernel_1x1_sm90<T>(plan, use, [&](auto kernel, int32_t bytes) {
-    const LaunchShape shape{static_cast<uint32_t>(plan.blocks), kJointThreads, 1,
-                            static_cast<uint32_t>(bytes)};
+  with_kernel_1x1_sm90<T>(plan, use, [&](auto kernel, const LaunchShape& shape) {
     launch(kernel, shape, params, stream);
   });
 }
 
 template <typename T>
-bool has_code_1x1_sm90(const PlanSm90& plan, KernelUse use) {
-  bool has_code = false;
-  with_kernel_1x1_sm90<T>(
-      plan, use, [&](auto kernel, int32_t) { has_code = registers_of(kernel) == kJointRegisters; });
-  return has_code;
+bool can_run_1x1_sm90(const PlanSm90& plan, KernelUse use) {
+  bool can_run = false;
+  with_kernel_1x1_sm90<T>(plan, use, [&](auto kernel, const LaunchShape& shape) {
+    can_run = registers_of(kernel) == kJointRegisters &&
+              (plan.joint.splits == 1 || have_room(kernel, shape));
+  });
+  return can_run;
 }
 
 }  // namespace octconv

@@ -4,6 +4,6 @@ namespace octconv {
 
 template void launch_1x1_sm90<Float16>(const PlanSm90&, const JointSm90Params&, KernelUse,
                                        cudaStream_t);
-template bool has_code_1x1_sm90<Float16>(const PlanSm90&, KernelUse);
+template bool can_run_1x1_sm90<Float16>(const PlanSm90&, KernelUse);
 
 }  // namespace octconv

@@ -1,7 +1,9 @@
 // Which calls kernels of family sm90 serve, and their launches.
 #include <torch/csrc/stable/accelerator.h>
 
+#include <cstdlib>
 #include <map>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 
@@ -24,26 +26,36 @@ auto with_kernels(ScalarType dtype, bool input_grad, const Run& run) {
   return dtype == ScalarType::BFloat16 ? of_type(TypeTag<BFloat16>()) : of_type(TypeTag<Float16>());
 }
 
-bool has_code(const PlanSm90& plan, ScalarType dtype, KernelUse use, int device) {
-  using Key = std::tuple<int, ScalarType, KernelUse, int32_t, int32_t, int32_t, int32_t>;
+bool can_run(const PlanSm90& plan, ScalarType dtype, KernelUse use, int device) {
+  using Key =
+      std::tuple<int, ScalarType, KernelUse, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t>;
   thread_local std::map<Key, bool> known;
+  const int32_t splits = plan.joint_items > 0 ? plan.joint.splits : plan.splits;
   const Key key{device,
                 dtype,
                 use,
                 plan.geometry,
                 plan.columns[kHigh] + plan.joint.columns,
                 plan.columns[kLow],
-                plan.joint.column_groups};
+                plan.joint.column_groups,
+                splits,
+                splits > 1 ? plan.blocks : 0};
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
   const torch::stable::accelerator::DeviceGuard guard(device);
   const bool input_grad = use == KernelUse::kInputGrad;
   return known[key] = with_kernels(dtype, input_grad, [&](auto type, auto direction) {
            using T = typename decltype(type)::type;
-           if (plan.joint_items > 0) return has_code_1x1_sm90<T>(plan, use);
-           if (use == KernelUse::kInference) return has_code_sm90<T, false, true>(plan);
-           return has_code_sm90<T, decltype(direction)::value>(plan);
+           if (plan.joint_items > 0) return can_run_1x1_sm90<T>(plan, use);
+           if (use == KernelUse::kInference) return can_run_sm90<T, false, true>(plan);
+           return can_run_sm90<T, decltype(direction)::value>(plan);
          });
+}
+
+// What has not run on a GPU yet is for those who ask.
+bool on_trial() {
+  const char* variable = std::getenv("OCTCONV_CUDA_TRIAL");
+  return variable && std::string_view(variable) == "1";
 }
 
 // Makes maps of tensors of a type, for a problem's operator.
@@ -89,8 +101,11 @@ ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem, KernelUs
   if (reason) return {{}, reason};
   if (problem.batch == 0) return {{}, "an empty batch"};
   thread_local PlanCacheSm90 cache;
-  const PlanSm90 plan = cache.plan(problem, *type, facts);
-  if (!has_code(plan, dtype, use, device)) {
+  thread_local TrialPlanCacheSm90 trial_cache;
+  PlanSm90 plan =
+      on_trial() ? trial_cache.plan(problem, *type, facts) : cache.plan(problem, *type, facts);
+  if (on_trial() && !can_run(plan, dtype, use, device)) plan = cache.plan(problem, *type, facts);
+  if (!can_run(plan, dtype, use, device)) {
     return {{}, "a library without code for sm_90a"};
   }
   if (!makes_tensor_maps()) return {{}, "a driver that makes no tensor maps"};

@@ -20,19 +20,25 @@ void with_kernel_sm90(const PlanSm90& plan, const Run& run) {
   });
 }
 
-template <typename T, bool kInputGrad, bool kEpilogue>
-void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStream_t stream) {
-  const LaunchShape shape{static_cast<uint32_t>(plan.blocks), kSm90Threads, 1, kSm90SharedBytes};
-  with_kernel_sm90<T, kInputGrad, kEpilogue>(
-      plan, [&](auto kernel) { launch(kernel, shape, params, stream); });
+inline LaunchShape shape_sm90(const PlanSm90& plan) {
+  return {static_cast<uint32_t>(plan.blocks), kSm90Threads, 1, kSm90SharedBytes,
+          static_cast<uint32_t>(plan.splits)};
 }
 
 template <typename T, bool kInputGrad, bool kEpilogue>
-bool has_code_sm90(const PlanSm90& plan) {
-  bool has_code = false;
+void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStream_t stream) {
   with_kernel_sm90<T, kInputGrad, kEpilogue>(
-      plan, [&](auto kernel) { has_code = registers_of(kernel) == kSm90Registers; });
-  return has_code;
+      plan, [&](auto kernel) { launch(kernel, shape_sm90(plan), params, stream); });
+}
+
+template <typename T, bool kInputGrad, bool kEpilogue>
+bool can_run_sm90(const PlanSm90& plan) {
+  bool can_run = false;
+  with_kernel_sm90<T, kInputGrad, kEpilogue>(plan, [&](auto kernel) {
+    can_run = registers_of(kernel) == kSm90Registers &&
+              (plan.splits == 1 || have_room(kernel, shape_sm90(plan)));
+  });
+  return can_run;
 }
 
 }  // namespace octconv

@@ -35,15 +35,15 @@ template <typename T, bool kInputGrad, bool kEpilogue = false>
 void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStream_t stream);
 
 // Whether the library has the kernel's code for the current device, with the registers that its
-// warpgroups pass on to each other.
+// warpgroups pass on to each other, and that has room for all clusters.
 template <typename T, bool kInputGrad, bool kEpilogue = false>
-bool has_code_sm90(const PlanSm90& plan);
+bool can_run_sm90(const PlanSm90& plan);
 
 // The same two of forward_1x1_sm90.
 template <typename T>
 void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, KernelUse use,
                      cudaStream_t stream);
 template <typename T>
-bool has_code_1x1_sm90(const PlanSm90& plan, KernelUse use);
+bool can_run_1x1_sm90(const PlanSm90& plan, KernelUse use);
 
 }  // namespace octconv

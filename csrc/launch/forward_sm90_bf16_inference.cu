@@ -4,6 +4,6 @@ namespace octconv {
 
 template void launch_sm90<BFloat16, false, true>(const PlanSm90&, const ForwardSm90Params&,
                                                  cudaStream_t);
-template bool has_code_sm90<BFloat16, false, true>(const PlanSm90&);
+template bool can_run_sm90<BFloat16, false, true>(const PlanSm90&);
 
 }  // namespace octconv

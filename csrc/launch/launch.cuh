@@ -22,6 +22,20 @@ inline cudaStream_t current_stream(const Tensor& tensor) {
 // Lets launches of a kernel on the current device have so much dynamic shared memory.
 void allow_shared_bytes(const void* kernel, uint32_t bytes);
 
+struct ClusterLaunch {
+  cudaLaunchAttribute cluster{};
+  cudaLaunchConfig_t config{};
+
+  ClusterLaunch(const LaunchShape& shape, cudaStream_t stream) {
+    cluster.id = cudaLaunchAttributeClusterDimension;
+    cluster.val.clusterDim = {shape.cluster, 1, 1};
+    const dim3 threads(shape.threads_x, shape.threads_y);
+    config = {shape.blocks, threads, shape.shared_bytes, stream, &cluster, 1};
+  }
+  ClusterLaunch(const ClusterLaunch&) = delete;  // its configuration points to its attribute
+  ClusterLaunch& operator=(const ClusterLaunch&) = delete;
+};
+
 template <typename Params>
 void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& params,
             cudaStream_t stream) {
@@ -31,11 +45,20 @@ void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& para
     kernel<<<shape.blocks, threads, shape.shared_bytes, stream>>>(params);
     return;
   }
-  cudaLaunchAttribute cluster{};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim = {shape.cluster, 1, 1};
-  const cudaLaunchConfig_t config{shape.blocks, threads, shape.shared_bytes, stream, &cluster, 1};
-  cudaLaunchKernelEx(&config, kernel, params);  // its error is check_launch's to find
+  const ClusterLaunch clusters(shape, stream);
+  cudaLaunchKernelEx(&clusters.config, kernel, params);  // its error is check_launch's to find
+}
+
+// Whether the current device, or the part of it that there is, runs all clusters of a launch at
+// once.
+template <typename Params>
+bool have_room(void (*kernel)(Params), const LaunchShape& shape) {
+  allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
+  const ClusterLaunch clusters(shape, nullptr);
+  int most = 0;
+  const cudaError_t error = cudaOccupancyMaxActiveClusters(&most, kernel, &clusters.config);
+  if (error != cudaSuccess) cudaGetLastError();  // not to be found by a later call
+  return error == cudaSuccess && static_cast<uint32_t>(most) * shape.cluster >= shape.blocks;
 }
 
 // Of a kernel's threads; 0 if the library has no code of it for the current device.

@@ -17,6 +17,7 @@ struct JointCut {
   QuadBox box;
   int32_t boxes, slots;  // buffers in shared memory: of the inputs, of the weight
   bool weights_stay;     // one load of the weight serves all items of a block
+  int32_t splits;        // blocks of a cluster; with more than one, each takes one item
 };
 
 // Items of the same quads follow each other. Images of an even height are one image, one below the
@@ -29,12 +30,14 @@ struct JointSm90Params {
   const void* bias;              // null, or one for each output channel, high ones first
   int32_t batch, height, width;  // pixels
   int32_t channels_in[2], channels_out[2];
-  int32_t chunks[2];  // of channels_in
   QuadBox box;
   int32_t across, down, columns;  // boxes of an image, and ranges of columns
   int32_t items;
   int32_t boxes, slots;
   bool weights_stay;
+  int32_t splits;
+  SplitChunks chunks;
+  uint32_t units;   // of a cluster's first block
   uint32_t absent;  // a bit for each phase that no quad has
   // Of kernels with an epilogue: activation((sum + bias) * scale + shift + residual).
   const float* scale;  // one for each output channel as of shift: high ones, then low ones

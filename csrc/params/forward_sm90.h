@@ -23,6 +23,23 @@ struct Sm90Tiles {
   bool weights_stay;  // one load of the weight serves all tiles of a block
 };
 
+// Chunks of the channels of both inputs.
+struct ChunkRange {
+  int32_t begin[2], end[2];
+
+  constexpr int32_t count(Octave octave) const { return end[octave] - begin[octave]; }
+};
+
+// The blocks of a cluster share the chunks of a tile: so many, a power of two, and by rank those of
+// each, of which it may have none.
+constexpr int32_t kMostSplits =
+    8;  // that GPUs with clusters can launch, but for small parts of one
+using SplitChunks = ChunkRange[kMostSplits];
+
+// A bit for each unit of a tile's sums that a cluster's first block stores: every `splits`th. Each
+// of the other blocks stores the next ones.
+constexpr uint32_t first_units(int32_t splits) { return UINT32_MAX / ((1u << splits) - 1); }
+
 struct ForwardSm90Params {
   TensorMap phase[4];      // of the high input, the pixels 2Y + dy, 2X + dx of phase 2 dy + dx
   TensorMap low_input[2];  // with the boxes of high and of low tiles
@@ -33,9 +50,11 @@ struct ForwardSm90Params {
   int32_t batch;
   int32_t height[2], width[2];  // of both octaves; the low ones count quads
   int32_t channels_in[2], channels_out[2];
-  int32_t chunks[2];  // of channels_in
   Sm90Tiles tiles[2];
-  int32_t low_blocks;  // the blocks that take low tiles; all others take high ones
+  int32_t low_clusters;   // the clusters that take low tiles; all others take high ones
+  int32_t splits;         // blocks of a cluster; with more than one, each takes one tile
+  SplitChunks chunks[2];  // by the octave of a tile
+  uint32_t units;         // of a cluster's first block
   // Of kernels with an epilogue: activation((sum + bias) * scale + shift + residual).
   const float* scale;  // one for each output channel as of shift: high ones, then low ones
   const float* shift;

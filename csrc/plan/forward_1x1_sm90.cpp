@@ -5,6 +5,7 @@
 
 #include "dtype.h"
 #include "plan/forward_sm80.h"
+#include "plan/splits_sm90.h"
 #include "setup/forward_1x1_sm90.h"
 #include "traits/forward_1x1_sm90.h"
 
@@ -18,6 +19,9 @@ constexpr double kHidden = 0.8;  // of the shorter of what goes on side by side
 
 constexpr int32_t kShared = 232448;
 constexpr int32_t kLeastBoxes = 7, kMostSlots = 4;
+// A block of a cluster of two asks for the residuals of three of five parts, of two groups of
+// columns, before it gives a box back.
+static_assert(kLeastBoxes >= 3 * 2);
 
 // Buffers that fill the shared memory: for all chunks of the weight where they leave room enough
 // for boxes, else for some.
@@ -34,28 +38,38 @@ void share_out(JointCut& cut, int32_t chunks) {
   while (Traits::shared_bytes(cut.boxes + 1, cut.slots) <= kShared) ++cut.boxes;
 }
 
-double microseconds(const Problem& p, const JointSm90Params& params, const JointCut& cut,
-                    int32_t blocks, const DeviceFacts& device) {
+// Of an item, or of a split of one.
+double item_clocks(const Problem& p, const JointCut& cut, const DeviceFacts& device) {
+  const JointSm90Params params = joint_sm90_params(p, cut, {});
   const int octaves = params.channels_out[kLow] > 0 ? 2 : 1;
   const double steps =
       steps_of(params.channels_in[kLow]) + 4.0 * steps_of(params.channels_in[kHigh]);
   const double products = 2 * octaves * steps;
   const double rows = cut.row_groups * cut.box.cells(), columns = cut.column_groups * cut.columns;
   const double in = params.channels_in[kLow] + 4.0 * params.channels_in[kHigh];
+  // As fitted: of the input gradient, too, the layer's inputs are counted.
   const double weight = cut.weights_stay ? 0 : octaves * columns * (p.high_in + p.low_in);
   const double elements = rows * in + weight + (3 + octaves) * rows * columns;
+  return kItem + std::max(products * product_clocks(cut.columns), 2 * elements / device.l2_bytes);
+}
+
+double microseconds(const Problem& p, const JointSm90Params& params, const JointCut& cut,
+                    int32_t blocks, const DeviceFacts& device) {
   const double item =
-      kItem + std::max(products * product_clocks(cut.columns), 2 * elements / device.l2_bytes);
-  const double tiles = divide_up(params.items, blocks) * item / device.clock;
+      longest_split(p, kHigh, cut.splits,
+                    [&](const Problem& part) { return item_clocks(part, cut, device); }) +
+      split_clocks(cut.splits, joint_sums_bytes(cut.columns));
+  const double tiles = divide_up(params.items * cut.splits, blocks) * item / device.clock;
   const double memory = memory_bytes(p, 2) / device.memory_bytes;
   return kLaunch + 1e6 * (std::max(tiles, memory) + (1 - kHidden) * std::min(tiles, memory));
 }
 
 template <typename Traits>
-PlanSm90 plan_of(const Problem& p, const QuadBox& box, const DeviceFacts& device) {
+PlanSm90 plan_of(const Problem& p, const QuadBox& box, const DeviceFacts& device,
+                 int32_t most_splits) {
   PlanSm90 plan{};
   JointCut& cut = plan.joint;
-  cut = {Traits::kColumns, Traits::kRowGroups, Traits::kColumnGroups, box, 0, 0, false};
+  cut = {Traits::kColumns, Traits::kRowGroups, Traits::kColumnGroups, box, 0, 0, false, 1};
   const ForwardPointers none{};
   const int32_t chunks = joint_chunks(p);
   share_out<Traits>(cut, chunks);
@@ -67,16 +81,26 @@ PlanSm90 plan_of(const Problem& p, const QuadBox& box, const DeviceFacts& device
     cut.weights_stay = true;
   }
   plan.microseconds = microseconds(p, params, cut, plan.blocks, device);
-  return plan;
+  PlanSm90 best = plan;
+  // The buffers hold the sums, where splits are added up.
+  if (Traits::buffer_bytes(cut.boxes, cut.slots) < joint_sums_bytes(cut.columns)) return best;
+  for (cut.splits = 2; cut.splits <= most_splits; cut.splits *= 2) {
+    if (!have_room(params.items, cut.splits, device)) break;
+    cut.weights_stay = false;
+    plan.blocks = params.items * cut.splits;
+    plan.microseconds = microseconds(p, params, cut, plan.blocks, device);
+    if (plan.microseconds < best.microseconds) best = plan;
+  }
+  return best;
 }
 
 }  // namespace
 
-PlanSm90 plan_1x1_sm90(const Problem& p, const DeviceFacts& device) {
+PlanSm90 plan_1x1_sm90(const Problem& p, const DeviceFacts& device, int32_t most_splits) {
   const QuadBox box = fewest_boxes(p);
   PlanSm90 best{};
   const auto consider = [&](auto traits) {  // bfloat16's; the same for float16
-    const PlanSm90 plan = plan_of<decltype(traits)>(p, box, device);
+    const PlanSm90 plan = plan_of<decltype(traits)>(p, box, device, most_splits);
     if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
   };
   p.input_grad ? for_each_joint_sm90<BFloat16, true>(consider)
@@ -95,6 +119,7 @@ std::string joint_text(const PlanSm90& plan) {
   if (cut.column_groups > 1) text << cut.column_groups << " * ";
   text << cut.columns << " columns, " << cut.boxes << " boxes, " << cut.slots << " slots"
        << (cut.weights_stay ? " that stay, " : ", ") << plan.blocks << " blocks";
+  if (cut.splits > 1) text << ", clusters of " << cut.splits;
   return text.str();
 }
 

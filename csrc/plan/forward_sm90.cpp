@@ -6,6 +6,7 @@
 #include "dtype.h"
 #include "plan/coverage.h"
 #include "plan/forward_1x1_sm90.h"
+#include "plan/splits_sm90.h"
 #include "setup/forward_sm90.h"
 #include "traits/forward_sm90.h"
 
@@ -58,6 +59,69 @@ double balance(PlanSm90& plan, double high_clocks, double low_clocks) {
   return best;
 }
 
+// Clocks of a tile, or of the longest split of one.
+double tile_clocks(const Problem& p, const PlanSm90& plan, Octave octave, bool input_grad) {
+  const double sums = 256.0 * (octave == kHigh ? 4 : 2) * plan.columns[octave] / 2 * 4;
+  const double longest = longest_split(p, octave, plan.splits, [&](const Problem& part) {
+    return octave == kHigh ? high_tile_clocks(part, plan.columns[kHigh])
+                           : low_tile_clocks(part, plan, input_grad);
+  });
+  return longest + split_clocks(plan.splits, sums);
+}
+
+// With at most so many splits.
+template <typename Traits>
+PlanSm90 plan_of(const Problem& problem, const DeviceFacts& device, int32_t most_splits) {
+  const Problem p = as_convolution(problem);
+  PlanSm90 plan{}, best{};
+  plan.geometry = Traits::kGeometry;
+  plan.columns[kHigh] = Traits::kHighColumns, plan.columns[kLow] = Traits::kLowColumns;
+  for (const Octave octave : {kHigh, kLow}) {
+    plan.tiles[octave] = sm90_tiles(problem, plan.geometry, octave, plan.columns[octave]);
+  }
+  const int32_t items = plan.tiles[kHigh].items + plan.tiles[kLow].items;
+  for (plan.splits = 1; plan.splits <= most_splits; plan.splits *= 2) {
+    if (plan.splits > 1 && !have_room(items, plan.splits, device)) break;
+    const double high = tile_clocks(p, plan, kHigh, problem.input_grad);
+    const double low = tile_clocks(p, plan, kLow, problem.input_grad);
+    double clocks;
+    if (plan.splits == 1) {
+      plan.blocks = std::min(device.multiprocessors, items);
+      clocks = balance(plan, high, low);
+    } else {
+      plan.blocks = items * plan.splits, plan.low_blocks = plan.tiles[kLow].items * plan.splits;
+      clocks =
+          std::max(plan.tiles[kHigh].items > 0 ? high : 0, plan.tiles[kLow].items > 0 ? low : 0);
+    }
+    plan.microseconds = kLaunch + clocks / device.clock * 1e6;
+    if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
+  }
+  return best;
+}
+
+// On trial: with what has run in the emulation alone, splits and linear tiles.
+PlanSm90 make_plan(const Problem& problem, const DeviceFacts& device, bool trial) {
+  const int32_t most_splits = trial ? kMostSplits : 1;
+  if (problem.kernel == 1) return plan_1x1_sm90(problem, device, most_splits);
+  const Problem p = as_convolution(problem);
+  const int32_t quads = std::max(p.quad_height(), p.quad_width());
+  int32_t geometry = 0;  // the one with the smallest images that these fit
+  for (int32_t i = 1; i < kSm90GeometryCount; ++i) {
+    const Sm90Geometry& smaller = kSm90Geometries[i];
+    if (!smaller.linear && quads <= smaller.most_quads) geometry = i;
+  }
+  PlanSm90 best{};
+  for_each_sm90<BFloat16, false>([&](auto traits) {  // all types and directions have the same
+    using Traits = decltype(traits);
+    constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
+    const bool linear = trial && kGeometry.linear && p.quad_width() <= kGeometry.most_quads;
+    if (Traits::kGeometry != geometry && !linear) return;
+    const PlanSm90 plan = plan_of<Traits>(problem, device, Traits::kMaySplit ? most_splits : 1);
+    if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
+  });
+  return best;
+}
+
 }  // namespace
 
 const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& device) {
@@ -78,31 +142,11 @@ const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& 
 }
 
 PlanSm90 plan_forward_sm90(const Problem& problem, ElementType, const DeviceFacts& device) {
-  if (problem.kernel == 1) return plan_1x1_sm90(problem, device);
-  const Problem p = as_convolution(problem);
-  const int32_t quads = std::max(p.quad_height(), p.quad_width());
-  int32_t geometry = 0;  // the one with the smallest images that these fit
-  for (int32_t i = 1; i < kSm90GeometryCount; ++i) {
-    if (quads <= kSm90Geometries[i].most_quads) geometry = i;
-  }
-  PlanSm90 best{};
-  for_each_sm90<BFloat16, false>([&](auto traits) {  // all types and directions have the same
-    using Traits = decltype(traits);
-    if (Traits::kGeometry != geometry) return;
-    PlanSm90 plan{};
-    plan.geometry = geometry;
-    plan.columns[kHigh] = Traits::kHighColumns, plan.columns[kLow] = Traits::kLowColumns;
-    for (const Octave octave : {kHigh, kLow}) {
-      plan.tiles[octave] = sm90_tiles(problem, geometry, octave, plan.columns[octave]);
-    }
-    plan.blocks =
-        std::min(device.multiprocessors, plan.tiles[kHigh].items + plan.tiles[kLow].items);
-    const double high = high_tile_clocks(p, plan.columns[kHigh]);
-    const double low = low_tile_clocks(p, plan, problem.input_grad);
-    plan.microseconds = kLaunch + balance(plan, high, low) / device.clock * 1e6;
-    if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
-  });
-  return best;
+  return make_plan(problem, device, false);
+}
+
+PlanSm90 plan_trial_sm90(const Problem& problem, ElementType, const DeviceFacts& device) {
+  return make_plan(problem, device, true);
 }
 
 std::string to_string(const PlanSm90& plan) {
@@ -121,6 +165,7 @@ std::string to_string(const PlanSm90& plan) {
   if (plan.tiles[kHigh].items > 0 && plan.tiles[kLow].items > 0) {
     text << ", " << plan.low_blocks << " of them for low tiles";
   }
+  if (plan.splits > 1) text << ", clusters of " << plan.splits;
   return text.str();
 }
 

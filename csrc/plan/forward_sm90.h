@@ -19,6 +19,7 @@ struct PlanSm90 {
   int32_t columns[2];  // of a tile of either octave
   Sm90Tiles tiles[2];
   int32_t blocks, low_blocks;
+  int32_t splits;  // of a tile: the blocks of a cluster
   // Of a kernel of 1x1 taps: items of forward_1x1_sm90, and none of all the above but the blocks.
   JointCut joint;
   int32_t joint_items;
@@ -30,6 +31,10 @@ const char* why_not_sm90(const Problem& problem, ElementType type, const DeviceF
 
 // Of problems that are covered.
 PlanSm90 plan_forward_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
+
+// The same with what no GPU has run yet: blocks of clusters that share tiles, where those are few,
+// and linear tiles.
+PlanSm90 plan_trial_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
 
 // Clocks of the products of 64 rows and a step of 16 channels with so many columns: half a clock
 // for each column, or as long as both operands take from shared memory at 128 bytes a clock.
@@ -45,5 +50,6 @@ constexpr int32_t steps_of(int32_t channels) { return 2 * divide_up(channels, kS
 std::string to_string(const PlanSm90& plan);
 
 using PlanCacheSm90 = PlanCacheOf<PlanSm90, plan_forward_sm90>;
+using TrialPlanCacheSm90 = PlanCacheOf<PlanSm90, plan_trial_sm90>;
 
 }  // namespace octconv

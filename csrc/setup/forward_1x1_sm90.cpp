@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "setup/splits_sm90.h"
 #include "traits/forward_1x1_sm90.h"
 
 namespace octconv {
@@ -139,7 +140,6 @@ JointSm90Params joint_sm90_params(const Problem& problem, const JointCut& cut,
   for (const Octave octave : {kHigh, kLow}) {
     params.channels_in[octave] = channels_in(p, octave);
     params.channels_out[octave] = channels_out(p, octave);
-    params.chunks[octave] = divide_up(params.channels_in[octave], kSm90Chunk);
   }
   params.box = cut.box;
   params.across = divide_up(p.quad_width(), cut.box.width);
@@ -148,6 +148,8 @@ JointSm90Params joint_sm90_params(const Problem& problem, const JointCut& cut,
                              cut.columns * cut.column_groups);
   params.items = divide_up(boxes_of(p, cut.box), cut.row_groups) * params.columns;
   params.boxes = cut.boxes, params.slots = cut.slots, params.weights_stay = cut.weights_stay;
+  params.splits = cut.splits, params.units = first_units(cut.splits);
+  share_chunks(params.chunks, params.channels_in, kHigh, cut.splits);
   params.absent = absent_phases(p);
   params.scale = pointers.epilogue.scale, params.shift = pointers.epilogue.shift;
   const void* const residual[] = {pointers.epilogue.residual_high, pointers.epilogue.residual_low};

@@ -1,5 +1,6 @@
 #include "setup/forward_sm90.h"
 
+#include "setup/splits_sm90.h"
 #include "traits/forward_sm90.h"
 
 namespace octconv {
@@ -97,10 +98,11 @@ ForwardSm90Params forward_sm90_params(const Problem& p, const PlanSm90& plan,
   params.channels_in[kHigh] = p.high_in, params.channels_in[kLow] = p.low_in;
   params.channels_out[kHigh] = p.high_out, params.channels_out[kLow] = p.low_out;
   for (const Octave octave : {kHigh, kLow}) {
-    params.chunks[octave] = divide_up(params.channels_in[octave], kSm90Chunk);
     params.tiles[octave] = plan.tiles[octave];
+    share_chunks(params.chunks[octave], params.channels_in, octave, plan.splits);
   }
-  params.low_blocks = plan.low_blocks;
+  params.low_clusters = plan.low_blocks / plan.splits;
+  params.splits = plan.splits, params.units = first_units(plan.splits);
   const Epilogue& epilogue = pointers.epilogue;
   params.scale = epilogue.scale, params.shift = epilogue.shift;
   params.residual[kHigh] = epilogue.residual_high, params.residual[kLow] = epilogue.residual_low;

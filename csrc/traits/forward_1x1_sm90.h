@@ -15,6 +15,9 @@ constexpr int kJointThreads = 384, kJointRows = 64;  // quads of a warpgroup
 constexpr int kJointLoaderRegisters = 40, kJointMultiplierRegisters = 232, kJointRegisters = 168;
 static_assert(kJointLoaderRegisters + 2 * kJointMultiplierRegisters <= 3 * kJointRegisters);
 
+// Of a block's sums of four phases and the low pixels, in bytes.
+constexpr int32_t joint_sums_bytes(int32_t columns) { return 2 * kJointRows * 5 * columns * 4; }
+
 template <typename Element, bool kIsInputGrad, int kOctaveColumns, bool kSplitsColumns,
           bool kWithEpilogue = false>
 struct JointSm90Traits {
@@ -30,8 +33,11 @@ struct JointSm90Traits {
   static constexpr int kStagings = 3, kStaging = kJointRows * kColumns * 2;
   static constexpr int kFixedBytes = 2 * kStagings * kStaging;
 
+  static constexpr int buffer_bytes(int32_t boxes, int32_t slots) {
+    return boxes * kBox + slots * kSlot;
+  }
   static constexpr int shared_bytes(int32_t boxes, int32_t slots) {
-    return kFixedBytes + boxes * (kBox + 16) + slots * (kSlot + 16);
+    return kFixedBytes + buffer_bytes(boxes, slots) + 16 * (boxes + slots);
   }
 };
 

@@ -1,5 +1,5 @@
 // What forward_sm90 is made of. A block of four warpgroups takes tiles of one octave:
-//   high   two patches of 8x8 quads, four phases each, x 32 or 64 channels
+//   high   two patches of 64 quads, four phases each, x 32 or 64 channels
 //   low    four patches of 8x8 low pixels x 32, 64, 128 or 160 channels
 // where the two warpgroups that multiply have half of the patches each. Plain C++: the host plans
 // with it.
@@ -47,28 +47,43 @@ struct Patch {
   constexpr int32_t cell_in(QuadBox box) const { return (image * box.height + y) * box.width + x; }
 };
 
-// How patches lie side by side: along an image, or each in an image of its own.
+// How patches lie side by side: along an image, each in an image of its own, or, of high tiles as
+// wide as the map, linear: 64 cells of the boxes in their order, those between two rows of quads
+// included.
 struct Sm90Geometry {
-  int32_t most_quads;  // of an image along either axis; 0: any
+  int32_t most_quads;  // of an image along either axis; 0: any; of a linear one the width alone
   QuadBox phases;      // that a high tile reads of each phase of the high input
   QuadBox quads;       // and of the low input
   QuadBox low;         // that a low tile reads of the low input, and of the pooled high one
+  bool linear = false;
 };
 constexpr Sm90Geometry kSm90Geometries[] = {
     {0, {17, 9, 1}, {18, 10, 1}, {18, 18, 1}},
     {14, {16, 9, 1}, {16, 10, 1}, {16, 16, 1}},
     {7, {8, 8, 2}, {9, 9, 2}, {9, 9, 4}},
+    {28, {30, 5, 1}, {30, 6, 1}, {18, 18, 1}, true},
 };
-constexpr int kSm90GeometryCount = 3;
+constexpr int kSm90GeometryCount = 4;
 
 // The stride of tiles, in quads and images.
 constexpr QuadBox sm90_tile(Sm90Geometry geometry, bool high) {
+  if (geometry.linear && high) return {geometry.most_quads, geometry.phases.height - 1, 1};
   return {16, high ? 8 : 16, high ? geometry.phases.images : geometry.low.images};
 }
 
 constexpr Patch sm90_patch(Sm90Geometry geometry, bool high, int index) {
   if (geometry.low.images > 1) return {0, 0, index};
   return high ? Patch{8 * index, 0, 0} : Patch{8 * (index % 2), 8 * (index / 2), 0};
+}
+
+// The first cell of a patch of a tile, in a box that the tile reads, and the distance of its rows
+// of 8 quads there.
+constexpr int32_t sm90_first_cell(Sm90Geometry geometry, bool high, int index, QuadBox box) {
+  if (geometry.linear && high) return 64 * index;
+  return sm90_patch(geometry, high, index).cell_in(box);
+}
+constexpr int32_t sm90_row_cells(Sm90Geometry geometry, bool high, QuadBox box) {
+  return geometry.linear && high ? 8 : box.width;
 }
 
 // What a row of quads of a low tile's box is pooled from, in pixels; with narrow inputs it has half
@@ -85,6 +100,7 @@ struct Sm90Traits {
   static constexpr bool kEpilogue = kWithEpilogue;  // of inference
   static constexpr int kGeometry = kGeometryIndex;
   static constexpr int kHighColumns = kHighTileColumns, kLowColumns = kLowTileColumns;
+  static constexpr bool kMaySplit = kLowColumns <= 128;  // beside more sums registers are few
   // A tap's weight in shared memory: as large as cells, a row for each column. Transposed: blocks
   // of 64 columns, a row for each channel of a chunk. Both come by copies of so many columns.
   static constexpr int kColumnsOfCopy = kInputGrad ? kSm90Chunk : 32;
@@ -122,6 +138,7 @@ void for_each_sm90(const Visit& visit) {
   visit(Sm90Traits<T, kInputGrad, 2, 64, 64, kEpilogue>());
   visit(Sm90Traits<T, kInputGrad, 2, 64, 128, kEpilogue>());
   visit(Sm90Traits<T, kInputGrad, 2, 64, 160, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 3, 32, 32, kEpilogue>());
 }
 
 }  // namespace octconv

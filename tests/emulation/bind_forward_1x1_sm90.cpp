@@ -36,8 +36,10 @@ py::tuple run(const Problem& problem, const JointCut& cut, const py::dict& array
     }
   }
   const auto bytes = static_cast<uint32_t>(Traits::shared_bytes(cut.boxes, cut.slots));
-  const uint32_t all = blocks * static_cast<uint32_t>(p.columns);
-  device.launch(octconv::forward_1x1_sm90<Traits>, {all, octconv::kJointThreads, 1, bytes}, p);
+  const uint32_t all = cut.splits > 1 ? static_cast<uint32_t>(p.items * cut.splits)
+                                      : blocks * static_cast<uint32_t>(p.columns);
+  device.launch(octconv::forward_1x1_sm90<Traits>,
+                {all, octconv::kJointThreads, 1, bytes, static_cast<uint32_t>(cut.splits)}, p);
   return memory.results(device);
 }
 
@@ -64,7 +66,8 @@ py::tuple with_direction(const Problem& problem, const JointCut& cut, const py::
 }
 
 // As forward_1x1_sm80 of bind_forward_1x1.cpp, but for the shape: columns and groups of them, boxes
-// and slots, 0 for a weight that stays. `blocks` for each range of columns.
+// and slots, 0 for a weight that stays, and splits. `blocks` for each range of columns; of items
+// that are split there is a cluster for each.
 py::tuple forward_1x1_sm90(const std::string& dtype, const std::string&, const py::tuple& numbers,
                            const py::tuple& shape, const py::dict& arrays, uint32_t blocks,
                            const py::dict& options) {
@@ -73,7 +76,7 @@ py::tuple forward_1x1_sm90(const std::string& dtype, const std::string&, const p
   const bool stays = number(3) == 0;
   const int32_t slots = stays ? joint_chunks(problem) : number(3);
   const JointCut cut{number(0), 3 - number(1), number(1), fewest_boxes(problem),
-                     number(2), slots,         stays};
+                     number(2), slots,         stays,     number(4)};
 #if !defined(EMULATION_SANITIZED)  // bfloat16's code but for two conversions, slow to compile
   if (dtype == "float16") {
     return with_direction<octconv::Float16>(problem, cut, arrays, blocks, options);

@@ -3,8 +3,9 @@
 namespace emulation {
 namespace {
 
-// As forward_sm80 of bind_forward.cpp, but for the shape: the index of the geometry, and of high
-// and of low tiles the columns. low_blocks of the blocks take low tiles.
+// As forward_sm80 of bind_forward.cpp, but for the shape: the index of the geometry, of high and of
+// low tiles the columns, and the splits. low_blocks of the blocks take low tiles; of tiles that are
+// split there is a cluster for each.
 py::tuple forward_sm90(const std::string& dtype, const std::string&, const py::tuple& numbers,
                        const py::tuple& shape, const py::dict& arrays, const py::tuple& blocks,
                        const py::dict& options) {
@@ -15,8 +16,14 @@ py::tuple forward_sm90(const std::string& dtype, const std::string&, const py::t
     plan.columns[octave] = shape[1 + octave].cast<int32_t>();
     plan.tiles[octave] = sm90_tiles(problem, plan.geometry, octave, plan.columns[octave]);
   }
-  plan.blocks = blocks[0].cast<int32_t>();
-  plan.low_blocks = blocks[1].cast<int32_t>();
+  plan.splits = shape[3].cast<int32_t>();
+  if (plan.splits > 1) {
+    plan.low_blocks = plan.tiles[kLow].items * plan.splits;
+    plan.blocks = plan.tiles[kHigh].items * plan.splits + plan.low_blocks;
+  } else {
+    plan.blocks = blocks[0].cast<int32_t>();
+    plan.low_blocks = blocks[1].cast<int32_t>();
+  }
   const RunForwardSm90& run = dtype == "bfloat16" ? forward_sm90_bfloat16 : forward_sm90_float16;
   return run(problem, plan, arrays, options);
 }

@@ -40,7 +40,9 @@ py::tuple run_sm90(const Problem& problem, const PlanSm90& plan, const py::dict&
     }
   }
   device.launch(octconv::forward_sm90<Traits>,
-                {uint32_t(plan.blocks), octconv::kSm90Threads, 1, octconv::kSm90SharedBytes}, p);
+                {uint32_t(plan.blocks), octconv::kSm90Threads, 1, octconv::kSm90SharedBytes,
+                 uint32_t(plan.splits)},
+                p);
   return memory.results(device);
 }
 
@@ -50,6 +52,7 @@ py::tuple with_direction_sm90(const Problem& problem, const PlanSm90& plan, cons
   py::object result = py::none();
   octconv::for_each_sm90<T, kInputGrad, kEpilogue>([&](auto traits) {
     using Traits = decltype(traits);
+    if (plan.splits > 1 && !Traits::kMaySplit) return;
     if (Traits::kGeometry != plan.geometry || Traits::kHighColumns != plan.columns[kHigh] ||
         Traits::kLowColumns != plan.columns[kLow]) {
       return;

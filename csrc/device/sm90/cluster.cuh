@@ -8,10 +8,11 @@
 
 namespace octconv::ptx {
 
-// Special Registers: %cluster_ctarank. Which block of its cluster this one is.
+// Special Registers: %cluster_ctarank. Which block of its cluster this one is. Volatile, as the
+// thread is.
 __device__ __forceinline__ uint32_t cluster_rank() {
   uint32_t value;
-  asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(value));
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(value));
   return value;
 }
 

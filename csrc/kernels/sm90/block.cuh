@@ -7,11 +7,12 @@
 
 #include "device/sm90/barrier.cuh"
 #include "params/forward_sm90.h"
+#include "splits.cuh"
 #include "traits/forward_sm90.h"
 
 namespace octconv::sm90 {
 
-constexpr int kTaps = 9, kMultiplierWarps = 8;
+constexpr int kTaps = 9;
 
 // A position in a ring of kStages buffers, and the parity of its barriers' phase.
 template <int kStages>
@@ -84,20 +85,26 @@ struct Memory {
   }
 };
 
-// The items of a block: every `step`th of one octave's. Blocks of both octaves are mixed evenly.
+// The items of a cluster, in general of one block: every `step`th of one octave's, of which a block
+// multiplies its split of the chunks. Clusters of both octaves are mixed evenly.
 struct Share {
   Octave octave;
   int32_t first, step;
 
   __device__ __forceinline__ explicit Share(const ForwardSm90Params& p) {
-    const int64_t block = ptx::block_x(), blocks = ptx::blocks_x();
-    const int32_t low_before = static_cast<int32_t>(block * p.low_blocks / blocks);
-    const int32_t low_behind = static_cast<int32_t>((block + 1) * p.low_blocks / blocks);
+    const int32_t cluster = cluster_index(p.splits), clusters = cluster_count(p.splits);
+    const int32_t low_before = cluster * p.low_clusters / clusters;
+    const int32_t low_behind = (cluster + 1) * p.low_clusters / clusters;
     octave = low_behind > low_before ? kLow : kHigh;
-    first = octave == kLow ? low_before : static_cast<int32_t>(block) - low_before;
-    step = octave == kLow ? p.low_blocks : static_cast<int32_t>(blocks) - p.low_blocks;
+    first = octave == kLow ? low_before : cluster - low_before;
+    step = octave == kLow ? p.low_clusters : clusters - p.low_clusters;
   }
 };
+
+// Of both inputs, chunk by chunk.
+__device__ __forceinline__ int32_t turns_of(const ChunkRange& chunks) {
+  return chunks.count(kLow) > chunks.count(kHigh) ? chunks.count(kLow) : chunks.count(kHigh);
+}
 
 // Where a tile begins: its quad, its image, and the range of its channels.
 struct Item {

@@ -13,17 +13,8 @@
 
 namespace octconv::sm90 {
 
-// A pixel of an octave's output, there or not.
-struct Pixel {
-  int32_t image, y, x;
-
-  __device__ __forceinline__ bool inside(const ForwardSm90Params& p, Octave octave) const {
-    return image < p.batch && y < p.height[octave] && x < p.width[octave];
-  }
-};
-
 // Scales the sums of a block, where this thread has the channels from `channel` on, by factors of
-// four at a time. A group is of a phase in high tiles, of a patch in low ones.
+// four at a time.
 template <int kGroups, int kSums>
 __device__ __forceinline__ void scale_block(float (&sum)[kGroups][kSums], int block,
                                             const ForwardSm90Params& p, Octave octave,
@@ -62,11 +53,12 @@ __device__ __forceinline__ void store_finished(const float (&sum)[kSums], int bl
   ptx::store_global_if(wanted, output, words);
 }
 
-// All sums of a tile, rows `half` of each group at pixel_of(group, half).
+// All units of a tile's sums, or this block's, rows `half` of each group at pixel_of(group, half).
 template <typename T, int kGroups, int kSums, typename PixelOf>
-__device__ __forceinline__ void finish_sums(float (&sum)[kGroups][kSums],
-                                            const ForwardSm90Params& p, Octave octave,
-                                            int32_t channel, const PixelOf& pixel_of) {
+__device__ __forceinline__ void finish_units(float (&sum)[kGroups][kSums],
+                                             const ForwardSm90Params& p, Octave octave,
+                                             int32_t channel, uint32_t units,
+                                             const PixelOf& pixel_of) {
   constexpr int kMost = 4;
   const T* residuals = static_cast<const T*>(p.residual[octave]);
   T* output = static_cast<T*>(p.output[octave]);
@@ -86,8 +78,9 @@ __device__ __forceinline__ void finish_sums(float (&sum)[kGroups][kSums],
       for (int i = 0; i < kMost; ++i) {
         if (i >= at_once) continue;
         const Pixel pixel = pixel_of((first + i) % kGroups, (first + i) / kGroups);
-        element[i] = first_element(p, octave, pixel.image, pixel.y, pixel.x) + channel;
-        wanted[i] = has_channels && pixel.inside(p, octave);
+        element[i] = first_element(p, octave, pixel) + channel;
+        wanted[i] = has_channels && pixel.inside(p, octave) &&
+                    has_unit(units, unit_of<kSums>((first + i) % kGroups, block));
         if (residuals && wanted[i]) ptx::load_constant(residual[i], residuals + element[i]);
       }
 #pragma unroll
@@ -97,6 +90,21 @@ __device__ __forceinline__ void finish_sums(float (&sum)[kGroups][kSums],
                        p.activation, output + element[i], wanted[i]);
       }
     }
+  }
+}
+
+// The sums of a tile, added up first if it is split: in code of its own, for predicates, and so
+// registers, are few.
+template <typename Traits, int kGroups, int kSums, typename PixelOf>
+__device__ __forceinline__ void finish_sums(float (&sum)[kGroups][kSums],
+                                            const ForwardSm90Params& p, const Memory& memory,
+                                            Octave octave, int32_t channel,
+                                            const PixelOf& pixel_of) {
+  if (Traits::kMaySplit && p.splits > 1) {
+    add_tile<Traits>(sum, p, memory);
+    finish_units<typename Traits::T>(sum, p, octave, channel, own_units(p.units), pixel_of);
+  } else {
+    finish_units<typename Traits::T>(sum, p, octave, channel, ~0u, pixel_of);
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "params/forward_1x1_sm90.h"
 #include "ring.cuh"
+#include "splits.cuh"
 #include "traits/forward_1x1_sm90.h"
 
 namespace octconv::sm90 {

@@ -13,48 +13,70 @@ namespace octconv::sm90 {
 // All chunks of the low input, then those of the high one, four phases each; then the residuals of
 // all that the warpgroups store, in the order in which they do.
 template <typename Traits>
-__device__ __forceinline__ void load_boxes(const JointSm90Params& p, BufferRing ring) {
-  const uint32_t pixels = Traits::kRowGroups * p.box.cells();
-  for (int32_t index = ptx::block_x(); index < p.items; index += ptx::blocks_x()) {
-    JointItem item[Traits::kRowGroups];
+struct JointLoader {
+  const JointSm90Params& p;
+  JointItem item[Traits::kRowGroups];
+
+  __device__ __forceinline__ JointLoader(const JointSm90Params& params, int32_t index) : p(params) {
 #pragma unroll
     for (int group = 0; group < Traits::kRowGroups; ++group) {
       item[group] = JointItem::of<Traits>(p, index, group);
     }
-    const auto load = [&](const TensorMap& map, int32_t channel, int phase, int channels) {
-      ptx::wait_barrier(ring.empty(), ring.parity ^ 1);
-      ptx::arrive_expecting(ring.full(), pixels * channels * 2);
+  }
+
+  __device__ __forceinline__ void load(BufferRing& ring, const TensorMap& map, int32_t channel,
+                                       int phase, int channels) const {
+    ptx::wait_barrier(ring.empty(), ring.parity ^ 1);
+    ptx::arrive_expecting(ring.full(), Traits::kRowGroups * p.box.cells() * channels * 2);
 #pragma unroll
-      for (int group = 0; group < Traits::kRowGroups; ++group) {
-        const int32_t image = item[group].image_of(p, phase);
-        ptx::copy_box(ring.buffer() + group * Traits::kGroupBox, &map, ring.full(), channel,
-                      item[group].x, item[group].y, image);
-      }
-      ring.advance();
-    };
+    for (int group = 0; group < Traits::kRowGroups; ++group) {
+      const int32_t image = item[group].image_of(p, phase);
+      ptx::copy_box(ring.buffer() + group * Traits::kGroupBox, &map, ring.full(), channel,
+                    item[group].x, item[group].y, image);
+    }
+    ring.advance();
+  }
+
+  __device__ __forceinline__ void load_inputs(BufferRing& ring) const {
+    const ChunkRange& chunks = own_chunks(p.chunks);
 #pragma unroll 1
-    for (int32_t chunk = 0; chunk < p.chunks[kLow]; ++chunk) {
-      load(p.in_low, chunk * kSm90Chunk, 0, kSm90Chunk);
+    for (int32_t chunk = chunks.begin[kLow]; chunk < chunks.end[kLow]; ++chunk) {
+      load(ring, p.in_low, chunk * kSm90Chunk, 0, kSm90Chunk);
     }
 #pragma unroll 1
-    for (int32_t chunk = 0; chunk < p.chunks[kHigh]; ++chunk) {
+    for (int32_t chunk = chunks.begin[kHigh]; chunk < chunks.end[kHigh]; ++chunk) {
 #pragma unroll 1
       for (int phase = 0; phase < 4; ++phase) {
-        load(p.in_phase[phase], chunk * kSm90Chunk, phase, kSm90Chunk);
+        load(ring, p.in_phase[phase], chunk * kSm90Chunk, phase, kSm90Chunk);
       }
     }
-    if constexpr (Traits::kEpilogue) {
-      const int32_t column = item[0].column_tile * Traits::kColumnGroups * Traits::kColumns;
+  }
+
+  // Of the parts that this block stores.
+  __device__ __forceinline__ void load_residuals(BufferRing& ring) const {
+    const int32_t column = item[0].column_tile * Traits::kColumnGroups * Traits::kColumns;
 #pragma unroll 1
-      for (int part = 0; part < kLowSums + 1; ++part) {
-        const bool low = part == kLowSums;
-        if (!p.has_residual[low ? kLow : kHigh]) continue;
+    for (int part = 0; part < kLowSums + 1; ++part) {
+      const bool low = part == kLowSums;
+      if (!p.has_residual[low ? kLow : kHigh] || !has_unit(own_units(p.units), part)) continue;
 #pragma unroll 1
-        for (int group = 0; group < Traits::kColumnGroups; ++group) {
-          load(low ? p.residual_low : p.residual_phase[part], column + group * Traits::kColumns,
-               low ? 0 : part, Traits::kColumns);
-        }
+      for (int group = 0; group < Traits::kColumnGroups; ++group) {
+        load(ring, low ? p.residual_low : p.residual_phase[part], column + group * Traits::kColumns,
+             low ? 0 : part, Traits::kColumns);
       }
+    }
+  }
+};
+
+// Residuals of tiles that are split come later, where the splits have been added up.
+template <typename Traits>
+__device__ __forceinline__ void load_boxes(const JointSm90Params& p, BufferRing ring) {
+  const int32_t step = cluster_count(p.splits);
+  for (int32_t index = cluster_index(p.splits); index < p.items; index += step) {
+    const JointLoader<Traits> loader(p, index);
+    loader.load_inputs(ring);
+    if constexpr (Traits::kEpilogue) {
+      if (p.splits == 1) loader.load_residuals(ring);
     }
   }
 }
@@ -63,13 +85,16 @@ __device__ __forceinline__ void load_boxes(const JointSm90Params& p, BufferRing 
 // absent one are left out.
 template <typename Traits>
 __device__ __forceinline__ void load_slots(const JointSm90Params& p, BufferRing ring) {
-  for (int32_t index = ptx::block_x(); index < p.items; index += ptx::blocks_x()) {
+  const ChunkRange& chunks = own_chunks(p.chunks);
+  const int32_t step = cluster_count(p.splits);
+  for (int32_t index = cluster_index(p.splits); index < p.items; index += step) {
     const int32_t first = index % p.columns * Traits::kColumnGroups * Traits::kColumns;
     const int octaves = p.channels_out[kLow] > 0 ? 2 : 1;
 #pragma unroll 1
-    for (int32_t i = 0; i < p.chunks[kLow] + p.chunks[kHigh]; ++i) {
-      const Octave from = i < p.chunks[kLow] ? kLow : kHigh;
-      const int32_t channel = (from == kLow ? i : i - p.chunks[kLow]) * kSm90Chunk;
+    for (int32_t i = 0; i < chunks.count(kLow) + chunks.count(kHigh); ++i) {
+      const Octave from = i < chunks.count(kLow) ? kLow : kHigh;
+      const int32_t chunk = from == kLow ? i : i - chunks.count(kLow);
+      const int32_t channel = (chunks.begin[from] + chunk) * kSm90Chunk;
       ptx::wait_barrier(ring.empty(), ring.parity ^ 1);
       ptx::arrive_expecting(ring.full(), Traits::kSlot / 2 * octaves);
 #pragma unroll 1

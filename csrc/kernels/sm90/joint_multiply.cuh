@@ -78,8 +78,9 @@ template <typename Traits, Octave kFrom>
 __device__ __forceinline__ void multiply_input(const JointSm90Params& p, JointSums<Traits>& sum,
                                                BufferRing& boxes, BufferRing& slots,
                                                int32_t row_group, int32_t column_group) {
+  const ChunkRange& chunks = own_chunks(p.chunks);
 #pragma unroll 1
-  for (int32_t chunk = 0; chunk < p.chunks[kFrom]; ++chunk) {
+  for (int32_t chunk = chunks.begin[kFrom]; chunk < chunks.end[kFrom]; ++chunk) {
     ptx::wait_barrier(slots.full(), slots.parity);
     const uint32_t slot = slots.buffer() + column_group * 2 * Traits::kPart;
     with_steps(p.channels_in[kFrom], chunk, [&](auto steps) {

@@ -21,11 +21,12 @@ class JointStore {
       : stagings_(memory.stagings + warpgroup * Traits::kStagings * Traits::kStaging),
         barrier_(1 + warpgroup) {}
 
-  // To the columns from `column` on of the boxes of all phases, and of the low output. An epilogue
-  // takes residuals from `boxes`.
+  // To the columns from `column` on of the boxes of all phases, and of the low output: those parts
+  // that this block stores. An epilogue takes residuals from `boxes`.
   __device__ __forceinline__ void store(const JointSm90Params& p, JointSums<Traits>& sum,
                                         const JointItem& item, int32_t column, BufferRing& boxes) {
     JointFactors<Traits> factors;
+    const uint32_t units = own_units(p.units);
 #pragma unroll
     for (int part = 0; part < kLowSums + 1; ++part) {
       const bool low = part == kLowSums;
@@ -33,6 +34,9 @@ class JointStore {
       if constexpr (Traits::kEpilogue) {
         if (part == 0) factors.load(p, kHigh, column);
         if (low) factors.load(p, kLow, column);
+      }
+      if (!has_unit(units, part)) continue;
+      if constexpr (Traits::kEpilogue) {
         finish_joint<Traits>(p, sum[part], low ? kLow : kHigh, column, factors, boxes);
       }
       const uint32_t staging = stagings_ + turn_ * Traits::kStaging;

@@ -9,13 +9,13 @@
 
 namespace octconv::sm90 {
 
-// Sums of an octave begin with the bias.
+// Sums of an octave begin with the bias, once among all splits.
 template <typename T, int kSums>
 __device__ __forceinline__ void begin_joint(float (&sum)[kSums], const JointSm90Params& p,
                                             Octave octave, int32_t column) {
 #pragma unroll
   for (int i = 0; i < kSums; ++i) sum[i] = 0.0f;
-  if (!p.bias) return;
+  if (!p.bias || ptx::cluster_rank() > 0) return;
   column += 2 * static_cast<int32_t>(ptx::lane() % 4);
   const T* bias = static_cast<const T*>(p.bias) + (octave == kLow ? p.channels_out[kHigh] : 0);
 #pragma unroll

@@ -18,10 +18,11 @@ __device__ __forceinline__ void load_planes(const ForwardSm90Params& p, const Me
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr QuadBox kTile = sm90_tile(kGeometry, true);
   constexpr uint32_t kPhaseBytes = kGeometry.phases.cells() * kSm90Cell;
+  const ChunkRange& chunks = own_chunks(p.chunks[kHigh]);
   Ring<Traits::kPlanes> ring;
   for (int32_t tile = share.first; tile < p.tiles[kHigh].items; tile += share.step) {
     const Item item(p.tiles[kHigh], kTile, tile);
-    for (int32_t chunk = 0; chunk < p.chunks[kLow]; ++chunk) {
+    for (int32_t chunk = chunks.begin[kLow]; chunk < chunks.end[kLow]; ++chunk) {
       const uint32_t full = memory.box_full(ring.stage);
 #pragma unroll
       for (int i = 0; i < Traits::kQuadPlanes; ++i) {
@@ -33,7 +34,7 @@ __device__ __forceinline__ void load_planes(const ForwardSm90Params& p, const Me
       if (Traits::kQuadPlanes == 2) ptx::arrive(memory.box_full(ring.stage + 1));
       ring.advance(Traits::kQuadPlanes);
     }
-    for (int32_t chunk = 0; chunk < p.chunks[kHigh]; ++chunk) {
+    for (int32_t chunk = chunks.begin[kHigh]; chunk < chunks.end[kHigh]; ++chunk) {
 #pragma unroll 1
       for (int phase = 0; phase < 4; ++phase) {
         const uint32_t full = memory.box_full(ring.stage);
@@ -57,29 +58,32 @@ __device__ __forceinline__ void load_low_inputs(const ForwardSm90Params& p, cons
   constexpr QuadBox kTile = sm90_tile(kGeometry, false), kBox = kGeometry.low;
   constexpr int kRows = kBox.height * kBox.images;
   static_assert(Traits::kStrips < kRows);
+  const ChunkRange& chunks = own_chunks(p.chunks[kLow]);
   const uint32_t strip_bytes = Traits::kStrip >> sm90_narrow_strips(p.channels_in[kHigh]);
   Ring<1> area;
   Ring<Traits::kStrips> strips;
   int32_t strips_before = 0;
   for (int32_t tile = share.first; tile < p.tiles[kLow].items; tile += share.step) {
     const Item item(p.tiles[kLow], kTile, tile);
-    for (int32_t chunk = 0; chunk < p.chunks[kLow] || chunk < p.chunks[kHigh]; ++chunk) {
+    for (int32_t turn = 0; turn < turns_of(chunks); ++turn) {
+      const int32_t low_chunk = chunks.begin[kLow] + turn;
+      const int32_t high_chunk = chunks.begin[kHigh] + turn;
 #pragma unroll 1
       for (int32_t row = 0; row < kRows; ++row) {
-        if (row == strips_before && chunk < p.chunks[kLow]) {
+        if (row == strips_before && low_chunk < chunks.end[kLow]) {
           ptx::wait_barrier(memory.box_empty(kLow), area.parity ^ 1);
           ptx::arrive_expecting(memory.box_full(kLow), kBox.cells() * kSm90Cell);
           ptx::copy_box(memory.area(kLow), &p.low_input[kLow], memory.box_full(kLow),
-                        chunk * kSm90Chunk, item.x - 1, item.y - 1, item.image);
+                        low_chunk * kSm90Chunk, item.x - 1, item.y - 1, item.image);
           area.advance();
         }
-        if (chunk >= p.chunks[kHigh]) continue;
+        if (high_chunk >= chunks.end[kHigh]) continue;
         const uint32_t full = memory.strip_full(strips.stage);
         ptx::wait_barrier(memory.strip_empty(strips.stage), strips.parity ^ 1);
         ptx::arrive_expecting(full, strip_bytes);
         ptx::copy_box(memory.strips() + strips.stage * Traits::kStrip, &p.strip, full,
-                      chunk * kSm90Chunk, 2 * (item.x - 1), 2 * (item.y - 1 + row % kBox.height),
-                      item.image + row / kBox.height);
+                      high_chunk * kSm90Chunk, 2 * (item.x - 1),
+                      2 * (item.y - 1 + row % kBox.height), item.image + row / kBox.height);
         strips.advance();
       }
       strips_before = Traits::kStrips;
@@ -122,6 +126,7 @@ __device__ __forceinline__ void load_slot(const ForwardSm90Params& p, const Memo
 template <typename Traits>
 __device__ __forceinline__ void load_high_weight(const ForwardSm90Params& p, const Memory& memory,
                                                  const Share& share) {
+  const ChunkRange& chunks = own_chunks(p.chunks[kHigh]);
   SlotRing ring;
   for (int32_t tile = share.first; tile < p.tiles[kHigh].items; tile += share.step) {
     const int32_t column_tile = tile % p.tiles[kHigh].columns;
@@ -129,7 +134,7 @@ __device__ __forceinline__ void load_high_weight(const ForwardSm90Params& p, con
     for (int i = 0; i < 2; ++i) {
       const Octave from = i == 0 ? kLow : kHigh;
 #pragma unroll 1
-      for (int32_t chunk = 0; chunk < p.chunks[from]; ++chunk) {
+      for (int32_t chunk = chunks.begin[from]; chunk < chunks.end[from]; ++chunk) {
 #pragma unroll 1
         for (int32_t tap = 0; tap < kTaps; tap += 3) {
           load_slot<Traits, Traits::kHighColumns>(p, memory, ring, kHigh, from, chunk, column_tile,
@@ -145,14 +150,16 @@ __device__ __forceinline__ void load_high_weight(const ForwardSm90Params& p, con
 template <typename Traits>
 __device__ __forceinline__ void load_low_weight(const ForwardSm90Params& p, const Memory& memory,
                                                 const Share& share) {
+  const ChunkRange& chunks = own_chunks(p.chunks[kLow]);
   Ring<Traits::kLowSlots> ring;
   for (int32_t tile = share.first; tile < p.tiles[kLow].items; tile += share.step) {
     const int32_t column_tile = tile % p.tiles[kLow].columns;
-    for (int32_t chunk = 0; chunk < p.chunks[kLow] || chunk < p.chunks[kHigh]; ++chunk) {
+    for (int32_t turn = 0; turn < turns_of(chunks); ++turn) {
 #pragma unroll 1
       for (int i = 0; i < 2; ++i) {
         const Octave from = i == 0 ? kLow : kHigh;
-        if (chunk >= p.chunks[from]) continue;
+        const int32_t chunk = chunks.begin[from] + turn;
+        if (chunk >= chunks.end[from]) continue;
 #pragma unroll 1
         for (int32_t tap = 0; tap < kTaps; tap += Traits::kTapsOfSlot) {
           load_slot<Traits, Traits::kLowColumns>(p, memory, ring, kLow, from, chunk, column_tile,

@@ -17,7 +17,7 @@ constexpr int kCellUnits = kSm90Cell / 16, kStepUnits = 32 / 16;  // 16ths of by
 
 // Where the second warpgroup waits once, until the first has got ahead by some products: from then
 // on each has the tensor cores to itself while the other stores or waits for its last ones.
-constexpr uint32_t kAhead = 1, kMultipliers = 256;
+constexpr uint32_t kAhead = 1;
 
 __device__ __forceinline__ void release(uint32_t barrier) {
   if (ptx::lane() == 0) ptx::arrive(barrier);
@@ -47,9 +47,10 @@ __device__ __forceinline__ void multiply_quads(float (&sum)[Traits::kHighColumns
                                                SlotRing& slots, int32_t warpgroup) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr QuadBox kBox = kGeometry.quads;
-  const int32_t cell = sm90_patch(kGeometry, true, warpgroup).cell_in(kBox);
+  const int32_t cell = sm90_first_cell(kGeometry, true, warpgroup, kBox);
+  constexpr int32_t kRowCells = sm90_row_cells(kGeometry, true, kBox);
   ptx::wait_barrier(memory.box_full(planes.stage), planes.parity);
-  const uint64_t input = ptx::matrix_at(memory.plane(planes.stage) + cell * kSm90Cell, kBox.width);
+  const uint64_t input = ptx::matrix_at(memory.plane(planes.stage) + cell * kSm90Cell, kRowCells);
 #pragma unroll
   for (int row = 0; row < 3; ++row) {
     ptx::wait_barrier(memory.slot_full(slots.stage + row), slots.parity);
@@ -102,7 +103,8 @@ __device__ __forceinline__ void multiply_phases(float (&sum)[4][Traits::kHighCol
                                                 SlotRing& slots, int32_t warpgroup) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr QuadBox kBox = kGeometry.phases;
-  const int32_t cell = sm90_patch(kGeometry, true, warpgroup).cell_in(kBox);
+  const int32_t cell = sm90_first_cell(kGeometry, true, warpgroup, kBox);
+  constexpr int32_t kRowCells = sm90_row_cells(kGeometry, true, kBox);
 #pragma unroll
   for (int row = 0; row < 3; ++row) {
     ptx::wait_barrier(memory.slot_full(slots.stage + row), slots.parity);
@@ -112,7 +114,7 @@ __device__ __forceinline__ void multiply_phases(float (&sum)[4][Traits::kHighCol
   // The next plane's products are under way before the last one is given back.
   const auto begin = [&] {
     ptx::wait_barrier(memory.box_full(planes.stage), planes.parity);
-    return ptx::matrix_at(memory.plane(planes.stage) + cell * kSm90Cell, kBox.width);
+    return ptx::matrix_at(memory.plane(planes.stage) + cell * kSm90Cell, kRowCells);
   };
   const auto end = [&](bool first) {
     if (!first) {
@@ -143,6 +145,7 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr int kSums = Traits::kHighColumns / 2;
   const bool stay = p.tiles[kHigh].weights_stay;
+  const ChunkRange& chunks = own_chunks(p.chunks[kHigh]);
   Ring<Traits::kPlanes> planes;
   SlotRing slots;
   float sum[4][kSums];
@@ -153,46 +156,45 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
     if (stay) slots = {};
     begin_sums<T>(sum[0], p, kHigh, column);
     const bool leads = i == share.first && warpgroup == 0;
-    if (i == share.first && warpgroup == 1) ptx::sync_named(kAhead, kMultipliers);
+    if (i == share.first && warpgroup == 1 && turns_of(chunks) > 0) {
+      ptx::sync_named(kAhead, kMultipliers);
+    }
 #pragma unroll 1
-    for (int32_t chunk = 0; chunk < p.chunks[kLow]; ++chunk) {
+    for (int32_t chunk = chunks.begin[kLow]; chunk < chunks.end[kLow]; ++chunk) {
       with_steps(p.channels_in[kLow], chunk, [&](auto steps) {
         multiply_quads<Traits, decltype(steps)::value>(sum[0], memory, planes, slots, warpgroup);
       });
       for (int j = 0; j < Traits::kQuadPlanes; ++j) release(memory.box_empty(planes.stage + j));
       planes.advance(Traits::kQuadPlanes);
       release_rows(memory, slots, stay);
-      if (leads && chunk == 0) ptx::arrive_named(kAhead, kMultipliers);
+      if (leads && chunk == chunks.begin[kLow]) ptx::arrive_named(kAhead, kMultipliers);
     }
-    const Patch patch = sm90_patch(kGeometry, true, warpgroup);
-    if constexpr (Traits::kInputGrad) divide_quads(sum[0], p, item, patch);
+    if constexpr (Traits::kInputGrad) divide_quads<Traits>(sum[0], p, item, warpgroup);
 #pragma unroll
     for (int n = 0; n < kSums; ++n) sum[1][n] = sum[2][n] = sum[3][n] = sum[0][n];
 #pragma unroll 1
-    for (int32_t chunk = 0; chunk < p.chunks[kHigh]; ++chunk) {
+    for (int32_t chunk = chunks.begin[kHigh]; chunk < chunks.end[kHigh]; ++chunk) {
       with_steps(p.channels_in[kHigh], chunk, [&](auto steps) {
         multiply_phases<Traits, decltype(steps)::value>(sum, memory, planes, slots, warpgroup);
       });
       release_rows(memory, slots, stay);
-      if (leads && chunk == 0 && p.chunks[kLow] == 0) ptx::arrive_named(kAhead, kMultipliers);
+      if (leads && chunk == chunks.begin[kHigh] && chunks.count(kLow) == 0) {
+        ptx::arrive_named(kAhead, kMultipliers);
+      }
     }
-
-    const int32_t channel = first_channel(column), image = item.image + patch.image;
-    const int32_t x = 2 * quad_x(item, patch);
+    const int32_t channel = first_channel(column);
     if constexpr (Traits::kEpilogue) {
-      finish_sums<T>(sum, p, kHigh, channel, [&](int to, int half) {
-        return Pixel{image, 2 * quad_y(item, patch, half) + to / 2, x + to % 2};
+      finish_sums<Traits>(sum, p, memory, kHigh, channel, [&](int to, int half) {
+        return pixel_of_phase(quad_of<Traits, true>(item, warpgroup, half), to);
       });
     } else {
+      add_tile<Traits>(sum, p, memory);
 #pragma unroll
       for (int half = 0; half < 2; ++half) {
-        const int32_t y = 2 * quad_y(item, patch, half);
+        const Pixel quad = quad_of<Traits, true>(item, warpgroup, half);
 #pragma unroll
         for (int to = 0; to < 4; ++to) {
-          const bool inside =
-              image < p.batch && y + to / 2 < p.height[kHigh] && x + to % 2 < p.width[kHigh];
-          store_sums<Traits>(sum[to], half, pixel_of<T>(p, kHigh, image, y + to / 2, x + to % 2),
-                             channel, p.channels_out[kHigh], inside);
+          store_sums<Traits>(sum[to], to, half, p, kHigh, pixel_of_phase(quad, to), channel);
         }
       }
     }
@@ -253,6 +255,7 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr int kSums = Traits::kLowColumns / 2;
   const bool stay = p.tiles[kLow].weights_stay;
+  const ChunkRange& chunks = own_chunks(p.chunks[kLow]);
   Ring<Traits::kLowSlots> slots;
   uint32_t parities = 0;  // of both areas, a bit each
   float sum[2][kSums];
@@ -264,15 +267,14 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
     begin_sums<T>(sum[0], p, kLow, column);
 #pragma unroll
     for (int n = 0; n < kSums; ++n) sum[1][n] = sum[0][n];
-    const int32_t chunks = p.chunks[kLow] > p.chunks[kHigh] ? p.chunks[kLow] : p.chunks[kHigh];
-    const int32_t first_turn = p.chunks[kLow] > 0 ? 0 : 1;
+    const int32_t first_turn = chunks.count(kLow) > 0 ? 0 : 1;
 #pragma unroll 1
-    for (int32_t turn = first_turn; turn < 2 * chunks; ++turn) {
+    for (int32_t turn = first_turn; turn < 2 * turns_of(chunks); ++turn) {
       const bool first = i == share.first && turn == first_turn;
       if (first && warpgroup == 1) ptx::sync_named(kAhead, kMultipliers);
       const Octave from = turn % 2 == 0 ? kLow : kHigh;
-      const int32_t chunk = turn / 2;
-      if (chunk >= p.chunks[from]) continue;
+      const int32_t chunk = chunks.begin[from] + turn / 2;
+      if (chunk >= chunks.end[from]) continue;
       ptx::wait_barrier(memory.box_full(from), parities >> from & 1);
       parities ^= 1u << from;
       // The input gradient wants sums of quads, of which it pools quarters: they cannot overflow.
@@ -284,24 +286,19 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
       });
       if (quarters) scale(sum, 4.0f);
     }
-
     const int32_t channel = first_channel(column);
     if constexpr (Traits::kEpilogue) {
-      finish_sums<T>(sum, p, kLow, channel, [&](int j, int half) {
-        const Patch patch = sm90_patch(kGeometry, false, 2 * warpgroup + j);
-        return Pixel{item.image + patch.image, quad_y(item, patch, half), quad_x(item, patch)};
+      finish_sums<Traits>(sum, p, memory, kLow, channel, [&](int j, int half) {
+        return quad_of<Traits, false>(item, 2 * warpgroup + j, half);
       });
     } else {
+      add_tile<Traits>(sum, p, memory);
 #pragma unroll
       for (int j = 0; j < 2; ++j) {
-        const Patch patch = sm90_patch(kGeometry, false, 2 * warpgroup + j);
-        const int32_t image = item.image + patch.image, x = quad_x(item, patch);
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
-          const int32_t y = quad_y(item, patch, half);
-          const bool inside = image < p.batch && y < p.height[kLow] && x < p.width[kLow];
-          store_sums<Traits>(sum[j], half, pixel_of<T>(p, kLow, image, y, x), channel,
-                             p.channels_out[kLow], inside);
+          const Pixel pixel = quad_of<Traits, false>(item, 2 * warpgroup + j, half);
+          store_sums<Traits>(sum[j], j, half, p, kLow, pixel, channel);
         }
       }
     }

@@ -48,6 +48,7 @@ __device__ __forceinline__ void pool_areas(const ForwardSm90Params& p, const Mem
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr QuadBox kBox = kGeometry.low;
   constexpr int kRows = kBox.height * kBox.images;
+  const ChunkRange& chunks = own_chunks(p.chunks[kLow]);
   const auto release = [](uint32_t barrier) {
     ptx::sync_warp();
     if (ptx::lane() == 0) ptx::arrive(barrier);
@@ -60,7 +61,7 @@ __device__ __forceinline__ void pool_areas(const ForwardSm90Params& p, const Mem
   for (int32_t i = share.first; i < p.tiles[kLow].items; i += share.step) {
     const Item item(p.tiles[kLow], sm90_tile(kGeometry, false), i);
 #pragma unroll 1
-    for (int32_t chunk = 0; chunk < p.chunks[kHigh]; ++chunk) {
+    for (int32_t chunk = 0; chunk < chunks.count(kHigh); ++chunk) {
       ptx::wait_barrier(memory.box_empty(kHigh), area.parity ^ 1);
 #pragma unroll 1
       for (; row < kRows; row += kSm90PoolWarps) {

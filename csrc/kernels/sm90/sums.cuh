@@ -9,12 +9,37 @@
 
 namespace octconv::sm90 {
 
-// The quad of this thread in rows `half` (0 or 1) of a patch.
-__device__ __forceinline__ int32_t quad_x(const Item& item, const Patch& patch) {
-  return item.x + patch.x + static_cast<int32_t>(ptx::lane() / 4);
+// A pixel of an octave's output, there or not.
+struct Pixel {
+  int32_t image, y, x;
+
+  __device__ __forceinline__ bool inside(const ForwardSm90Params& p, Octave octave) const {
+    return image < p.batch && y < p.height[octave] && x < p.width[octave];
+  }
+};
+
+// The pixel of a quad and a phase.
+__device__ __forceinline__ Pixel pixel_of_phase(const Pixel& quad, int phase) {
+  return {quad.image, 2 * quad.y + phase / 2, 2 * quad.x + phase % 2};
 }
-__device__ __forceinline__ int32_t quad_y(const Item& item, const Patch& patch, int32_t half) {
-  return item.y + patch.y + static_cast<int32_t>(ptx::thread_x() / 32 % 4) * 2 + half;
+
+constexpr int32_t kNowhere = 1 << 28;  // behind all rows of a map
+
+// The quad of this thread in rows `half` (0 or 1) of a tile's patch of this index.
+template <typename Traits, bool kHighTile>
+__device__ __forceinline__ Pixel quad_of(const Item& item, int32_t index, int32_t half) {
+  constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
+  const int32_t x = static_cast<int32_t>(ptx::lane() / 4);
+  const int32_t y = static_cast<int32_t>(ptx::thread_x() / 32 % 4) * 2 + half;
+  if constexpr (kHighTile && kGeometry.linear) {
+    constexpr int32_t kWidth = kGeometry.phases.width;
+    const int32_t cell = 64 * index + 8 * y + x, row = cell / kWidth;
+    const bool inside = row < sm90_tile(kGeometry, true).height;
+    return {item.image, inside ? item.y + row : kNowhere, cell - row * kWidth};
+  } else {
+    const Patch patch = sm90_patch(kGeometry, kHighTile, index);
+    return {item.image + patch.image, item.y + patch.y + y, item.x + patch.x + x};
+  }
 }
 
 // A thread stores 8 neighbouring channels of each 32 columns: those from 8 (lane % 4) on. Loads
@@ -25,13 +50,13 @@ __device__ __forceinline__ int32_t first_channel(int32_t column) {
   return column + 8 * static_cast<int32_t>(ptx::lane() % 4);
 }
 
-// Sums begin with the bias.
+// Sums begin with the bias, once among all splits.
 template <typename T, int kSums>
 __device__ __forceinline__ void begin_sums(float (&sum)[kSums], const ForwardSm90Params& p,
                                            Octave octave, int32_t column) {
 #pragma unroll
   for (int i = 0; i < kSums; ++i) sum[i] = 0.0f;
-  if (!p.bias) return;
+  if (!p.bias || ptx::cluster_rank() > 0) return;
   const int32_t before = octave == kLow ? p.channels_out[kHigh] : 0;
   const T* bias = static_cast<const T*>(p.bias) + before;
 #pragma unroll
@@ -64,13 +89,13 @@ __device__ __forceinline__ void exchange_words(ptx::Word128& words, int32_t lane
 }
 
 // What low pixels gave their quads is shared out among the pixels that are there.
-template <int kSums>
+template <typename Traits, int kSums>
 __device__ __forceinline__ void divide_quads(float (&sum)[kSums], const ForwardSm90Params& p,
-                                             const Item& item, const Patch& patch) {
+                                             const Item& item, int32_t patch) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const float factor = share(p.height[kHigh] - 2 * quad_y(item, patch, half),
-                               p.width[kHigh] - 2 * quad_x(item, patch));
+    const Pixel quad = quad_of<Traits, true>(item, patch, half);
+    const float factor = share(p.height[kHigh] - 2 * quad.y, p.width[kHigh] - 2 * quad.x);
 #pragma unroll
     for (int i = 2 * half; i < kSums; i += 4) sum[i] *= factor, sum[i + 1] *= factor;
   }
@@ -82,35 +107,55 @@ __device__ __forceinline__ void scale(float (&sum)[kPatches][kSums], float facto
   for (int i = 0; i < kPatches * kSums; ++i) sum[i / kSums][i % kSums] *= factor;
 }
 
-// Stores the sums of rows `half` of a patch to the pixel at `to`.
-template <typename Traits, int kSums>
-__device__ __forceinline__ void store_sums(const float (&sum)[kSums], int half, void* to,
-                                           int32_t channel, int32_t channels, bool wanted) {
-  using T = typename Traits::T;
-#pragma unroll
-  for (int block = 0; block < kSums / 16; ++block) {
-    ptx::Word128 words;
-#pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const int from = 16 * block + 4 * j + 2 * half;
-      words.word[j] = ptx::narrow_pair<T>(sum[from], sum[from + 1]);
-    }
-    if constexpr (Traits::kInputGrad) exchange_words(words, channel / 8 % 4);
-    ptx::store_global_if(wanted && channel + 32 * block < channels,
-                         static_cast<T*>(to) + channel + 32 * block, words);
+// A unit of the sums that splits store: a block of 32 columns of a group, which is of a phase in
+// high tiles, of a patch in low ones.
+constexpr int kUnit = 16;
+template <int kSums>
+constexpr int unit_of(int group, int block) {
+  return group * (kSums / kUnit) + block;
+}
+
+// The first element of a pixel in an octave's output.
+__device__ __forceinline__ int64_t first_element(const ForwardSm90Params& p, Octave octave,
+                                                 const Pixel& pixel) {
+  const int64_t row = int64_t{pixel.image} * p.height[octave] + pixel.y;
+  return (row * p.width[octave] + pixel.x) * p.channels_out[octave];
+}
+
+// Adds up the splits of a tile, if it has them, in place of its boxes.
+template <typename Traits, int kGroups, int kSums>
+__device__ __forceinline__ void add_tile(float (&sum)[kGroups][kSums], const ForwardSm90Params& p,
+                                         const Memory& memory) {
+  if constexpr (Traits::kMaySplit) {
+    static_assert(kGroups * kSums * kMultipliers * sizeof(float) <= kSm90Buffers);
+    if (p.splits == 1) return;
+    add_splits<kUnit>(sum, p.splits, own_units(p.units), memory.boxes,
+                      ptx::thread_x() % kMultipliers);
   }
 }
 
-// The first element of pixel (y, x) in an octave's output, and where that is.
-__device__ __forceinline__ int64_t first_element(const ForwardSm90Params& p, Octave octave,
-                                                 int32_t image, int32_t y, int32_t x) {
-  const int64_t pixel = (int64_t{image} * p.height[octave] + y) * p.width[octave] + x;
-  return pixel * p.channels_out[octave];
-}
-template <typename T>
-__device__ __forceinline__ T* pixel_of(const ForwardSm90Params& p, Octave octave, int32_t image,
-                                       int32_t y, int32_t x) {
-  return static_cast<T*>(p.output[octave]) + first_element(p, octave, image, y, x);
+// Stores this block's units of the sums of rows `half` of a group, at a pixel.
+template <typename Traits, int kSums>
+__device__ __forceinline__ void store_sums(const float (&sum)[kSums], int group, int half,
+                                           const ForwardSm90Params& p, Octave octave,
+                                           const Pixel& pixel, int32_t channel) {
+  using T = typename Traits::T;
+  T* to = static_cast<T*>(p.output[octave]) + first_element(p, octave, pixel);
+  const bool inside = pixel.inside(p, octave);
+  const uint32_t units = own_units(p.units);
+#pragma unroll
+  for (int block = 0; block < kSums / kUnit; ++block) {
+    ptx::Word128 words;
+#pragma unroll
+    for (int j = 0; j < 4; ++j) {
+      const int from = kUnit * block + 4 * j + 2 * half;
+      words.word[j] = ptx::narrow_pair<T>(sum[from], sum[from + 1]);
+    }
+    if constexpr (Traits::kInputGrad) exchange_words(words, channel / 8 % 4);
+    ptx::store_global_if(inside && channel + 32 * block < p.channels_out[octave] &&
+                             has_unit(units, unit_of<kSums>(group, block)),
+                         to + channel + 32 * block, words);
+  }
 }
 
 }  // namespace octconv::sm90

@@ -1,6 +1,6 @@
 // The machine code of the fused forward kernel for Hopper, for the tests that read it:
 // instantiations with the fewest and the most registers for sums, in both directions and with an
-// epilogue.
+// epilogue, and of linear tiles.
 #include "dtype.h"
 #include "kernels/forward_sm90.cuh"
 
@@ -11,6 +11,8 @@ template __global__ void forward_sm90<Sm90Traits<Float16, false, 0, 32, 32>>(
 template __global__ void forward_sm90<Sm90Traits<BFloat16, false, 0, 64, 64>>(
     const __grid_constant__ ForwardSm90Params);
 template __global__ void forward_sm90<Sm90Traits<BFloat16, false, 2, 64, 160>>(
+    const __grid_constant__ ForwardSm90Params);
+template __global__ void forward_sm90<Sm90Traits<BFloat16, false, 3, 32, 32>>(
     const __grid_constant__ ForwardSm90Params);
 template __global__ void forward_sm90<Sm90Traits<Float16, true, 0, 32, 32>>(
     const __grid_constant__ ForwardSm90Params);

@@ -1,0 +1,88 @@
+// Tiles whose chunks of channels the blocks of a cluster share: each block adds up some of the sums
+// of all of them, in a fixed order, out of their shared memory.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+
+#include "device/sm90/barrier.cuh"
+#include "device/sm90/cluster.cuh"
+#include "params/forward_sm90.h"
+
+namespace octconv::sm90 {
+
+constexpr int kMultiplierWarps = 8;
+constexpr uint32_t kMultipliers = 32 * kMultiplierWarps;
+
+// Where all threads that multiply meet behind their products; 1 and 2 are named barriers of others.
+constexpr uint32_t kMultiplied = 3;
+
+// A cluster's place among all.
+__device__ __forceinline__ int32_t cluster_index(int32_t splits) {
+  return static_cast<int32_t>(ptx::block_x()) / splits;
+}
+__device__ __forceinline__ int32_t cluster_count(int32_t splits) {
+  return static_cast<int32_t>(ptx::blocks_x()) / splits;
+}
+
+// The chunks that this block multiplies.
+__device__ __forceinline__ const ChunkRange& own_chunks(const SplitChunks& chunks) {
+  return chunks[ptx::cluster_rank()];
+}
+
+// A bit for each unit of a tile's sums that this block stores, from those of the cluster's first.
+// Asked for where it is needed: kept for long, it costs products their registers (ptxas C7511).
+__device__ __forceinline__ uint32_t own_units(uint32_t first) {
+  return first << ptx::cluster_rank();
+}
+__device__ __forceinline__ bool has_unit(uint32_t units, int unit) {
+  return (units & 1u << unit) != 0;
+}
+
+// The sums of the units that this block stores become those of all splits. A unit is kUnit sums of
+// each thread, `thread` counts those that multiply. A cluster has but one tile: when all that was
+// loaded for it is multiplied, shared memory is free from `memory` on.
+template <int kUnit, int kGroups, int kSums>
+__device__ __forceinline__ void add_splits(float (&sum)[kGroups][kSums], int32_t splits,
+                                           uint32_t units, uint32_t memory, uint32_t thread) {
+  constexpr int kWords = kUnit / 4, kUnits = kSums / kUnit, kAtOnce = 2;
+  const auto at = [&](int unit, int word) {
+    return memory + ((unit * kWords + word) * kMultipliers + thread) * 16;
+  };
+  ptx::sync_named(kMultiplied, kMultipliers);
+#pragma unroll
+  for (int unit = 0; unit < kGroups * kUnits; ++unit) {
+#pragma unroll
+    for (int i = 0; i < kWords; ++i) {
+      ptx::Word128 word;
+      const float* from = &sum[unit / kUnits][unit % kUnits * kUnit + 4 * i];
+      for (int j = 0; j < 4; ++j) word.word[j] = ptx::as_bits(from[j]);
+      ptx::store_shared(at(unit, i), word);
+    }
+  }
+  ptx::fence_shared_writes();  // of copies that come to the same place later
+  ptx::arrive_cluster();
+  ptx::wait_cluster();
+#pragma unroll
+  for (int unit = 0; unit < kGroups * kUnits; ++unit) {
+    if (!has_unit(units, unit)) continue;
+#pragma unroll
+    for (int first = 0; first < kWords; first += kAtOnce) {
+      float* to = &sum[unit / kUnits][unit % kUnits * kUnit + 4 * first];
+#pragma unroll
+      for (int i = 0; i < 4 * kAtOnce; ++i) to[i] = 0.0f;
+#pragma unroll 1
+      for (int32_t of = 0; of < splits; ++of) {
+        ptx::Word128 word[kAtOnce];
+#pragma unroll
+        for (int i = 0; i < kAtOnce; ++i) ptx::load_cluster(word[i], at(unit, first + i), of);
+#pragma unroll
+        for (int i = 0; i < 4 * kAtOnce; ++i) to[i] += ptx::as_float(word[i / 4].word[i % 4]);
+      }
+    }
+  }
+  ptx::arrive_cluster();  // a block's shared memory stays until all have read it
+  ptx::wait_cluster();
+}
+
+}  // namespace octconv::sm90

@@ -1,0 +1,153 @@
+"""The kernels for Hopper where the blocks of a cluster share the channels of a tile."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from cases import Case, check_equal, multiples_of
+from emulated_forward import (
+    HopperJointTiles,
+    HopperTiles,
+    check_as_accurate_as_torch,
+    check_forward,
+    check_input_grad,
+    check_same_bits,
+    present,
+    run_forward,
+)
+from emulation.emulator import RUNS, Emulator
+from emulators import ASAN, NO_COMPILER, PLAIN, TSAN
+from epilogues import Extras
+
+Get = Callable[[str], Emulator]
+BF16, F16 = torch.bfloat16, torch.float16
+
+
+def case_of(
+    ins: tuple[int, int], outs: tuple[int, int], *size: int, kernel: int = 3, batch: int = 1
+) -> Case:
+    return Case(ins, outs, (kernel, kernel), size=size, batch=batch, bias=sum(ins) % 16 == 0)
+
+
+# Chunks that share out evenly and not, splits without a chunk, of one input alone or of both, tiles
+# of both octaves beside each other; units of sums that are fewer than splits, and more.
+SPLITS = {
+    "even": (case_of((136, 136), (40, 72), 16, 16), HopperTiles(0, (64, 64), splits=2)),
+    "uneven": (case_of((72, 328), (40, 24), 9, 35), HopperTiles(0, (32, 32), splits=4)),
+    "idle": (case_of((104, 40), (24, 40), 17, 33), HopperTiles(0, (32, 32), splits=8)),
+    "one chunk": (case_of((24, 40), (104, 40), 8, 8), HopperTiles(0, (64, 128), splits=2)),
+    "no low input": (case_of((264, 0), (40, 168), 13, 17), HopperTiles(1, (64, 128), splits=4)),
+    "no high input": (case_of((0, 200), (40, 24), 28, 27), HopperTiles(1, (64, 64), splits=2)),
+    "no low output": (case_of((72, 264), (72, 0), 15, 2), HopperTiles(1, (64, 128), splits=8)),
+    "no high output": (case_of((136, 72), (0, 136), 13, 11), HopperTiles(2, (64, 128), splits=2)),
+    "images": (case_of((200, 200), (72, 72), 13, 11, batch=3), HopperTiles(2, (64, 128), splits=4)),
+    "linear": (case_of((136, 72), (24, 8), 10, 55), HopperTiles(3, (32, 32), splits=4)),
+    "many": (case_of((328, 328), (8, 8), 2, 2), HopperTiles(2, (64, 64), splits=8)),
+    "1x1": (
+        case_of((136, 136), (40, 72), 9, 11, kernel=1),
+        HopperJointTiles(32, boxes=5, slots=2, splits=2),
+    ),
+    "1x1, idle": (
+        case_of((72, 40), (72, 40), 7, 12, kernel=1),
+        HopperJointTiles(64, boxes=8, slots=2, splits=8),
+    ),
+    "1x1, uneven": (
+        case_of((72, 264), (72, 136), 8, 9, kernel=1, batch=2),
+        HopperJointTiles(64, groups=2, boxes=12, slots=2, splits=4),
+    ),
+    "1x1, no low input": (
+        case_of((200, 0), (24, 72), 9, 11, kernel=1),
+        HopperJointTiles(32, boxes=3, slots=3, splits=4),
+    ),
+    "1x1, no low output": (
+        case_of((136, 72), (104, 0), 12, 7, kernel=1),
+        HopperJointTiles(64, groups=2, boxes=12, slots=2, splits=2),
+    ),
+}
+MODES = [
+    pytest.param(*mode.values, name, dtype, marks=mode.marks, id=f"{name}-{mode.values[0]}")
+    for i, name in enumerate(SPLITS)
+    for mode, dtype in ((PLAIN, (BF16, F16)[i % 2]), *([(ASAN, BF16)] if i % 3 == 0 else []))
+]
+
+
+@pytest.mark.parametrize(("mode", "name", "dtype"), MODES)
+def test_forward_is_exact_on_integers(emulator_in: Get, mode, name, dtype):
+    result = check_forward(emulator_in(mode), *SPLITS[name], dtype)
+    if mode == "plain":
+        assert result.counters["cluster_bytes"] > 0
+
+
+@pytest.mark.parametrize(("mode", "name", "dtype"), MODES)
+def test_input_grad_is_exact_on_integers(emulator_in: Get, mode, name, dtype):
+    check_input_grad(emulator_in(mode), *SPLITS[name], dtype)
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("input_grad", [False, True], ids=["forward", "input_grad"])
+@pytest.mark.parametrize("name", ["even", "images", "1x1, uneven"])
+def test_as_accurate_as_torch(emulator_in: Get, name, input_grad):
+    check_as_accurate_as_torch(emulator_in("plain"), *SPLITS[name], BF16, input_grad=input_grad)
+
+
+@pytest.mark.parametrize("input_grad", [False, True], ids=["forward", "input_grad"])
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [
+        pytest.param(*mode.values, name, marks=mode.marks)
+        for name, modes in (
+            ("uneven", (PLAIN, ASAN, TSAN)),
+            ("images", (PLAIN, ASAN)),
+            ("1x1, uneven", (PLAIN, ASAN, TSAN)),
+        )
+        for mode in modes
+    ],
+)
+def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, name, input_grad):
+    case, tiles = SPLITS[name]
+    operands = case.normal().to(BF16)
+    inputs, bias = operands[:2], operands.bias
+    if input_grad:
+        inputs, bias = tuple(g.to(BF16) for g in case.normal_gradients()), None
+    results = [
+        run_forward(
+            emulator_in(mode), case, tiles, inputs, operands.weight, bias,
+            input_grad=input_grad, run=run._replace(count=False),
+        )
+        for run in (RUNS if mode == "plain" else RUNS[::3])
+    ]  # fmt: skip
+    check_same_bits(results)
+
+
+@pytest.mark.parametrize("mode", [PLAIN, TSAN])
+@pytest.mark.parametrize("name", ["1x1", "1x1, uneven"])
+def test_residuals_come_to_where_the_sums_were_in_every_schedule(emulator_in: Get, mode, name):
+    """By copies into memory that the other blocks of the cluster have read just before."""
+    case, tiles = SPLITS[name]
+    operands = case.integers().to(BF16)
+    extras = Extras(case, True, multiples_of(1))
+    extras.round_to(BF16)
+    expected = extras.exact(case.exact(operands), 1)
+    for run in RUNS if mode == "plain" else RUNS[::3]:
+        result = run_forward(
+            emulator_in(mode), case, tiles, operands[:2], *operands[2:],
+            extras=extras.arrays(1), run=run._replace(count=False),
+        )  # fmt: skip
+        check_equal(present(result), expected)
+
+
+@NO_COMPILER
+@pytest.mark.parametrize("splits", [1, 2, 4])
+def test_splits_read_inputs_and_weight_once(emulator_in: Get, splits):
+    """What clusters cost is the exchange alone: each unit of the sums, once from each block."""
+    case = case_of((128, 128), (64, 64), 16, 16)
+    tiles = HopperTiles(0, (64, 64), (2, 1), splits=splits)
+    operands = case.normal().to(BF16)
+    counters = [
+        run_forward(emulator_in("plain"), case, of_tiles, operands[:2], operands.weight).counters
+        for of_tiles in (tiles, tiles._replace(splits=1))
+    ]
+    for counter in ("box_bytes", "wgmma", "sectors_written"):
+        assert counters[0][counter] == counters[1][counter], counter
+    sums = 128 * 4 * 64 + 256 * 64  # of a high tile, and of a low one
+    assert counters[0]["cluster_bytes"] == (4 * sums * splits if splits > 1 else 0)
