@@ -24,7 +24,7 @@ from .files import write_json
 from .harness import Case, Outcome, run_case
 from .inputs import INPUTS
 from .layer_list import ALPHAS, HEADLINE_ALPHA, LAYERS
-from .machine import DTYPES, describe, measure_ceilings, slug
+from .machine import DTYPES, describe, measure_ceilings, on_trial, slug
 
 __all__ = ["main"]
 
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "samples": args.samples,
         "min_time_s": args.min_time,
         "family": os.environ.get("OCTCONV_CUDA_FAMILY", ""),
-        "trial": os.environ.get("OCTCONV_CUDA_TRIAL") == "1",
+        "trial": on_trial(),
     }
     machine = describe(device)
     cases = _cases(args)

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import os
 import platform
 import re
 import subprocess
@@ -14,7 +15,15 @@ import torch.nn.functional as F
 
 from octconv_cuda.cost import macs
 
-__all__ = ["DTYPES", "describe", "measure_ceilings", "precision", "slug", "synchronize"]
+__all__ = [
+    "DTYPES",
+    "describe",
+    "measure_ceilings",
+    "on_trial",
+    "precision",
+    "slug",
+    "synchronize",
+]
 
 # tf32 is float32 in memory, rounded to 10 mantissa bits by the tensor cores.
 DTYPES = {
@@ -23,6 +32,11 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+
+
+def on_trial() -> bool:
+    """Whether the environment asks for what has run on no GPU yet."""
+    return os.environ.get("OCTCONV_CUDA_TRIAL") == "1"
 
 
 def describe(device: torch.device) -> dict[str, str | int | None]:

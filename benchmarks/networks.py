@@ -25,7 +25,7 @@ from . import network_report
 from .files import write_json
 from .gpu import gpu_of
 from .inputs import photo_crops
-from .machine import DTYPES, describe, precision, slug
+from .machine import DTYPES, describe, on_trial, precision, slug
 from .timing import interleaved
 from .treatments import TREATMENTS, calibrate, inference_call, prepared, training_call
 
@@ -157,6 +157,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "input": "photo",
             "samples": args.samples,
             "min_time_s": args.min_time,
+            "trial": on_trial(),
         },
         "timings": [],
     }

@@ -9,7 +9,6 @@ was chosen then. Vanilla's times are assumed: a share of the peak, or the traffi
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from octconv_cuda import split_channels
 from octconv_cuda.cost import activation_elements, macs
 
 from .layer_list import HEADLINE_ALPHA, LAYERS, Layer
+from .machine import on_trial
 
 __all__ = ["PASSES", "Prediction", "main", "measured", "predict"]
 
@@ -99,7 +99,7 @@ def _plan(numbers: list[int], mode: str, gpu: str) -> dict[str, Any]:
     of_weight = mode == "weight_gradient"
     if not (of_weight and numbers[7] == 1):
         operator = ops.plan_weight_grad_sm90 if of_weight else ops.plan_forward_sm90
-        trial = () if of_weight else (os.environ.get("OCTCONV_CUDA_TRIAL") == "1",)
+        trial = () if of_weight else (on_trial(),)
         try:
             return json.loads(operator(numbers, DTYPE, gpu, *trial))  # type: ignore[no-any-return]
         except RuntimeError as error:

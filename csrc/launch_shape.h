@@ -11,6 +11,7 @@ struct LaunchShape {
   uint32_t threads_y = 1;
   uint32_t shared_bytes = 0;  // dynamic, of a block
   uint32_t cluster = 1;       // blocks of a cluster
+  bool overlaps = false;      // with launches before it, for which it waits itself
 };
 
 }  // namespace octconv

@@ -156,6 +156,11 @@ CLUSTERS = (
     ),
 )
 GLOBAL_MEMORY = (
+    Bug(
+        "read_before_prerequisites",
+        X[:64],
+        ("load_constant: global memory, with no wait_for_prerequisites before it",),
+    ),
     Bug("past_tensor", X[-64:], ("load_constant: 4 bytes at byte 4096 of in, which has 4096",)),
     Bug("past_output", X[:33], ("store_global: 16 bytes at byte 128 of out, which has 132",)),
     Bug("output_never_written", X[:64], ("out: byte 160 of 256 was never written",)),

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
+#include "device/sm90/grid.cuh"
 #include "sm90/joint_block.cuh"
 #include "sm90/joint_load.cuh"
 #include "sm90/joint_multiply.cuh"
@@ -66,6 +67,8 @@ __global__ void __launch_bounds__(kJointThreads, 1)
       ptx::fence_barriers();
     }
     ptx::sync_block();
+    ptx::launch_dependents();
+    ptx::wait_for_prerequisites();
     const uint32_t warpgroup = ptx::shuffle(ptx::thread_x() / 128, 0);
     if (warpgroup == 0) {
       ptx::give_registers<kJointLoaderRegisters>();

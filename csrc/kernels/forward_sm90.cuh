@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
+#include "device/sm90/grid.cuh"
 #include "sm90/block.cuh"
 #include "sm90/load.cuh"
 #include "sm90/multiply.cuh"
@@ -48,6 +49,8 @@ __global__ void __launch_bounds__(kSm90Threads, 1)
                               low ? Traits::kLowSlot : Traits::kHighSlot);
     if (ptx::thread_x() == 0) memory.init_barriers(low, Traits::kStrips);
     ptx::sync_block();
+    ptx::launch_dependents();
+    ptx::wait_for_prerequisites();
     const uint32_t warpgroup = ptx::shuffle(ptx::thread_x() / 128, 0);
     if (warpgroup < 2) {
       ptx::give_registers<kSm90LoaderRegisters>();

@@ -18,7 +18,7 @@ void with_kernel_1x1_sm90(const PlanSm90& plan, KernelUse use, const Run& run) {
       const int32_t bytes = Traits::shared_bytes(cut.boxes, cut.slots);
       run(forward_1x1_sm90<Traits>,
           LaunchShape{static_cast<uint32_t>(plan.blocks), kJointThreads, 1,
-                      static_cast<uint32_t>(bytes), static_cast<uint32_t>(cut.splits)});
+                      static_cast<uint32_t>(bytes), static_cast<uint32_t>(cut.splits), plan.trial});
     }
   };
   switch (use) {

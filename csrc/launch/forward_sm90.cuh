@@ -22,7 +22,7 @@ void with_kernel_sm90(const PlanSm90& plan, const Run& run) {
 
 inline LaunchShape shape_sm90(const PlanSm90& plan) {
   return {static_cast<uint32_t>(plan.blocks), kSm90Threads, 1, kSm90SharedBytes,
-          static_cast<uint32_t>(plan.splits)};
+          static_cast<uint32_t>(plan.splits), plan.trial};
 }
 
 template <typename T, bool kInputGrad, bool kEpilogue>

@@ -22,31 +22,38 @@ inline cudaStream_t current_stream(const Tensor& tensor) {
 // Lets launches of a kernel on the current device have so much dynamic shared memory.
 void allow_shared_bytes(const void* kernel, uint32_t bytes);
 
-struct ClusterLaunch {
-  cudaLaunchAttribute cluster{};
+struct LaunchConfig {
+  cudaLaunchAttribute attributes[2] = {};
   cudaLaunchConfig_t config{};
 
-  ClusterLaunch(const LaunchShape& shape, cudaStream_t stream) {
-    cluster.id = cudaLaunchAttributeClusterDimension;
-    cluster.val.clusterDim = {shape.cluster, 1, 1};
+  LaunchConfig(const LaunchShape& shape, cudaStream_t stream) {
     const dim3 threads(shape.threads_x, shape.threads_y);
-    config = {shape.blocks, threads, shape.shared_bytes, stream, &cluster, 1};
+    config = {shape.blocks, threads, shape.shared_bytes, stream, attributes, 0};
+    if (shape.cluster > 1) {
+      cudaLaunchAttribute& cluster = attributes[config.numAttrs++];
+      cluster.id = cudaLaunchAttributeClusterDimension;
+      cluster.val.clusterDim = {shape.cluster, 1, 1};
+    }
+    if (shape.overlaps) {
+      cudaLaunchAttribute& overlap = attributes[config.numAttrs++];
+      overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+      overlap.val.programmaticStreamSerializationAllowed = 1;
+    }
   }
-  ClusterLaunch(const ClusterLaunch&) = delete;  // its configuration points to its attribute
-  ClusterLaunch& operator=(const ClusterLaunch&) = delete;
+  LaunchConfig(const LaunchConfig&) = delete;  // its configuration points to its attributes
+  LaunchConfig& operator=(const LaunchConfig&) = delete;
 };
 
 template <typename Params>
 void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& params,
             cudaStream_t stream) {
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
-  const dim3 threads(shape.threads_x, shape.threads_y);
-  if (shape.cluster == 1) {
-    kernel<<<shape.blocks, threads, shape.shared_bytes, stream>>>(params);
+  const LaunchConfig launch(shape, stream);
+  if (launch.config.numAttrs == 0) {
+    kernel<<<launch.config.gridDim, launch.config.blockDim, shape.shared_bytes, stream>>>(params);
     return;
   }
-  const ClusterLaunch clusters(shape, stream);
-  cudaLaunchKernelEx(&clusters.config, kernel, params);  // its error is check_launch's to find
+  cudaLaunchKernelEx(&launch.config, kernel, params);  // its error is check_launch's to find
 }
 
 // Whether the current device, or the part of it that there is, runs all clusters of a launch at
@@ -54,9 +61,9 @@ void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& para
 template <typename Params>
 bool have_room(void (*kernel)(Params), const LaunchShape& shape) {
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
-  const ClusterLaunch clusters(shape, nullptr);
+  const LaunchConfig launch(shape, nullptr);
   int most = 0;
-  const cudaError_t error = cudaOccupancyMaxActiveClusters(&most, kernel, &clusters.config);
+  const cudaError_t error = cudaOccupancyMaxActiveClusters(&most, kernel, &launch.config);
   if (error != cudaSuccess) cudaGetLastError();  // not to be found by a later call
   return error == cudaSuccess && static_cast<uint32_t>(most) * shape.cluster >= shape.blocks;
 }

@@ -146,7 +146,9 @@ PlanSm90 plan_forward_sm90(const Problem& problem, ElementType, const DeviceFact
 }
 
 PlanSm90 plan_trial_sm90(const Problem& problem, ElementType, const DeviceFacts& device) {
-  return make_plan(problem, device, true);
+  PlanSm90 plan = make_plan(problem, device, true);
+  plan.trial = true;
+  return plan;
 }
 
 std::string to_string(const PlanSm90& plan) {

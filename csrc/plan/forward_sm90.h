@@ -23,6 +23,7 @@ struct PlanSm90 {
   // Of a kernel of 1x1 taps: items of forward_1x1_sm90, and none of all the above but the blocks.
   JointCut joint;
   int32_t joint_items;
+  bool trial;           // made by plan_trial_sm90: launches overlap
   double microseconds;  // predicted
 };
 
@@ -33,7 +34,7 @@ const char* why_not_sm90(const Problem& problem, ElementType type, const DeviceF
 PlanSm90 plan_forward_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
 
 // The same with what no GPU has run yet: blocks of clusters that share tiles, where those are few,
-// and linear tiles.
+// linear tiles, launches that overlap.
 PlanSm90 plan_trial_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
 
 // Clocks of the products of 64 rows and a step of 16 channels with so many columns: half a clock

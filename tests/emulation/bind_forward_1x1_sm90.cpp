@@ -39,7 +39,8 @@ py::tuple run(const Problem& problem, const JointCut& cut, const py::dict& array
   const uint32_t all = cut.splits > 1 ? static_cast<uint32_t>(p.items * cut.splits)
                                       : blocks * static_cast<uint32_t>(p.columns);
   device.launch(octconv::forward_1x1_sm90<Traits>,
-                {all, octconv::kJointThreads, 1, bytes, static_cast<uint32_t>(cut.splits)}, p);
+                {all, octconv::kJointThreads, 1, bytes, static_cast<uint32_t>(cut.splits), true},
+                p);
   return memory.results(device);
 }
 

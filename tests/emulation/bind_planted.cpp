@@ -24,6 +24,7 @@ struct Kernel {
   void (*broken)(planted::Params);
   uint32_t blocks, threads, outputs;
   uint32_t shared_bytes = 4096, cluster = 1;
+  bool overlaps = false;
 };
 
 #define PLANTED(name, ...) {#name, planted::name<false>, planted::name<true>, __VA_ARGS__}
@@ -90,6 +91,7 @@ constexpr Kernel kKernels[] = {
     PLANTED(divergent_cluster_barrier, 2, 32, 64, 4096, 2),
     PLANTED(cluster_deadlock, 2, 64, 128, 4096, 2),
     // global_memory.cuh
+    PLANTED(read_before_prerequisites, 1, 64, 64, 4096, 1, true),
     PLANTED(past_tensor, 1, 64, 64),
     PLANTED(past_output, 1, 9, 33),
     PLANTED(output_never_written, 1, 64, 64),
@@ -143,8 +145,10 @@ py::array run_planted(const std::string& name, bool broken, const py::dict& opti
     constexpr uint32_t kBox[] = {64, 16, 1, 1};
     const TensorDescription rows = describe_tensor(p.in, 4, kSizes, kStrides, kBox);
     std::memcpy(&p.rows, &rows, sizeof p.rows);
-    device.launch(broken ? kernel.broken : kernel.correct,
-                  {kernel.blocks, kernel.threads, 1, kernel.shared_bytes, kernel.cluster}, p);
+    device.launch(
+        broken ? kernel.broken : kernel.correct,
+        {kernel.blocks, kernel.threads, 1, kernel.shared_bytes, kernel.cluster, kernel.overlaps},
+        p);
     device.check_outputs();
     return copy_out<float>(p.out, kernel.outputs);
   }

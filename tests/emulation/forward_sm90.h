@@ -41,7 +41,7 @@ py::tuple run_sm90(const Problem& problem, const PlanSm90& plan, const py::dict&
   }
   device.launch(octconv::forward_sm90<Traits>,
                 {uint32_t(plan.blocks), octconv::kSm90Threads, 1, octconv::kSm90SharedBytes,
-                 uint32_t(plan.splits)},
+                 uint32_t(plan.splits), true},
                 p);
   return memory.results(device);
 }

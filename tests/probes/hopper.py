@@ -19,6 +19,12 @@ def count_arrivals() -> Cases:
     yield "random", Case(words, np.stack([np.roll(words, -1, 1), np.roll(words, -2, 1)], 1))
 
 
+@on_hopper("copy_behind_prerequisites")
+def copy_behind_prerequisites() -> Cases:
+    words = random(np.uint32, 2 * 64)
+    yield "random", Case(words, words)
+
+
 @on_hopper("pass_round_2_32", 2, np.uint32, 1)
 @on_hopper("pass_round_4_64", 4, np.uint64, 1)
 @on_hopper("pass_round_4_128", 4, np.uint64, 2)

@@ -48,11 +48,16 @@ void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& para
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shape.shared_bytes),
       "shared memory");
   const dim3 threads(shape.threads_x, shape.threads_y);
-  cudaLaunchAttribute cluster{};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim = {shape.cluster, 1, 1};
-  const cudaLaunchConfig_t config{shape.blocks, threads,  shape.shared_bytes,
-                                  nullptr,      &cluster, shape.cluster > 1 ? 1u : 0u};
+  cudaLaunchAttribute attributes[2] = {};
+  cudaLaunchConfig_t config{shape.blocks, threads, shape.shared_bytes, nullptr, attributes, 0};
+  if (shape.cluster > 1) {
+    attributes[config.numAttrs].id = cudaLaunchAttributeClusterDimension;
+    attributes[config.numAttrs++].val.clusterDim = {shape.cluster, 1, 1};
+  }
+  if (shape.overlaps) {
+    attributes[config.numAttrs].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attributes[config.numAttrs++].val.programmaticStreamSerializationAllowed = 1;
+  }
   check(cudaLaunchKernelEx(&config, kernel, params), "launch");
   check(cudaDeviceSynchronize(), "kernel");
 }

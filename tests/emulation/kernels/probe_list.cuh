@@ -66,6 +66,15 @@ constexpr Probe sums(const char* name, Kernel kernel) {
           (kSumBlocks + 1) * kBlockBytes};
 }
 
+constexpr Probe overlapping(const char* name) {
+  constexpr uint32_t kBytes = 4 * 2 * kOverlappingThreads;
+  return {name,
+          copy_behind_prerequisites<uint32_t>,
+          {2, kOverlappingThreads, 1, 0, 1, true},
+          kBytes,
+          kBytes};
+}
+
 // Of two clusters.
 template <typename Word, uint32_t kBlocks>
 constexpr Probe rounds(const char* name) {
@@ -164,6 +173,7 @@ inline const Probe kProbes[] = {
      {1, 32 * (1 + probe::kCountingReaders), 1, 128 + 16},
      128 * probe::kCountedRounds,
      128 * probe::kCountedRounds * probe::kCountingReaders},
+    probe::overlapping("copy_behind_prerequisites"),
     probe::rounds<uint32_t, 2>("pass_round_2_32"),
     probe::rounds<uint64_t, 4>("pass_round_4_64"),
     probe::rounds<ptx::Word128, 4>("pass_round_4_128"),

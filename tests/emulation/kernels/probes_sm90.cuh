@@ -4,6 +4,7 @@
 
 #include "device/sm90/barrier.cuh"
 #include "device/sm90/cluster.cuh"
+#include "device/sm90/grid.cuh"
 #include "device/sm90/products.cuh"
 #include "device/sm90/store_matrix.cuh"
 #include "device/sm90/tensor_copy.cuh"
@@ -66,6 +67,17 @@ __global__ void pass_round(const ProbeParams p) {
       ptx::arrive_cluster();
       ptx::wait_cluster();
     }
+  }
+}
+
+// The launch before it may still write what it reads.
+constexpr uint32_t kOverlappingThreads = 64;
+template <typename Word>
+__global__ void copy_behind_prerequisites(const ProbeParams p) {
+  if constexpr (ptx::kHopper) {
+    ptx::launch_dependents();
+    ptx::wait_for_prerequisites();
+    output(p, thread_of_grid(), input<Word>(p, thread_of_grid()));
   }
 }
 

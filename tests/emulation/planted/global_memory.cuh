@@ -1,9 +1,20 @@
 // Planted bugs: global memory, and a thread's own registers.
 #pragma once
 
+#include "device/sm90/grid.cuh"
 #include "planted/params.cuh"
 
 namespace octconv::planted {
+
+// The launch before it may still write what it reads: the second warp does not wait for that.
+template <bool kBroken>
+__global__ void read_before_prerequisites(const Params p) {
+  const uint32_t thread = ptx::thread_x();
+  if (!kBroken || thread < 32) ptx::wait_for_prerequisites();
+  uint32_t value;
+  ptx::load_constant(value, p.in + thread);
+  ptx::store_global(p.out + thread, value);
+}
 
 template <bool kBroken>
 __global__ void past_tensor(const Params p) {

@@ -42,6 +42,7 @@ struct Thread {
   std::deque<Copy> copies;     // oldest first
   uint32_t group;              // the one that the next copy joins
   uint32_t shared_buffers;     // how many it has taken
+  bool waited;                 // for the launches that its own may overlap with
   bool fenced;                 // a fence, no barrier and no write since: a relaxed atomic releases
   std::vector<void*> atomics;  // what it touched by relaxed atomics since its last fence
   uint32_t proxy_fences;       // how many it has passed, of its writes to shared memory

@@ -140,7 +140,7 @@ void Engine::start_block(Block& block, uint32_t index) {
     thread.waits_for = nullptr;
     thread.copies.clear();
     thread.group = thread.shared_buffers = 0;
-    thread.fenced = false;
+    thread.waited = thread.fenced = false;
     thread.atomics.clear();
     thread.proxy_fences = thread.barrier_fences = 0;
     thread.products = 0;

@@ -71,6 +71,9 @@ void check_aligned(uintptr_t address, uint32_t bytes, const char* instruction, c
 }
 
 Buffer& buffer_of(const void* address, uint32_t bytes, const char* instruction, const Site& at) {
+  if (engine->shape().overlaps && !self->waited) {
+    fail(instruction, at, "global memory, with no wait_for_prerequisites before it");
+  }
   const auto* first = static_cast<const std::byte*>(address);
   Buffer* before = nullptr;
   for (Buffer& buffer : *buffers) {
