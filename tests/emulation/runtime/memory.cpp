@@ -245,6 +245,8 @@ void count_open_accesses(Block& block, Counters& counters) {
   }
 }
 
+void wait_for_prerequisites() { self->waited = true; }
+
 uint32_t take_shared(uint32_t bytes, const Site& at) {
   IgnoreAccesses ignore;
   constexpr const char* kName = "SharedMemory::take";

@@ -65,6 +65,9 @@ struct Wavefronts {
 Wavefronts wavefronts(const uint32_t* addresses, uint32_t lanes, uint32_t bytes);
 void count_open_accesses(Block& block, Counters& counters);
 
+// The running thread may touch global memory from here on, where its launch overlaps with others.
+void wait_for_prerequisites();
+
 // The buffer that SharedMemory::take gives the running thread.
 uint32_t take_shared(uint32_t bytes, const Site& at);
 std::byte* new_shared_arena();

@@ -2,11 +2,11 @@
 // no thread touches global memory too early.
 #pragma once
 
-#include "runtime/engine.h"
+#include "runtime/memory.h"
 
 namespace octconv::ptx {
 
 inline void launch_dependents() {}
-inline void wait_for_prerequisites() { emulation::self->waited = true; }
+inline void wait_for_prerequisites() { emulation::wait_for_prerequisites(); }
 
 }  // namespace octconv::ptx
