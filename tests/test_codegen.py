@@ -35,8 +35,9 @@ REGISTERS = {
 
 # Bytes of registers that a kernel may store to memory, by architecture and a pattern of its name;
 # 0 unless listed. Where threads cannot pass registers to others, 128 of them are few for the
-# multipliers of small tiles. None of it stands between products. Of forward_sm90 it is what loaders
-# count with; with an epilogue also what follows from the first sums to leave, beside all others.
+# multipliers of small tiles. Between products of forward_sm90 one register is stored at most; the
+# rest is what loaders count with, and with an epilogue what follows from the first sums to leave,
+# beside all others.
 SPILLED = {
     ("90a", "forward_sm90.*ELb1EEE"): 200,  # with an epilogue
     ("90a", "forward_sm90"): 40,
