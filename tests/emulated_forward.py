@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from cases import Case, Parts, check_equal, half, multiples_of
-from emulation.emulator import Emulator, Run
+from emulation.emulator import RUNS, Emulator, Run
 from oracle import assert_accurate
 from torch import Tensor
 
@@ -197,6 +197,27 @@ def check_same_bits(results: Sequence[tuple[Any, ...]]) -> None:
         for part, first in zip(result[:2], results[0][:2], strict=True):
             assert torch.equal(part, first)
             assert part.isfinite().all()
+
+
+def check_schedules(
+    emulator: Emulator,
+    case: Case,
+    tiles: AnyTiles,
+    input_grad: bool,
+) -> None:
+    """Raises unless every schedule gives the same bits; sanitizers, being slow, see two of them."""
+    operands = case.normal().to(torch.bfloat16)
+    inputs, bias = operands[:2], operands.bias
+    if input_grad:
+        inputs, bias = tuple(g.to(torch.bfloat16) for g in case.normal_gradients()), None
+    results = [
+        run_forward(
+            emulator, case, tiles, inputs, operands.weight, bias,
+            input_grad=input_grad, run=run._replace(count=False),
+        )
+        for run in (RUNS if emulator.mode == "plain" else RUNS[::3])
+    ]  # fmt: skip
+    check_same_bits(results)
 
 
 def check_as_accurate_as_torch(

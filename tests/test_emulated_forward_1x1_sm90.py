@@ -11,10 +11,10 @@ from emulated_forward import (
     check_as_accurate_as_torch,
     check_forward,
     check_input_grad,
-    check_same_bits,
+    check_schedules,
     run_forward,
 )
-from emulation.emulator import RUNS, Emulator
+from emulation.emulator import Emulator
 from emulators import ASAN, NO_COMPILER, PLAIN, TSAN
 
 Get = Callable[[str], Emulator]
@@ -98,19 +98,7 @@ def test_as_accurate_as_torch(emulator_in: Get, input_grad, name, dtype):
     ],
 )
 def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, name, tiles, input_grad):
-    case = CASES[name]
-    operands = case.normal().to(BF16)
-    inputs, bias = operands[:2], operands.bias
-    if input_grad:
-        inputs, bias = tuple(g.to(BF16) for g in case.normal_gradients()), None
-    results = [
-        run_forward(
-            emulator_in(mode), case, TILES[tiles], inputs, operands.weight, bias,
-            input_grad=input_grad, run=run._replace(count=False),
-        )
-        for run in (RUNS if mode == "plain" else RUNS[::3])
-    ]  # fmt: skip
-    check_same_bits(results)
+    check_schedules(emulator_in(mode), CASES[name], TILES[tiles], input_grad)
 
 
 @NO_COMPILER

@@ -12,10 +12,10 @@ from emulated_forward import (
     check_as_accurate_as_torch,
     check_forward,
     check_input_grad,
-    check_same_bits,
+    check_schedules,
     run_forward,
 )
-from emulation.emulator import RUNS, Emulator
+from emulation.emulator import Emulator
 from emulators import ASAN, NO_COMPILER, PLAIN, TSAN
 
 Get = Callable[[str], Emulator]
@@ -176,21 +176,6 @@ def test_every_schedule_gives_the_same_bits(
 def test_every_schedule_without_a_part(emulator_in: Get, name, input_grad):
     tiles = tiles_of_absent(name, input_grad)
     check_schedules(emulator_in("plain"), ABSENT[name][1], tiles, input_grad)
-
-
-def check_schedules(emulator: Emulator, case: Case, tiles: HopperTiles, input_grad: bool) -> None:
-    operands = case.normal().to(BF16)
-    inputs, bias = operands[:2], operands.bias
-    if input_grad:
-        inputs, bias = tuple(g.to(BF16) for g in case.normal_gradients()), None
-    results = [
-        run_forward(
-            emulator, case, tiles, inputs, operands.weight, bias,
-            input_grad=input_grad, run=run._replace(count=False),
-        )
-        for run in (RUNS if emulator.mode == "plain" else RUNS[::3])
-    ]  # fmt: skip
-    check_same_bits(results)
 
 
 # Quads that fill tiles of geometry 0, channels that fill chunks.

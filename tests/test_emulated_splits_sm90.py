@@ -11,7 +11,7 @@ from emulated_forward import (
     check_as_accurate_as_torch,
     check_forward,
     check_input_grad,
-    check_same_bits,
+    check_schedules,
     present,
     run_forward,
 )
@@ -104,19 +104,7 @@ def test_as_accurate_as_torch(emulator_in: Get, name, input_grad):
     ],
 )
 def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, name, input_grad):
-    case, tiles = SPLITS[name]
-    operands = case.normal().to(BF16)
-    inputs, bias = operands[:2], operands.bias
-    if input_grad:
-        inputs, bias = tuple(g.to(BF16) for g in case.normal_gradients()), None
-    results = [
-        run_forward(
-            emulator_in(mode), case, tiles, inputs, operands.weight, bias,
-            input_grad=input_grad, run=run._replace(count=False),
-        )
-        for run in (RUNS if mode == "plain" else RUNS[::3])
-    ]  # fmt: skip
-    check_same_bits(results)
+    check_schedules(emulator_in(mode), *SPLITS[name], input_grad)
 
 
 @pytest.mark.parametrize("mode", [PLAIN, TSAN])

@@ -5,6 +5,7 @@
 #include <torch/headeronly/util/shim_utils.h>
 
 #include "check/check.h"
+#include "launch/launch_config.cuh"
 #include "launch_shape.h"
 
 // Only CUDA builds of torch have it. Were it not weak, CPU builds could not load the library.
@@ -22,28 +23,6 @@ inline cudaStream_t current_stream(const Tensor& tensor) {
 // Lets launches of a kernel on the current device have so much dynamic shared memory.
 void allow_shared_bytes(const void* kernel, uint32_t bytes);
 
-struct LaunchConfig {
-  cudaLaunchAttribute attributes[2] = {};
-  cudaLaunchConfig_t config{};
-
-  LaunchConfig(const LaunchShape& shape, cudaStream_t stream) {
-    const dim3 threads(shape.threads_x, shape.threads_y);
-    config = {shape.blocks, threads, shape.shared_bytes, stream, attributes, 0};
-    if (shape.cluster > 1) {
-      cudaLaunchAttribute& cluster = attributes[config.numAttrs++];
-      cluster.id = cudaLaunchAttributeClusterDimension;
-      cluster.val.clusterDim = {shape.cluster, 1, 1};
-    }
-    if (shape.overlaps) {
-      cudaLaunchAttribute& overlap = attributes[config.numAttrs++];
-      overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-      overlap.val.programmaticStreamSerializationAllowed = 1;
-    }
-  }
-  LaunchConfig(const LaunchConfig&) = delete;  // its configuration points to its attributes
-  LaunchConfig& operator=(const LaunchConfig&) = delete;
-};
-
 template <typename Params>
 void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& params,
             cudaStream_t stream) {
@@ -59,7 +38,8 @@ void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& para
 // Whether the current device, or the part of it that there is, runs all clusters of a launch at
 // once.
 template <typename Params>
-bool have_room(void (*kernel)(Params), const LaunchShape& shape) {
+bool have_room(void (*kernel)(Params), LaunchShape shape) {
+  shape.overlaps = false;  // which is not asked about
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
   const LaunchConfig launch(shape, nullptr);
   int most = 0;

@@ -9,6 +9,7 @@
 
 #include "kernels/gemm.cuh"
 #include "kernels/probe_list.cuh"
+#include "launch/launch_config.cuh"
 
 namespace octconv {
 namespace {
@@ -47,18 +48,8 @@ void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& para
   check(
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shape.shared_bytes),
       "shared memory");
-  const dim3 threads(shape.threads_x, shape.threads_y);
-  cudaLaunchAttribute attributes[2] = {};
-  cudaLaunchConfig_t config{shape.blocks, threads, shape.shared_bytes, nullptr, attributes, 0};
-  if (shape.cluster > 1) {
-    attributes[config.numAttrs].id = cudaLaunchAttributeClusterDimension;
-    attributes[config.numAttrs++].val.clusterDim = {shape.cluster, 1, 1};
-  }
-  if (shape.overlaps) {
-    attributes[config.numAttrs].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attributes[config.numAttrs++].val.programmaticStreamSerializationAllowed = 1;
-  }
-  check(cudaLaunchKernelEx(&config, kernel, params), "launch");
+  const LaunchConfig launch(shape, nullptr);
+  check(cudaLaunchKernelEx(&launch.config, kernel, params), "launch");
   check(cudaDeviceSynchronize(), "kernel");
 }
 
