@@ -1,4 +1,4 @@
-"""The public function: checks, autocast, and the choice of the path that serves a call."""
+"""The public function, and the choice of the path that serves a call."""
 
 import json
 from typing import Any, NamedTuple
@@ -7,21 +7,12 @@ import torch
 from torch import Tensor
 
 from . import autograd, reference
-from .maps import Maps, OctaveMaps, as_parts, channel_pair
-from .operands import channels, out_size
+from .call import Call, prepare, uncovered
+from .maps import Maps, OctaveMaps
 from .ops import native_kernels
-from .problem import (
-    KERNEL_FAMILIES,
-    Geometry,
-    Pair,
-    check_family,
-    check_kernel,
-    check_maps,
-    check_size,
-    check_weight,
-)
+from .problem import Pair
 
-__all__ = ["Explanation", "autocast", "convolutions_allow_tf32", "explain", "oct_conv2d"]
+__all__ = ["Explanation", "convolutions_allow_tf32", "explain", "explanation", "oct_conv2d", "run"]
 
 
 def oct_conv2d(
@@ -72,15 +63,11 @@ def oct_conv2d(
         TypeError: Wrong types, dtypes that are not supported or differ.
             Both before any work; the text names operator, expectation and value.
     """
-    call = _prepare(
-        "oct_conv2d", input, weight, bias, out_channels=out_channels, stride=stride,
-        padding=padding, dilation=dilation, groups=groups, padding_mode=padding_mode, size=size,
-        family=family,
+    call = prepare(
+        "oct_conv2d", input, weight, bias, None,
+        out_channels, stride, padding, dilation, groups, padding_mode, size, family,
     )  # fmt: skip
-    high, low = _compose(call) if _uncovered(call) else _operate(call)
-    if not call.out_channels[1] and high is not None:
-        return high
-    return OctaveMaps(high if call.out_channels[0] else None, low)
+    return run(call)
 
 
 class Explanation(NamedTuple):
@@ -121,20 +108,32 @@ def explain(
     Raises:
         ValueError, TypeError: As ``oct_conv2d``.
     """
-    call = _prepare(
-        "explain", input, weight, bias, out_channels=out_channels, stride=stride,
-        padding=padding, dilation=dilation, groups=groups, padding_mode=padding_mode, size=size,
-        family=family,
+    call = prepare(
+        "explain", input, weight, bias, None,
+        out_channels, stride, padding, dilation, groups, padding_mode, size, family,
     )  # fmt: skip
-    reason = _uncovered(call)
+    return explanation(call)
+
+
+def run(call: Call) -> Tensor | OctaveMaps:
+    """The result of ``oct_conv2d``."""
+    high_out, low_out = call.checked.out_channels
+    high, low = _compose(call) if uncovered(call) else _operate(call)
+    if not low_out and high is not None:
+        return high
+    return OctaveMaps(high if high_out else None, low if low_out else None)
+
+
+def explanation(call: Call) -> Explanation:
+    """The result of ``explain``."""
+    reason = uncovered(call)
     if reason:
         return Explanation("composition", "PyTorch's operators", reason)
     device = call.weight.device.type
     kernel, reason = "three of PyTorch's convolutions", "octconv_cuda::forward covers it"
     if "explain_forward" in native_kernels(device):
-        arguments = (*call[:3], call.out_channels[0], call.size, call.geometry.stride)
-        flags = (_allow_tf32(call), call.family)
-        text = torch.ops.octconv_cuda.explain_forward(*arguments, *flags)
+        x_high, x_low, weight, _, *rest = _arguments(call)
+        text = torch.ops.octconv_cuda.explain_forward(x_high, x_low, weight, *rest)
         choice = json.loads(text)
         kernel, reason = choice["kernel"] or kernel, choice["reason"] or reason
     elif "forward" in native_kernels(device):
@@ -142,119 +141,29 @@ def explain(
     return Explanation("operator", kernel, reason)
 
 
-class _Call(NamedTuple):
-    """A checked call, in autocast's dtype; an absent part is None."""
-
-    x_high: Tensor | None
-    x_low: Tensor | None
-    weight: Tensor
-    bias: Tensor | None
-    out_channels: Pair
-    size: Pair
-    geometry: Geometry
-    family: str
-
-
-def _prepare(
-    operator: str,
-    input: Maps,
-    weight: Tensor,
-    bias: Tensor | None = None,
-    *,
-    out_channels: Pair,
-    size: Pair | None = None,
-    family: str | None = None,
-    **geometry: Any,
-) -> _Call:
-    x_high, x_low = as_parts(operator, input)
-    shape = Geometry.of(operator, check_kernel(operator, weight), **geometry)
-    if not isinstance(out_channels, tuple | list):
-        raise TypeError(
-            f"{operator}: out_channels must be a (high, low) pair of ints, got {out_channels!r}"
-        )
-    if size is not None:
-        check_size(operator, size)
-    out_channels = channel_pair(operator, "out_channels", out_channels, None)
-    x_high, x_low, weight, bias = autocast(weight.device.type, x_high, x_low, weight, bias)
-    size = check_maps(operator, x_high, x_low, size)
-    x_high = x_high if x_high is not None and x_high.shape[1] else None
-    x_low = x_low if x_low is not None and x_low.shape[1] else None
-    x = x_low if x_high is None else x_high
-    if x is None:
-        raise ValueError(f"{operator}: input must have at least one channel, got none")
-    in_channels = channels(x_high, x_low)
-    check_weight(operator, weight, bias, in_channels, out_channels, shape.groups, x)
-    shape.check_padding(operator, in_channels, out_channels, out_size(size, shape.stride))
-    check_family(operator, family)
-    call = _Call(x_high, x_low, weight, bias, out_channels, size, shape, family or "")
-    if family in KERNEL_FAMILIES:
-        reason = _uncovered(call)
-        if not reason and "explain_forward" not in native_kernels(weight.device.type):
-            reason = f"no kernel for the device {weight.device}"
-        if reason:
-            raise ValueError(f"{operator}: family={family!r} must serve the call, but got {reason}")
-    return call
-
-
-def autocast(device_type: str, *tensors: Any) -> list[Any]:
-    """The tensors in autocast's dtype where it is on; float64 stays, as in PyTorch's own rule."""
-    # The meta device has none, and asking whether a device has it stops torch 2.11's compiler.
-    if device_type == "meta" or not torch.is_autocast_enabled(device_type):
-        return list(tensors)
-    dtype = torch.get_autocast_dtype(device_type)
-    return [
-        t.to(dtype)
-        if isinstance(t, Tensor) and t.is_floating_point() and t.dtype != torch.float64
-        else t
-        for t in tensors
-    ]
-
-
-def _uncovered(call: _Call) -> str:
-    """Why the operators do not cover a call; empty if they do."""
-    shape = call.geometry
-    if shape.groups > 1:
-        return f"groups={shape.groups}; the operators have one group"
-    if shape.dilation != (1, 1):
-        return f"dilation={shape.dilation}; the operators have dilation 1"
-    if shape.padding_mode != "zeros":
-        return f"padding_mode={shape.padding_mode!r}; the operators pad with zeros"
-    if shape.stride == 1:
-        if call.x_low is None and not call.out_channels[1]:
-            return "no low part on either side: one plain convolution"
-        if call.x_high is None and not call.out_channels[0]:
-            return "no high part on either side: one plain convolution"
-    if torch._C._are_functorch_transforms_active():
-        return "inside a torch.func transform, which needs PyTorch's own operators"
-    if torch.autograd.forward_ad._current_level >= 0:
-        return "forward-mode differentiation, which needs PyTorch's own operators"
-    return ""
-
-
-def _compose(call: _Call) -> tuple[Tensor | None, Tensor | None]:
-    x_high, x_low, weight, bias, (high_out, _), size, shape, _ = call
+def _compose(call: Call) -> tuple[Tensor | None, Tensor | None]:
+    x_high, x_low, weight, bias, checked, _ = call
+    shape = checked.geometry
     return reference.oct_conv2d(
-        x_high, x_low, weight, bias, high_out, stride=shape.stride, dilation=shape.dilation,
-        groups=shape.groups, padding_mode=shape.padding_mode, size=size,
+        x_high, x_low, weight, bias, checked.out_channels[0], stride=shape.stride,
+        dilation=shape.dilation, groups=shape.groups, padding_mode=shape.padding_mode,
+        size=checked.size,
     )  # fmt: skip
 
 
-def _operate(call: _Call) -> tuple[Tensor | None, Tensor | None]:
-    high, low = autograd.forward(
-        (call.x_high, call.x_low),
-        call.weight,
-        call.bias,
-        call.out_channels[0],
-        call.size,
-        call.geometry.stride,
-        _allow_tf32(call),
-        call.family,
-    )
-    return high, low if call.out_channels[1] else None
+def _operate(call: Call) -> tuple[Tensor, Tensor]:
+    x_high, x_low, weight, bias, *rest = _arguments(call)
+    return autograd.forward((x_high, x_low), weight, bias, *rest)
 
 
-def _allow_tf32(call: _Call) -> bool:
-    weight = call.weight
+def _arguments(call: Call) -> tuple[Any, ...]:
+    """Those of the operator ``forward``."""
+    x_high, x_low, weight, bias, checked, family = call
+    shape = (checked.out_channels[0], checked.size, checked.geometry.stride)
+    return x_high, x_low, weight, bias, *shape, _allow_tf32(weight), family
+
+
+def _allow_tf32(weight: Tensor) -> bool:
     return weight.is_cuda and weight.dtype == torch.float32 and convolutions_allow_tf32()
 
 

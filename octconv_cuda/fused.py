@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .call import autocast
 from .convolutions import pool_concat
 from .cudnn import convolution
-from .functional import autocast, convolutions_allow_tf32, oct_conv2d
+from .functional import convolutions_allow_tf32, oct_conv2d
 from .maps import Maps, OctaveBatchNorm2d, OctaveMaps, as_parts, check_split
 from .modules import OctConv2d
 from .onednn import ACTIVATIONS, Packed, can_pack
@@ -72,14 +73,16 @@ class FusedConv2d(nn.Module):
             ValueError, TypeError: See ``oct_conv2d``; also a residual of another shape.
         """
         check_split("FusedConv2d", input, self.in_split)
-        tensors = (*_without_gradients(input), *_without_gradients(residual), self.weight)
-        *parts, weight = autocast(self.weight.device.type, *tensors)
+        weight = self.weight
+        tensors = (*_without_gradients(input), *_without_gradients(residual), weight)
+        *parts, weight = autocast(weight.device.type, *tensors)
         x, r = (parts[0], parts[1]), (parts[2], parts[3])
-        self._check_residual(x, r)
+        if residual is not None:
+            self._check_residual(x, r)
         if self.packed is not None and self.packed.takes(x):
             high, low = self.packed(x, r)
-        elif self.scale is not None:
-            high, low = self._operator(x, r, weight)
+        elif (scale := self.scale) is not None:
+            high, low = self._operator(x, r, weight, scale)
         else:
             high, low = self._composition(x, r, weight)
         return high if low is None and high is not None else OctaveMaps(high, low)
@@ -125,20 +128,19 @@ class FusedConv2d(nn.Module):
     def _pools(self) -> bool:
         return self.octave and self.geometry["stride"] == (2, 2)
 
-    def _operator(self, x: Parts, r: Parts, weight: Tensor) -> Parts:
+    def _operator(self, x: Parts, r: Parts, weight: Tensor, scale: Tensor) -> Parts:
         high_out, low_out = self.out_split
         present = x[1] if x[0] is None else x[0]
         assert present is not None
         size = [n * (2 if x[0] is None else 1) for n in present.shape[2:]]
         tf32 = present.is_cuda and present.dtype == torch.float32 and convolutions_allow_tf32()
         high, low = torch.ops.octconv_cuda.inference(
-            *x, weight, None, self.scale, self.shift, *r, _EPILOGUE[self.activation],
+            *x, weight, None, scale, self.shift, *r, _EPILOGUE[self.activation],
             high_out, size, self.geometry["stride"][0], tf32,
         )  # fmt: skip
-        parts = [high if high_out else None, low if low_out else None]
         if self.activation == "relu6":
-            parts = [None if part is None else part.clamp_max(6) for part in parts]
-        return parts[0], parts[1]
+            high, low = high.clamp_max(6), low.clamp_max(6)
+        return high if high_out else None, low if low_out else None
 
     def _composition(self, x: Parts, r: Parts, weight: Tensor) -> Parts:
         bias = self.shift.to(weight.dtype)
@@ -202,8 +204,14 @@ class FusedConv2d(nn.Module):
 
 
 def _without_gradients(maps: Maps | None) -> Parts:
-    high, low = (None, None) if maps is None else as_parts("FusedConv2d", maps)
-    return None if high is None else high.detach(), None if low is None else low.detach()
+    if maps is None:
+        return None, None
+    high, low = as_parts("FusedConv2d", maps)
+    return _without_gradient(high), _without_gradient(low)
+
+
+def _without_gradient(part: Tensor | None) -> Tensor | None:
+    return part.detach() if part is not None and part.requires_grad else part
 
 
 def _scaled(weight: Tensor, scale: Tensor) -> Tensor:

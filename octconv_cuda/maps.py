@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from . import reference
-from .problem import check_maps, is_int
+from .problem import TensorLike, check_maps, is_int
 
 __all__ = [
     "Maps",
@@ -155,13 +155,18 @@ def as_parts(operator: str, input: Maps) -> tuple[Tensor | None, Tensor | None]:
     )
 
 
-def check_split(operator: str, input: Maps, split: tuple[int, int]) -> None:
+def check_split(
+    operator: str,
+    input: Tensor | tuple[TensorLike | None, TensorLike | None],
+    split: tuple[int, int],
+) -> None:
     """Raises ValueError unless the parts of a map have the channels of a layer's split.
 
     A weight alone cannot tell one split of its channels from another.
     """
-    for name, part, expected in zip(("high", "low"), as_parts(operator, input), split, strict=True):
-        if part is not None and not (isinstance(part, Tensor) and part.dim() == 4):
+    parts: Any = as_parts(operator, input)  # type: ignore[arg-type]
+    for name, part, expected in zip(("high", "low"), parts, split, strict=True):
+        if part is not None and not (isinstance(part, TensorLike) and len(part.shape) == 4):
             continue  # no map at all, which the operator itself refuses
         channels = 0 if part is None else part.shape[1]
         if channels != expected:

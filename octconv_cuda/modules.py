@@ -1,13 +1,13 @@
 """OctConv2d, the layer that stands where ``nn.Conv2d`` stood."""
 
 import warnings
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from .functional import Explanation, explain, oct_conv2d
-from .maps import Maps, OctaveMaps, channel_pair, check_split
+from .call import Call, prepare
+from .functional import Explanation, explanation, run
+from .maps import Maps, OctaveMaps, channel_pair
 from .problem import Geometry, Pair, check_channels, check_family
 
 __all__ = ["OctConv2d"]
@@ -145,24 +145,18 @@ class OctConv2d(nn.Conv2d):
         Raises:
             ValueError, TypeError: See ``oct_conv2d``; also parts that are not this layer's.
         """
-        check_split("OctConv2d", input, self.in_split)
-        return oct_conv2d(input, self.weight, self.bias, size=size, **self._arguments())
+        return run(self._prepare(input, size))
 
     def explain(self, input: Maps, size: Pair | None = None) -> Explanation:
         """Which path this layer takes for ``input``, and why."""
-        check_split("OctConv2d", input, self.in_split)
-        return explain(input, self.weight, self.bias, size=size, **self._arguments())
+        return explanation(self._prepare(input, size))
 
-    def _arguments(self) -> dict[str, Any]:
-        return {
-            "out_channels": self.out_split,
-            "stride": self.stride,
-            "padding": self.padding,
-            "dilation": self.dilation,
-            "groups": self.groups,
-            "padding_mode": self.padding_mode,
-            "family": self.family,
-        }
+    def _prepare(self, input: Maps, size: Pair | None) -> Call:
+        return prepare(
+            "OctConv2d", input, self.weight, self.bias, self.in_split,
+            self.out_split, self.stride, self.padding, self.dilation, self.groups,
+            self.padding_mode, size, self.family,
+        )  # fmt: skip
 
     def extra_repr(self) -> str:
         """``nn.Conv2d``'s line with the (high, low) pairs in place of the channel counts."""

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from .problem import (
     Pair,
+    TensorLike,
     check_kernel,
     check_maps,
     check_odd,
@@ -123,7 +124,7 @@ def check_weight_grad(
     check_odd(operator, kernel_size)
 
 
-def channels(high: Tensor | None, low: Tensor | None) -> Pair:
+def channels(high: TensorLike | None, low: TensorLike | None) -> Pair:
     """(C_high, C_low) of a pair; an absent part has none."""
     return (0 if high is None else high.shape[1], 0 if low is None else low.shape[1])
 

@@ -10,7 +10,9 @@ __all__ = [
     "DTYPES",
     "KERNEL_FAMILIES",
     "Geometry",
+    "Metadata",
     "Pair",
+    "TensorLike",
     "check_channels",
     "check_family",
     "check_kernel",
@@ -29,6 +31,18 @@ KERNEL_FAMILIES = ("sm80", "sm90")
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 Pair = tuple[int, int]
+
+
+class Metadata(NamedTuple):
+    """What checks read of a tensor. Unlike one it is equal to its like, and has their hash."""
+
+    shape: torch.Size
+    dtype: torch.dtype
+    device: torch.device
+    layout: torch.layout
+
+
+TensorLike = Tensor | Metadata
 
 
 class Geometry(NamedTuple):
@@ -155,8 +169,8 @@ def check_channels(operator: str, channels_in: Pair, channels_out: Pair, groups:
 
 def check_maps(
     operator: str,
-    high: Tensor | None,
-    low: Tensor | None,
+    high: TensorLike | None,
+    low: TensorLike | None,
     size: Pair | None = None,
     *,
     names: tuple[str, str] = ("x_high", "x_low"),
@@ -177,12 +191,12 @@ def check_maps(
     for part, name in zip((high, low), names, strict=True):
         if part is None:
             continue
-        if not isinstance(part, Tensor):
+        if not isinstance(part, TensorLike):
             raise TypeError(
                 f"{operator}: {name} must be a tensor or None, got {type(part).__name__}"
             )
         _check_dense(operator, name, part)
-        if part.dim() != 4:
+        if len(part.shape) != 4:
             raise ValueError(f"{operator}: {name} must be (N, C, H, W), got {_shape(part)}")
         if part.dtype not in DTYPES:
             raise TypeError(
@@ -224,10 +238,10 @@ def check_maps(
 
 def check_kernel(operator: str, weight: object) -> Pair:
     """(k_h, k_w) of a weight; raises unless that is a dense 4-d tensor."""
-    if not isinstance(weight, Tensor):
+    if not isinstance(weight, TensorLike):
         raise TypeError(f"{operator}: weight must be a tensor, got {type(weight).__name__}")
     _check_dense(operator, "weight", weight)
-    if weight.dim() != 4:
+    if len(weight.shape) != 4:
         raise ValueError(
             f"{operator}: weight must be (C_out, C_in / groups, k_h, k_w), got {_shape(weight)}"
         )
@@ -245,12 +259,12 @@ def check_odd(operator: str, kernel_size: Sequence[int]) -> None:
 
 def check_weight(
     operator: str,
-    weight: Tensor,
-    bias: Tensor | None,
+    weight: TensorLike,
+    bias: TensorLike | None,
     channels_in: Pair,
     channels_out: Pair,
     groups: int,
-    beside: Tensor,
+    beside: TensorLike,
 ) -> None:
     """Checks a 4-d weight and a bias against the channels and against the tensor they meet.
 
@@ -273,10 +287,10 @@ def check_weight(
         )
     check_same(operator, "weight", weight, "the input", beside)
     if bias is not None:
-        if not isinstance(bias, Tensor):
+        if not isinstance(bias, TensorLike):
             raise TypeError(f"{operator}: bias must be a tensor or None, got {type(bias).__name__}")
         _check_dense(operator, "bias", bias)
-        if bias.dim() != 1 or bias.shape[0] != c_out:
+        if len(bias.shape) != 1 or bias.shape[0] != c_out:
             raise ValueError(f"{operator}: bias must be ({c_out},), got {_shape(bias)}")
         check_same(operator, "bias", bias, "the input", beside)
 
@@ -289,7 +303,9 @@ def check_family(operator: str, family: str | None) -> None:
         )
 
 
-def check_same(operator: str, name: str, tensor: Tensor, other: str, beside: Tensor) -> None:
+def check_same(
+    operator: str, name: str, tensor: TensorLike, other: str, beside: TensorLike
+) -> None:
     """Raises unless dtype (TypeError) and device (ValueError) are those of ``beside``."""
     if tensor.dtype != beside.dtype:
         raise TypeError(
@@ -302,10 +318,10 @@ def check_same(operator: str, name: str, tensor: Tensor, other: str, beside: Ten
         )
 
 
-def _check_dense(operator: str, name: str, tensor: Tensor) -> None:
+def _check_dense(operator: str, name: str, tensor: TensorLike) -> None:
     if tensor.layout != torch.strided:
         raise TypeError(f"{operator}: {name} must be a dense tensor, got {tensor.layout}")
 
 
-def _shape(tensor: Tensor) -> str:
+def _shape(tensor: TensorLike) -> str:
     return str(tuple(tensor.shape))

@@ -140,5 +140,5 @@ def test_the_family_goes_with_a_layer_and_into_its_backward() -> None:
     assert torch.equal(grads[0], layer.weight.grad)
     assert torch.equal(grads[1], layer.bias.grad)
     layer.family = "sm80"
-    with pytest.raises(ValueError, match="oct_conv2d: family='sm80'"):
+    with pytest.raises(ValueError, match="OctConv2d: family='sm80'"):
         layer(MAPS)
