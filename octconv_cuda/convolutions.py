@@ -216,9 +216,14 @@ def _conv_input_grad(dy: Tensor, weight: Tensor) -> Tensor:
 
 
 def _conv_weight_grad(x: Tensor, dy: Tensor, kernel_size: Pair) -> Tensor:
+    # Taps further out than the map is large meet no pixel. Of bfloat16 oneDNN gets some wrong.
+    reach = [min(k // 2, extent - 1) for k, extent in zip(kernel_size, x.shape[2:], strict=True)]
+    inner = [2 * r + 1 for r in reach]
     # It only lends its shape; but of a contiguous one oneDNN takes up to twice as long.
-    weight = empty_weight(x, (dy.shape[1], x.shape[1], *kernel_size), channels_last=True)
-    return _conv_backward(dy, x, weight, 1)
+    weight = empty_weight(x, (dy.shape[1], x.shape[1], *inner), channels_last=True)
+    dw = _conv_backward(dy, x, weight, 1)
+    rows, columns = (k // 2 - r for k, r in zip(kernel_size, reach, strict=True))
+    return F.pad(dw, (columns, columns, rows, rows)) if rows or columns else dw
 
 
 def _conv_backward(dy: Tensor, x: Tensor, weight: Tensor, which: int) -> Tensor:

@@ -1,0 +1,139 @@
+"""The native operators against exact results, wherever they run."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from cases import Case, multiples_of
+from emulated_weight_grad import integer_operands
+from hypothesis import strategies as st
+from torch import Tensor
+
+OPS = torch.ops.octconv_cuda
+DTYPES = (torch.bfloat16, torch.float16, torch.float32)  # float32 as tf32
+
+
+class Platform(NamedTuple):
+    """Operators, the device of their tensors, and its compute capability; (0, 0): no GPU."""
+
+    ops: Any
+    device: torch.device
+    capability: tuple[int, int]
+
+    @classmethod
+    def of(cls, device: torch.device) -> "Platform":
+        on_gpu = device.type == "cuda"
+        return cls(OPS, device, torch.cuda.get_device_capability(device) if on_gpu else (0, 0))
+
+    @property
+    def has_kernels(self) -> bool:
+        return self.capability >= (8, 0)
+
+
+@st.composite
+def covered_cases(draw: st.DrawFn) -> Case:
+    pairs = st.tuples(*2 * [st.integers(0, 17).map(lambda n: 8 * n)]).filter(any)
+    extents = st.tuples(st.integers(1, 37), st.integers(1, 37))
+    k = draw(st.sampled_from([1, 3, 3, 5, 7]))
+    return Case(
+        draw(pairs), draw(pairs), (k, k), draw(st.integers(1, 2)), draw(extents),
+        draw(st.integers(1, 6)), draw(st.booleans()),
+    )  # fmt: skip
+
+
+def moved(parts: Sequence[Tensor | None], *to: object) -> list[Tensor | None]:
+    """channels_last copies elsewhere, or in another dtype."""
+
+    def copied(part: Tensor) -> Tensor:
+        copy = part.to(*to)
+        return copy.contiguous(memory_format=torch.channels_last) if copy.dim() == 4 else copy
+
+    return [None if part is None else copied(part) for part in parts]
+
+
+def poison(results: Sequence[Tensor]) -> None:
+    """NaN in memory that is free for the next results of these sizes."""
+    for result in results:
+        torch.full_like(result, torch.nan)
+
+
+def check_exact(results: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    for result, exact in zip(results, expected, strict=True):
+        torch.testing.assert_close(result.double(), exact, rtol=0, atol=1e-6)
+
+
+def families(case: Case, platform: Platform, dtype: torch.dtype) -> list[str]:
+    """All that cover a case, forward and in its input gradient; "" chooses, and may pool first."""
+    names = [""] if not platform.has_kernels or case.stride == 2 else []
+    # What pools first asks nothing of the parts that it makes one of.
+    if platform.has_kernels and not any(c % 8 for c in case.in_channels):
+        names.append("sm80")
+        hopper = platform.capability == (9, 0) and dtype != torch.float32
+        if hopper and hopper_covers(case):
+            names.append("sm90")
+    return names
+
+
+def hopper_covers(case: Case) -> bool:
+    """Whether forward_1x1_sm90 or forward_sm90 do; at stride 2 behind pool2x2."""
+    (high, low), (to_high, to_low) = case.in_channels, case.out_channels
+    if case.stride == 2:
+        high, low = high + low, 0
+    if case.kernel_size == (1, 1):
+        return min(high, to_high) > 0 and max(low, to_low) > 0
+    pixels = case.kernel_size == (3, 3) and min(case.out_size) > 1
+    return pixels and min(high, low, to_high, to_low) > 0
+
+
+def grad_families(case: Case, platform: Platform, dtype: torch.dtype) -> list[str]:
+    """The same of the weight gradient, whose kernels for Hopper take all parts at stride 1."""
+    parts = case.stride == 1 and min(*case.in_channels, *case.out_channels) > 0
+    names = families(case, platform, dtype)
+    return names if parts else [name for name in names if name != "sm90"]
+
+
+def check_forward(case: Case, platform: Platform, dtype: torch.dtype) -> None:
+    operands = case.integers()
+    arguments = (case.out_channels[0], case.size, case.stride, True)
+    expected = OPS.composed_forward(*moved(operands, platform.device, torch.float64), *arguments)
+    for name in families(case, platform, dtype):
+        poison([part.to(dtype) for part in expected])
+        check_exact(
+            platform.ops.forward(*moved(operands, platform.device, dtype), *arguments, name),
+            expected,
+        )
+
+
+def input_grad_operands(case: Case) -> list[Tensor]:
+    taps = sum(case.out_channels) * case.kernel_size[0] ** 2
+    weight = multiples_of(1, share=min(1, 24 / taps))(
+        sum(case.out_channels), sum(case.in_channels), *case.kernel_size
+    )
+    return [*(4**case.stride * g for g in case.integer_gradients()), weight]
+
+
+def check_input_grad(case: Case, platform: Platform, dtype: torch.dtype) -> None:
+    operands = input_grad_operands(case)
+    arguments = (case.in_channels[0], case.size, case.stride, True)
+    expected = OPS.composed_input_grad(*moved(operands, platform.device, torch.float64), *arguments)
+    for name in families(case, platform, dtype):
+        poison([part.to(dtype) for part in expected])
+        check_exact(
+            platform.ops.input_grad(*moved(operands, platform.device, dtype), *arguments, name),
+            expected,
+        )
+
+
+def check_weight_grad(case: Case, platform: Platform, dtype: torch.dtype) -> None:
+    x, dy = integer_operands(case)
+    arguments = (case.size, case.kernel_size, case.stride, True, case.batch % 2 == 0)
+    operands = [*x, *dy]
+    expected = OPS.composed_weight_grad(
+        *moved(operands, platform.device, torch.float64), *arguments
+    )
+    for name in grad_families(case, platform, dtype):
+        poison([part.to(dtype) for part in expected])
+        check_exact(
+            platform.ops.weight_grad(*moved(operands, platform.device, dtype), *arguments, name),
+            expected,
+        )
