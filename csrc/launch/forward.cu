@@ -36,6 +36,7 @@ Choice find_plan(const Tensor& weight, const Problem& problem, bool allow_tf32) 
   if (!type) {
     return {{}, dtype_text(weight.scalar_type()) + ", and kernels for bfloat16, float16 and tf32"};
   }
+  if (problem.batch == 0) return {{}, "an empty batch"};
   const char* reason = why_not_covered(problem, static_cast<int32_t>(weight.size(3)));
   if (reason) return {{}, reason};
   const DeviceFacts& facts = facts_of(weight.get_device_index());
@@ -95,7 +96,6 @@ TensorPair run(const char* op, const Problem& problem, const Choice& choice, con
   const Tensor out_low = empty_channels_last(
       weight,
       {problem.batch, grad ? problem.low_in : problem.low_out, (height + 1) / 2, (width + 1) / 2});
-  if (problem.batch == 0) return {out_high, out_low};
 
   const auto present = [](const Part& part) {
     return part && part->size(1) > 0 ? Part(dense(*part)) : std::nullopt;
@@ -156,9 +156,7 @@ TensorPair run(const char* op, const Problem& problem, const Choice& choice, con
 TensorPair serve(const char* op, const Problem& problem, const Choice& choice, const Part& in_high,
                  const Part& in_low, const Tensor& weight, const Part& bias,
                  const EpilogueTensors& epilogue = {}) {
-  if (!choice.of_pooled || problem.batch == 0) {
-    return run(op, problem, choice, in_high, in_low, weight, bias, epilogue);
-  }
+  if (!choice.of_pooled) return run(op, problem, choice, in_high, in_low, weight, bias, epilogue);
   const Problem convolved = of_pooled(problem);
   if (problem.input_grad) {
     const auto [dz, none] = run(op, convolved, choice, in_high, in_low, weight, bias, epilogue);
