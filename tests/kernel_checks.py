@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 import torch
 from cases import Case, multiples_of
 from emulated_weight_grad import integer_operands
+from epilogues import Extras
 from hypothesis import strategies as st
+from oracle import assert_accurate
 from torch import Tensor
 
 OPS = torch.ops.octconv_cuda
@@ -31,9 +33,10 @@ class Platform(NamedTuple):
 
 
 @st.composite
-def covered_cases(draw: st.DrawFn) -> Case:
-    pairs = st.tuples(*2 * [st.integers(0, 17).map(lambda n: 8 * n)]).filter(any)
-    extents = st.tuples(st.integers(1, 37), st.integers(1, 37))
+def covered_cases(draw: st.DrawFn, most_channels: int = 136, most_pixels: int = 37) -> Case:
+    part = st.integers(0, most_channels // 8).map(lambda n: 8 * n)
+    pairs = st.tuples(part, part).filter(any)
+    extents = st.tuples(st.integers(1, most_pixels), st.integers(1, most_pixels))
     k = draw(st.sampled_from([1, 3, 3, 5, 7]))
     return Case(
         draw(pairs), draw(pairs), (k, k), draw(st.integers(1, 2)), draw(extents),
@@ -137,3 +140,34 @@ def check_weight_grad(case: Case, platform: Platform, dtype: torch.dtype) -> Non
             platform.ops.weight_grad(*moved(operands, platform.device, dtype), *arguments, name),
             expected,
         )
+
+
+def inference_call(
+    case: Case, extras: Extras, dtype: torch.dtype, activation: int
+) -> tuple[Any, ...]:
+    """Operands and arguments of inference."""
+    extras.round_to(dtype)
+    tail = (case.out_channels[0], case.size, case.stride, False)
+    operands = case.normal().to(dtype)
+    return (*operands, extras.scale, extras.shift, *extras.residuals, activation, *tail)
+
+
+def check_inference(case: Case, platform: Platform, dtype: torch.dtype, family: str = "") -> None:
+    """As near to float64 as PyTorch's convolutions with the formula behind them, or nearer."""
+    for residual, activation in ((True, 1), (False, 0), (True, 2)):
+        call = [
+            t.to(platform.device) if isinstance(t, Tensor) else t
+            for t in inference_call(case, Extras(case, residual), dtype, activation)
+        ]
+        composed = OPS.composed_inference(*call)
+        scale, shift = 4, 5
+        wide = [
+            t.double() if isinstance(t, Tensor) and i not in (scale, shift) else t
+            for i, t in enumerate(call)
+        ]
+        exact = OPS.composed_inference(*wide)
+        first, again = (platform.ops.inference(*call, family) for _ in range(2))
+        assert all(map(torch.equal, first, again))
+        for part, of_torch, expected in zip(first, composed, exact, strict=True):
+            if part.shape[1]:
+                assert_accurate(part, of_torch, expected)

@@ -9,18 +9,12 @@ from emulated_forward import HopperJointTiles, JointTiles, Tiles, present, run_f
 from emulation.emulator import RUNS, Emulator
 from emulators import ASAN, PLAIN
 from epilogues import Extras
+from kernel_checks import Platform, check_inference, inference_call
 from oracle import assert_accurate
 from torch import Tensor
 
 CASE = Case((24, 16), (16, 40), size=(9, 7))
 infer = torch.ops.octconv_cuda.inference
-
-
-def arguments(case: Case, extras: Extras, dtype: torch.dtype, activation: int) -> tuple:
-    operands = case.normal().to(dtype)
-    extras.round_to(dtype)
-    tail = (case.out_channels[0], case.size, case.stride, False)
-    return (*operands, extras.scale, extras.shift, *extras.residuals, activation, *tail)
 
 
 @pytest.mark.parametrize("residual", [False, True])
@@ -30,7 +24,7 @@ def arguments(case: Case, extras: Extras, dtype: torch.dtype, activation: int) -
 def test_is_the_formula(stride, dtype, activation, residual):
     case = Case((24, 16), (16, 40), size=(9, 7), stride=stride)
     extras = Extras(case, residual)
-    call = arguments(case, extras, dtype, activation)
+    call = inference_call(case, extras, dtype, activation)
     y = torch.ops.octconv_cuda.forward(*call[:4], *call[9:])
     for part, exact in zip(infer(*call), extras.exact(y, activation), strict=True):
         assert part.dtype == dtype
@@ -47,7 +41,7 @@ def test_factors_may_begin_at_any_address(device, kernel):
     extras = Extras(case, True)
     call = [
         t.to(device) if isinstance(t, Tensor) else t
-        for t in arguments(case, extras, torch.bfloat16, 1)
+        for t in inference_call(case, extras, torch.bfloat16, 1)
     ]
     expected = infer(*call)
     for i in (3, 4, 5):
@@ -106,25 +100,8 @@ CUDA_CASES = (
 def test_cuda_is_accurate(
     monkeypatch: pytest.MonkeyPatch, case: Case, dtype: torch.dtype, family: str, trial: str
 ) -> None:
-    """As near to float64 as PyTorch's convolutions with the formula behind them, or nearer."""
     monkeypatch.setenv("OCTCONV_CUDA_TRIAL", trial)
-    for residual, activation in ((True, 1), (False, 0), (True, 2)):
-        extras = Extras(case, residual)
-        call = [
-            t.cuda() if isinstance(t, Tensor) else t
-            for t in arguments(case, extras, dtype, activation)
-        ]
-        composed = torch.ops.octconv_cuda.composed_inference(*call)
-        wide = [
-            t.double() if isinstance(t, Tensor) and i not in (4, 5) else t
-            for i, t in enumerate(call)
-        ]
-        exact = torch.ops.octconv_cuda.composed_inference(*wide)
-        first, again = (infer(*call, family) for _ in range(2))
-        assert all(map(torch.equal, first, again))
-        for part, of_torch, expected in zip(first, composed, exact, strict=True):
-            if part.shape[1]:
-                assert_accurate(part, of_torch, expected)
+    check_inference(case, Platform.of(torch.device("cuda")), dtype, family)
 
 
 @pytest.mark.parametrize("mode", [PLAIN, ASAN])
@@ -140,7 +117,7 @@ def test_kernel_rounds_once(
     kernel = int(name[0])
     case = Case(ins, outs, (kernel, kernel), size=(9, 7))
     extras = Extras(case, residual)
-    call = arguments(case, extras, dtype, activation)
+    call = inference_call(case, extras, dtype, activation)
     for tiles in all_tiles:
         result = run_forward(
             emulator_in(mode), case, tiles, call[:2], *call[2:4],
@@ -188,14 +165,14 @@ def test_residuals_of_other_columns_pass_by_in_every_schedule(
     ],
 )
 def test_refuses(position, value, text):
-    call = list(arguments(CASE, Extras(CASE, True), torch.float32, 0))
+    call = list(inference_call(CASE, Extras(CASE, True), torch.float32, 0))
     call[position] = value
     with pytest.raises((ValueError, RuntimeError), match=text):
         infer(*call)
 
 
 def test_traces():
-    call = arguments(CASE, Extras(CASE, True), torch.float32, 1)
+    call = inference_call(CASE, Extras(CASE, True), torch.float32, 1)
     torch.library.opcheck(infer.default, call)
     counter = torch.utils.flop_counter.FlopCounterMode(display=False)
     with counter:

@@ -28,10 +28,6 @@ void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& para
             cudaStream_t stream) {
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
   const LaunchConfig launch(shape, stream);
-  if (launch.config.numAttrs == 0) {
-    kernel<<<launch.config.gridDim, launch.config.blockDim, shape.shared_bytes, stream>>>(params);
-    return;
-  }
   cudaLaunchKernelEx(&launch.config, kernel, params);  // its error is check_launch's to find
 }
 

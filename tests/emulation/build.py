@@ -61,13 +61,18 @@ def build(mode: str) -> Path:
         link_flags = " ".join(flag for flag in [*flags, *kernel_flags] if "sanitize" in flag)
         ninja.build(module, "link", objects, variables={"extra": link_flags})
 
+    run_ninja(folder)
+    return folder
+
+
+def run_ninja(folder: Path) -> None:
+    """Brings up to date what the folder's build.ninja says."""
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs may build at a time
         command = [Path(BIN_DIR) / "ninja", "-C", folder]
         log = subprocess.run(command, capture_output=True, text=True)
     if log.returncode != 0:
         raise RuntimeError(log.stdout + log.stderr)
-    return folder
 
 
 def preloaded(mode: str) -> str:

@@ -13,6 +13,13 @@ namespace {
 constexpr size_t kAlignment = 256;          // that of cudaMalloc
 constexpr size_t kGlobalRedZone = 1 << 16;  // behind each buffer: a row too far hits no other
 
+void check_all_written(const Buffer& buffer) {
+  const auto first = std::find(buffer.written.begin(), buffer.written.end(), 0);
+  if (first == buffer.written.end()) return;
+  throw Failure(buffer.name + ": byte " + std::to_string(first - buffer.written.begin()) + " of " +
+                std::to_string(buffer.bytes) + " was never written");
+}
+
 }  // namespace
 
 void Device::Free::operator()(void* memory) const { std::free(memory); }
@@ -48,19 +55,38 @@ void* Device::zeros(const std::string& name, size_t bytes) {
   return begin;
 }
 
+void Device::lend(const std::string& name, void* memory, size_t bytes, bool writable) {
+  auto* begin = static_cast<std::byte*>(memory);
+  for (const Buffer& buffer : buffers_) {
+    const bool is_result = buffer.begin == begin && buffer.bytes == bytes && buffer.writable;
+    if (is_result && !writable) check_all_written(buffer);
+  }
+  std::erase_if(buffers_, [&](const Buffer& old) {
+    return begin < old.begin + old.bytes && old.begin < begin + bytes;
+  });
+  if (bytes == 0) return;
+  if (writable) std::memset(begin, 0xFF, bytes);
+  buffers_.push_back({name, begin, bytes, writable, std::vector<uint8_t>(writable ? bytes : 0)});
+}
+
+void Device::set(void* memory, int value, size_t bytes) {
+  auto* first = static_cast<std::byte*>(memory);
+  for (Buffer& buffer : buffers_) {
+    if (first < buffer.begin || first + bytes > buffer.begin + buffer.bytes) continue;
+    std::memset(first, value, bytes);
+    std::memset(&buffer.written[first - buffer.begin], 1, bytes);
+    return;
+  }
+  throw Failure("memset of memory that is in no buffer");
+}
+
 void Device::run(const octconv::LaunchShape& shape, const std::function<void()>& kernel) {
   buffers = &buffers_;
   engine_.run(shape, kernel);
 }
 
 void Device::check_outputs() const {
-  for (const size_t index : outputs_) {
-    const Buffer& buffer = buffers_[index];
-    const auto first = std::find(buffer.written.begin(), buffer.written.end(), 0);
-    if (first == buffer.written.end()) continue;
-    throw Failure(buffer.name + ": byte " + std::to_string(first - buffer.written.begin()) +
-                  " of " + std::to_string(buffer.bytes) + " was never written");
-  }
+  for (const size_t index : outputs_) check_all_written(buffers_[index]);
 }
 
 }  // namespace emulation

@@ -26,12 +26,19 @@ class Device {
   // The same, of zeros.
   void* zeros(const std::string& name, size_t bytes);
 
+  // The memory of somebody else, in place of what lay there before: one that kernels read, and have
+  // written if it was theirs, or NaNs that they may write.
+  void lend(const std::string& name, void* memory, size_t bytes, bool writable);
+  // Sets a part of what kernels may write.
+  void set(void* memory, int value, size_t bytes);
+
   // Runs kernel(params) as a grid. The launchers of real devices have the same form.
   template <typename Params>
   void launch(void (*kernel)(Params), const octconv::LaunchShape& shape,
               const std::remove_cv_t<Params>& params) {
     run(shape, [&] { kernel(params); });
   }
+  void run(const octconv::LaunchShape& shape, const std::function<void()>& kernel);
 
   // To be called when all is done: every byte of the outputs must be written.
   void check_outputs() const;
@@ -43,7 +50,6 @@ class Device {
   };
 
   std::byte* add(const std::string& name, size_t bytes, bool writable);
-  void run(const octconv::LaunchShape& shape, const std::function<void()>& kernel);
 
   Engine engine_;
   std::vector<std::unique_ptr<void, Free>> memory_;  // red zones included

@@ -1,0 +1,49 @@
+"""The operators on CUDA, launched in the emulation: as on an H200, for tensors on the CPU."""
+
+import ctypes
+from typing import NamedTuple
+
+import torch
+from emulation.emulator import Run
+from emulation.operators import build
+from kernel_checks import Platform
+
+SCHEDULES = ("order", "shuffle", "priorities")
+
+
+class Launch(NamedTuple):
+    """One launch of a kernel, which is named after its parameters."""
+
+    params: str
+    blocks: int
+    cluster: int
+    overlaps: bool
+
+
+class EmulatedOperators:
+    """The library, loaded once. Its ``platform`` goes where tests take one."""
+
+    def __init__(self) -> None:
+        path = build.build()
+        torch.ops.load_library(path)  # type: ignore[no-untyped-call]
+        self._library = ctypes.CDLL(str(path))
+        self._library.emulated_launches.restype = ctypes.c_char_p
+        self.ops = torch.ops.octconv_emulated
+        self.platform = Platform(self.ops, torch.device("cpu"), (9, 0))
+        self.begin()
+
+    def begin(self, run: Run | None = None, *, room: bool = True) -> None:
+        """A device on which nothing has run; ``room``: for clusters."""
+        schedule, late, seed, resident_blocks, _ = run or Run()
+        index = SCHEDULES.index(schedule)
+        self._library.emulated_begin(index, late, seed, resident_blocks, room)
+
+    def launches(self) -> list[Launch]:
+        """What was launched since ``begin``."""
+        lines = self._library.emulated_launches().decode().splitlines()
+        launches = []
+        for line in lines:
+            params, *numbers = line.split()
+            blocks, cluster, overlaps = map(int, numbers)
+            launches.append(Launch(params, blocks, cluster, bool(overlaps)))
+        return launches

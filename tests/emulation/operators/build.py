@@ -1,0 +1,47 @@
+"""Compiles the operators on CUDA as C++, with the emulation in CUDA's place."""
+
+from pathlib import Path
+
+import torch
+from ninja.ninja_syntax import Writer
+from torch.utils import cpp_extension
+
+from ..build import COMPILER, HERE, HOST, ROOT, run_ninja
+
+CSRC = ROOT / "csrc"
+
+
+def build() -> Path:
+    """The library, brought up to date."""
+    folder = ROOT / "build" / "emulation" / "operators"
+    folder.mkdir(parents=True, exist_ok=True)
+    includes = [HERE / "operators", HERE, CSRC]
+    flags = ["-std=c++20", "-O1", "-fPIC", "-w", "-fvisibility-inlines-hidden"]
+    flags += ["-DTORCH_TARGET_VERSION=0x020a000000000000"]
+    built = {"TORCH": torch.__version__, "NVCC": "13.0", "ARCHS": "8.0;9.0a"}
+    flags += [f"'-DOCTCONV_CUDA_{name}=\"{text}\"'" for name, text in built.items()]
+    flags += [f"-I{path}" for path in includes]
+    flags += [f"-isystem{path}" for path in cpp_extension.include_paths()]
+    sources = [*CSRC.glob("launch/*.cu"), *CSRC.glob("*.cpp"), *HOST]
+    sources += [HERE / "operators" / "runtime.cpp", *HERE.glob("runtime/*.cpp")]
+    with (folder / "build.ninja").open("w") as file:
+        ninja = Writer(file)
+        ninja.rule(
+            "compile",
+            f"{COMPILER} -MMD -MF $out.d {' '.join(flags)} -x c++ -c $in -o $out",
+            depfile="$out.d",
+            deps="gcc",
+        )
+        libraries = f"-L{Path(torch.__file__).parent / 'lib'} -ltorch -ltorch_cpu -ldl"
+        link = f"-shared -Wl,-Bsymbolic -Wl,--no-as-needed {libraries}"
+        ninja.rule("link", f"{COMPILER} $in {link} -o $out")
+        objects = [f"{path.parent.name}-{path.stem}.o" for path in sources]
+        for target, source in zip(objects, sources, strict=True):
+            ninja.build(target, "compile", str(source))
+        ninja.build("operators.so", "link", objects)
+    run_ninja(folder)
+    return folder / "operators.so"
+
+
+if __name__ == "__main__":
+    print(build())

@@ -1,0 +1,279 @@
+"""The operators on CUDA from the call to the result, their launches run in the emulation.
+
+Here are the choice of a kernel, copies, allocations and launches; the kernels have tests of their
+own, and test_kernels.py has more on a GPU.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from cases import Case
+from emulated_operators import EmulatedOperators
+from emulation import build
+from emulation.emulator import RUNS, Run
+from geometries import split
+from hypothesis import given, settings
+from kernel_checks import (
+    DTYPES,
+    OPS,
+    check_exact,
+    check_forward,
+    check_inference,
+    check_input_grad,
+    check_weight_grad,
+    covered_cases,
+    families,
+    input_grad_operands,
+    moved,
+)
+from torch import Tensor
+
+from octconv_cuda import OctConv2d, autograd
+
+pytestmark = pytest.mark.skipif(build.COMPILER is None, reason="no g++")
+CHECKS = pytest.mark.parametrize(
+    "check", [check_forward, check_input_grad, check_weight_grad], ids=lambda f: f.__name__[6:]
+)
+EACH_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+
+
+@pytest.fixture(scope="module")
+def library() -> EmulatedOperators:
+    return EmulatedOperators()
+
+
+@pytest.fixture
+def emulated(library: EmulatedOperators) -> EmulatedOperators:
+    library.begin()
+    return library
+
+
+@pytest.fixture
+def on_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", "1")
+
+
+CASES = (
+    Case((64, 64), (64, 64), size=(28, 28), batch=1),
+    Case((72, 40), (104, 88), size=(19, 23), batch=2),
+    Case(*split(64, 0.5, 256, 0.5), (1, 1), size=(28, 28), batch=1),
+    Case((136, 200), (72, 24), (1, 1), size=(1, 35), batch=3, bias=False),
+    Case((64, 0), (32, 32), (1, 1), size=(13, 9), batch=3),
+    Case(*split(64, 0.75, 128, 0.125), size=(17, 23), stride=2, batch=2),
+    Case(*split(96, 0.5, 64, 0.5), (1, 1), size=(15, 16), stride=2, batch=2),
+    Case((28, 4), (32, 32), size=(15, 16), stride=2, batch=2),
+    Case(*split(48, 0.5, 80, 0.5), (5, 5), size=(11, 10)),
+    Case((24, 0), (0, 24), size=(12, 7)),
+)
+
+
+@EACH_DTYPE
+@CHECKS
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_integers_are_exact(
+    case: Case, check: Callable[..., None], dtype: torch.dtype, emulated: EmulatedOperators
+) -> None:
+    check(case, emulated.platform, dtype)
+    assert emulated.launches()
+
+
+@EACH_DTYPE
+@CHECKS
+@given(case=covered_cases(most_channels=80, most_pixels=17))
+@settings(max_examples=25)
+def test_any_covered_geometry(
+    case: Case, check: Callable[..., None], dtype: torch.dtype, library: EmulatedOperators
+) -> None:
+    library.begin()
+    check(case, library.platform, dtype)
+
+
+# Few tiles of many channels, and rows of quads in their order.
+TRIAL_CASES = (
+    (Case((128, 128), (128, 128), size=(14, 14), batch=1), 8),
+    (Case((264, 72), (104, 200), size=(13, 7), batch=1), 8),
+    (Case((512, 512), (128, 128), (1, 1), size=(14, 14), batch=1), 8),
+    (Case((32, 32), (32, 32), size=(56, 56), batch=1), 1),
+)
+
+
+def forward_call(case: Case, dtype: torch.dtype) -> tuple[Any, ...]:
+    """Operands and arguments of forward."""
+    flags = (case.out_channels[0], case.size, case.stride, True)
+    return (*moved(case.integers(), dtype), *flags)
+
+
+def exact_forward(call: tuple[Any, ...]) -> Sequence[Tensor]:
+    exact: Sequence[Tensor] = OPS.composed_forward(*moved(call[:4], torch.float64), *call[4:])
+    return exact
+
+
+@pytest.mark.usefixtures("on_trial")
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+@pytest.mark.parametrize(("case", "cluster"), TRIAL_CASES, ids=str)
+def test_what_is_on_trial_is_launched(
+    case: Case, cluster: int, dtype: torch.dtype, emulated: EmulatedOperators
+) -> None:
+    call = forward_call(case, dtype)
+    check_exact(emulated.ops.forward(*call), exact_forward(call))
+    (launch,) = emulated.launches()
+    assert launch.overlaps
+    assert launch.cluster == cluster
+
+
+@pytest.mark.usefixtures("on_trial")
+@pytest.mark.parametrize(("case", "cluster"), TRIAL_CASES[:3], ids=str)
+def test_clusters_without_room_are_not_launched(
+    case: Case, cluster: int, emulated: EmulatedOperators
+) -> None:
+    """In a thread of its own, since threads remember what they have been told."""
+    emulated.begin(room=False)
+    call = forward_call(case, torch.bfloat16)
+    results: list[Tensor] = []
+    thread = threading.Thread(target=lambda: results.extend(emulated.ops.forward(*call)))
+    thread.start()
+    thread.join()
+    check_exact(results, exact_forward(call))
+    (launch,) = emulated.launches()
+    assert launch.cluster == 1
+
+
+@pytest.mark.usefixtures("on_trial")
+@pytest.mark.parametrize("run", RUNS, ids=str)
+def test_layers_behind_each_other(run: Run, emulated: EmulatedOperators) -> None:
+    """The second reads what the first wrote, and another shape makes another plan."""
+    emulated.begin(run)
+    first = forward_call(Case((64, 64), (128, 72), size=(14, 14), batch=1), torch.bfloat16)
+    y = emulated.ops.forward(*first)
+    last = forward_call(Case((128, 72), (32, 8), (1, 1), size=(14, 14), batch=1), torch.bfloat16)
+    z = emulated.ops.forward(*y, *last[2:])
+    exact = [part.to(torch.bfloat16) for part in exact_forward(first)]
+    assert all(map(torch.equal, y, exact))
+    expected = exact_forward((*exact, *last[2:]))
+    for part, of_exact in zip(z, expected, strict=True):
+        torch.testing.assert_close(part.double(), of_exact, rtol=2**-7, atol=2**-7)
+    assert len(emulated.launches()) == 2
+
+
+@CHECKS
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_an_operator_is_one_launch(
+    check: Callable[..., None], kernel: int, stride: int, emulated: EmulatedOperators
+) -> None:
+    """But for pooling at stride 2, and for the sums of a weight gradient's splits."""
+    case = Case((40, 24), (24, 40), (kernel, kernel), stride, (18, 16))
+    family = "sm90" if stride == 1 else ""
+    assert family in families(case, emulated.platform, torch.bfloat16)
+    if check is check_weight_grad:
+        x, dy = case.normal()[:2], case.normal_gradients()
+        flags = (case.size, case.kernel_size, stride, True, True, family)
+        emulated.ops.weight_grad(*moved((*x, *dy), torch.bfloat16), *flags)
+    elif check is check_forward:
+        emulated.ops.forward(*forward_call(case, torch.bfloat16), family)
+    else:
+        operands = moved(input_grad_operands(case), torch.bfloat16)
+        emulated.ops.input_grad(*operands, case.in_channels[0], case.size, stride, True, family)
+    kernels = [launch.params for launch in emulated.launches()]
+    pool = "Pool2x2GradParams" if check is check_input_grad else "Pool2x2Params"
+    assert kernels.count(pool) == (stride == 2)
+    kernels = [kernel for kernel in kernels if kernel != pool]
+    if check is check_weight_grad and kernels[1:] == ["WeightGradParams"]:  # of the splits
+        kernels.pop()
+    assert len(kernels) == 1
+
+
+def test_nothing_is_launched_for_nothing(emulated: EmulatedOperators) -> None:
+    call = forward_call(Case((8, 8), (8, 8), size=(4, 4), batch=0), torch.bfloat16)
+    high, low = emulated.ops.forward(*call)
+    assert high.shape == (0, 8, 4, 4)
+    assert low.shape == (0, 8, 2, 2)
+    assert not emulated.launches()
+    assert "an empty batch" in emulated.ops.explain_forward(*call[:3], *call[4:])
+
+
+def contiguous(tensor: Tensor) -> Tensor:
+    return tensor.contiguous()
+
+
+def at_an_odd_address(tensor: Tensor) -> Tensor:
+    buffer = tensor.new_zeros(tensor.numel() + 1)[1:]
+    return buffer.as_strided(tensor.shape, tensor.stride()).copy_(tensor)
+
+
+def among_other_channels(tensor: Tensor) -> Tensor:
+    wide = torch.cat([tensor, tensor], 1).contiguous(memory_format=torch.channels_last)
+    return wide[:, : tensor.shape[1]]
+
+
+@pytest.mark.parametrize("change", [contiguous, at_an_odd_address, among_other_channels])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_any_layout_gives_the_same(
+    kernel: int, stride: int, change: Callable[[Tensor], Tensor], emulated: EmulatedOperators
+) -> None:
+    case = Case((40, 24), (24, 40), (kernel, kernel), stride, (18, 15))
+    call = forward_call(case, torch.bfloat16)
+    expected = emulated.ops.forward(*call)
+    check_exact(expected, exact_forward(call))
+    for index in range(3):
+        changed = list(call)
+        changed[index] = change(call[index])
+        assert all(map(torch.equal, emulated.ops.forward(*changed), expected))
+
+
+@pytest.mark.parametrize(("family", "trial"), [("sm80", ""), ("", ""), ("", "1")])
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_inference_is_accurate(
+    stride: int,
+    kernel: int,
+    dtype: torch.dtype,
+    family: str,
+    trial: str,
+    emulated: EmulatedOperators,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", trial)
+    case = Case((136, 24), (40, 72), (kernel, kernel), stride, (13, 10))
+    check_inference(case, emulated.platform, dtype, family)
+
+
+def test_says_what_a_family_does_not_cover(emulated: EmulatedOperators) -> None:
+    call = forward_call(Case((64, 64), (64, 64), (5, 5), size=(9, 9)), torch.bfloat16)
+    message = "family sm90 must serve this call, and does not cover it: "
+    with pytest.raises(RuntimeError, match=message):
+        emulated.ops.forward(*call, "sm90")
+    assert not emulated.launches()
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_layer_learns(
+    kernel: int, stride: int, emulated: EmulatedOperators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The module forward and backward, in whole numbers, as the plain formula in float64 has it."""
+    monkeypatch.setattr(autograd, "_ops", emulated.ops)
+    case = Case((40, 24), (24, 40), (kernel, kernel), stride, (18, 15))
+    layer = OctConv2d(case.in_channels, case.out_channels, kernel, stride)
+    x_high, x_low, _, bias = case.integers()
+    *y_grads, weight = input_grad_operands(case)
+    layer.load_state_dict({"weight": weight, "bias": bias})
+
+    def step(dtype: torch.dtype) -> list[Tensor]:
+        x = [part.to(dtype).requires_grad_() for part in (x_high, x_low)]
+        y = layer.to(dtype)(x)
+        wanted = [*x, *layer.parameters()]
+        return [*y, *torch.autograd.grad(list(y), wanted, [g.to(dtype) for g in y_grads])]
+
+    results = step(torch.bfloat16)
+    launches = emulated.launches()
+    assert len(launches) >= 3
+    expected = step(torch.float64)  # of which no kernel is
+    assert emulated.launches() == launches
+    for result, exact in zip(results, expected, strict=True):
+        assert torch.equal(result, exact.to(torch.bfloat16))
