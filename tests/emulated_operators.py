@@ -47,3 +47,8 @@ class EmulatedOperators:
             blocks, cluster, overlaps = map(int, numbers)
             launches.append(Launch(params, blocks, cluster, bool(overlaps)))
         return launches
+
+    def questions(self) -> int:
+        """How often the runtime was asked, since ``begin``, for what does not change."""
+        asked: int = self._library.emulated_questions()
+        return asked

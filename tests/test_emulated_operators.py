@@ -29,9 +29,11 @@ from kernel_checks import (
     input_grad_operands,
     moved,
 )
-from torch import Tensor
+from oracle import assert_accurate
+from torch import Tensor, nn
 
-from octconv_cuda import OctConv2d, autograd
+from octconv_cuda import OctConv2d, autograd, fuse, models
+from octconv_cuda.fused import FusedConv2d
 
 pytestmark = pytest.mark.skipif(build.COMPILER is None, reason="no g++")
 CHECKS = pytest.mark.parametrize(
@@ -186,6 +188,26 @@ def test_an_operator_is_one_launch(
     assert len(kernels) == 1
 
 
+@pytest.mark.parametrize("trial", ["", "1"])
+@CHECKS
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_the_runtime_is_asked_once(
+    kernel: int,
+    check: Callable[..., None],
+    trial: str,
+    emulated: EmulatedOperators,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And no more when all families serve the same call again."""
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", trial)
+    case = Case((72, 88), (88, 72), (kernel, kernel), size=(14, 12), batch=1)
+    check(case, emulated.platform, torch.bfloat16)
+    emulated.begin()
+    check(case, emulated.platform, torch.bfloat16)
+    assert emulated.launches()
+    assert emulated.questions() == 0
+
+
 def test_nothing_is_launched_for_nothing(emulated: EmulatedOperators) -> None:
     call = forward_call(Case((8, 8), (8, 8), size=(4, 4), batch=0), torch.bfloat16)
     high, low = emulated.ops.forward(*call)
@@ -277,3 +299,33 @@ def test_a_layer_learns(
     assert emulated.launches() == launches
     for result, exact in zip(results, expected, strict=True):
         assert torch.equal(result, exact.to(torch.bfloat16))
+
+
+@pytest.mark.parametrize("trial", ["", "1"])
+def test_a_network_is_as_accurate_as_of_pytorchs_operators(
+    trial: str, emulated: EmulatedOperators, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eager and fused: each layer reads what the kernels before it wrote."""
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", trial)
+    network, x = models.oct_resnet26(alpha=0.5).eval(), torch.randn(2, 3, 64, 64)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_var is not None
+            module.running_var.uniform_(0.5, 1.5)
+    with torch.no_grad():
+        exact = network.double()(x.double())
+        of_torch = network.to(torch.bfloat16)(x.to(torch.bfloat16))
+        fused = fuse(network)
+        for module in fused.modules():
+            if isinstance(module, FusedConv2d):
+                module.packed = None  # oneDNN's on a CPU
+        monkeypatch.setattr(autograd, "_ops", emulated.ops)
+        monkeypatch.setattr(OPS, "inference", emulated.ops.inference)
+        for treated in (network, fused):
+            emulated.begin()
+            assert_accurate(treated(x.to(torch.bfloat16)), of_torch, exact)
+            launches = emulated.launches()
+            kernels = [launch for launch in launches if launch.params != "Pool2x2Params"]
+            assert len(kernels) == 22  # of octave convolutions
+            assert all(launch.overlaps == bool(trial) for launch in kernels)
+            assert any(launch.cluster > 1 for launch in kernels) == bool(trial)

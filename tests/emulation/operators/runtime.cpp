@@ -25,6 +25,7 @@ constexpr int kMultiprocessors = 132;
 
 std::unique_ptr<Device> device;
 bool has_room = true;  // for clusters
+int questions = 0;     // to the runtime, since the device was made
 std::map<const void*, size_t> shared_limits;
 cudaError_t last_error = cudaSuccess;
 std::ostringstream launches;
@@ -73,9 +74,13 @@ octconv::LaunchShape shape_of(const cudaLaunchConfig_t& config) {
 
 }  // namespace
 
-int registers_of(const char* params) { return std::strstr(params, "Joint") ? 168 : 128; }
+int registers_of(const char* params) {
+  ++questions;
+  return std::strstr(params, "Joint") ? 168 : 128;
+}
 
 int most_clusters(const cudaLaunchConfig_t& config) {
+  ++questions;
   return has_room ? kMultiprocessors / static_cast<int>(shape_of(config).cluster) : 0;
 }
 
@@ -96,6 +101,7 @@ cudaError_t launch_grid(const cudaLaunchConfig_t& config, const void* kernel, co
 using namespace emulation;
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  ++questions;
   switch (attribute) {
     case cudaDevAttrComputeCapabilityMajor:
       *value = 9;
@@ -118,6 +124,7 @@ cudaError_t cudaGetDevice(int* index) {
 }
 
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int value) {
+  ++questions;
   if (value > static_cast<int>(kMostSharedBytes)) return last_error = cudaErrorInvalidValue;
   shared_limits[kernel] = value;
   return cudaSuccess;
@@ -206,8 +213,11 @@ void emulated_begin(int schedule, bool late, uint64_t seed, uint32_t resident_bl
   device = std::make_unique<Device>(
       Options{static_cast<Schedule>(schedule), late, seed, resident_blocks, false});
   has_room = room;
+  questions = 0;
   launches.str("");
 }
+
+int emulated_questions() { return questions; }
 
 const char* emulated_launches() {
   static std::string text;
