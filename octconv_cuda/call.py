@@ -113,7 +113,10 @@ def autocast(device_type: str, *tensors: Any) -> Any:
     dtype = torch.get_autocast_dtype(device_type)
     return [
         t.to(dtype)
-        if isinstance(t, Tensor) and t.is_floating_point() and t.dtype != torch.float64
+        if isinstance(t, Tensor)
+        and t.layout == torch.strided
+        and t.is_floating_point()
+        and t.dtype != torch.float64
         else t
         for t in tensors
     ]
@@ -121,6 +124,7 @@ def autocast(device_type: str, *tensors: Any) -> Any:
 
 _passed: dict[tuple[Any, ...], _Checked] = {}
 _MOST_PASSED = 4096
+_PLAIN = {type(None), int, str, tuple, list}
 
 
 def _checked(operator: str, metadata: Sequence[Any], arguments: tuple[Any, ...]) -> _Checked:
@@ -134,6 +138,8 @@ def _checked(operator: str, metadata: Sequence[Any], arguments: tuple[Any, ...])
         return _check(operator, *metadata, *arguments)
     if passed is None:
         passed = _check(operator, *metadata, *arguments)
+        if not _PLAIN.issuperset(map(type, arguments)):  # numpy's strings are bytes like bytes
+            return passed
         if len(_passed) >= _MOST_PASSED:  # shapes that change without end
             _passed.clear()
         _passed[key] = passed

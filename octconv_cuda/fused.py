@@ -207,11 +207,21 @@ def _without_gradients(maps: Maps | None) -> Parts:
     if maps is None:
         return None, None
     high, low = as_parts("FusedConv2d", maps)
-    return _without_gradient(high), _without_gradient(low)
+    return _without_gradient("high", high), _without_gradient("low", low)
 
 
-def _without_gradient(part: Tensor | None) -> Tensor | None:
-    return part.detach() if part is not None and part.requires_grad else part
+def _without_gradient(name: str, part: Tensor | None) -> Tensor | None:
+    if part is None:
+        return None
+    if not isinstance(part, Tensor):
+        raise TypeError(
+            f"FusedConv2d: the {name} part must be a tensor or None, got {type(part).__name__}"
+        )
+    if part.dim() != 4:
+        raise ValueError(
+            f"FusedConv2d: the {name} part must be (N, C, H, W), got {tuple(part.shape)}"
+        )
+    return part.detach()
 
 
 def _scaled(weight: Tensor, scale: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 import ctypes
 from typing import NamedTuple
 
+import pytest
 import torch
 from emulation.emulator import Run
 from emulation.operators import build
@@ -52,3 +53,15 @@ class EmulatedOperators:
         """How often the runtime was asked, since ``begin``, for what does not change."""
         asked: int = self._library.emulated_questions()
         return asked
+
+
+@pytest.fixture(scope="session")
+def emulated_library() -> EmulatedOperators:
+    return EmulatedOperators()
+
+
+@pytest.fixture
+def emulated(emulated_library: EmulatedOperators) -> EmulatedOperators:
+    """With a new device."""
+    emulated_library.begin()
+    return emulated_library

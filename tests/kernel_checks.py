@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import pytest
 import torch
 from cases import Case, multiples_of
 from emulated_weight_grad import integer_operands
@@ -13,6 +14,7 @@ from torch import Tensor
 
 OPS = torch.ops.octconv_cuda
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)  # float32 as tf32
+EACH_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 
 
 class Platform(NamedTuple):
@@ -140,6 +142,22 @@ def check_weight_grad(case: Case, platform: Platform, dtype: torch.dtype) -> Non
             platform.ops.weight_grad(*moved(operands, platform.device, dtype), *arguments, name),
             expected,
         )
+
+
+CHECKS = pytest.mark.parametrize(
+    "check", [check_forward, check_input_grad, check_weight_grad], ids=lambda f: f.__name__[6:]
+)
+
+
+def forward_call(case: Case, dtype: torch.dtype) -> tuple[Any, ...]:
+    """Operands and arguments of forward."""
+    flags = (case.out_channels[0], case.size, case.stride, True)
+    return (*moved(case.integers(), dtype), *flags)
+
+
+def exact_forward(call: tuple[Any, ...]) -> Sequence[Tensor]:
+    exact: Sequence[Tensor] = OPS.composed_forward(*moved(call[:4], torch.float64), *call[4:])
+    return exact
 
 
 def inference_call(

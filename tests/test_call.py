@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from refusals import BIAS, HIGH, LOW, WEIGHT
@@ -122,3 +123,22 @@ def test_autocast_is_asked_at_each_call() -> None:
     with torch.autocast("cpu"):
         assert layer((HIGH, LOW)).high.dtype == torch.bfloat16
     assert layer((HIGH, LOW)).high.dtype == torch.float32
+
+
+def test_bytes_are_not_taken_for_numpys_strings() -> None:
+    """Which are bytes to marshal."""
+    zeros = np.str_("zeros")
+    arguments: dict[str, Any] = {"out_channels": (4, 4)}
+    for _ in range(2):
+        oct_conv2d((HIGH, LOW), WEIGHT, **arguments, padding_mode=zeros)
+        with pytest.raises(ValueError, match="padding_mode must be"):
+            oct_conv2d((HIGH, LOW), WEIGHT, **arguments, padding_mode=zeros.encode("utf-32-le"))
+
+
+def test_autocast_leaves_refusals_to_the_checks() -> None:
+    sparse = WEIGHT.to_sparse()
+    for tensor in (
+        (sparse, WEIGHT.to_mkldnn()) if torch.backends.mkldnn.is_available() else (sparse,)
+    ):
+        with torch.autocast("cpu"), pytest.raises(TypeError, match="weight must be a dense tensor"):
+            oct_conv2d((HIGH, LOW), tensor, out_channels=(4, 4))

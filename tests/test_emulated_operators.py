@@ -1,31 +1,31 @@
 """The operators on CUDA from the call to the result, their launches run in the emulation.
 
-Here are the choice of a kernel, copies, allocations and launches; the kernels have tests of their
-own, and test_kernels.py has more on a GPU.
+The kernels have tests of their own, and test_kernels.py has more on a GPU. What is launched when,
+test_emulated_launches.py has.
 """
 
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import torch
 from cases import Case
 from emulated_operators import EmulatedOperators
+from emulated_weight_grad import integer_operands
 from emulation import build
 from emulation.emulator import RUNS, Run
 from geometries import split
 from hypothesis import given, settings
 from kernel_checks import (
+    CHECKS,
     DTYPES,
+    EACH_DTYPE,
     OPS,
     check_exact,
-    check_forward,
     check_inference,
-    check_input_grad,
-    check_weight_grad,
     covered_cases,
-    families,
+    exact_forward,
+    forward_call,
     input_grad_operands,
     moved,
 )
@@ -36,21 +36,6 @@ from octconv_cuda import OctConv2d, autograd, fuse, models
 from octconv_cuda.fused import FusedConv2d
 
 pytestmark = pytest.mark.skipif(build.COMPILER is None, reason="no g++")
-CHECKS = pytest.mark.parametrize(
-    "check", [check_forward, check_input_grad, check_weight_grad], ids=lambda f: f.__name__[6:]
-)
-EACH_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
-
-
-@pytest.fixture(scope="module")
-def library() -> EmulatedOperators:
-    return EmulatedOperators()
-
-
-@pytest.fixture
-def emulated(library: EmulatedOperators) -> EmulatedOperators:
-    library.begin()
-    return library
 
 
 @pytest.fixture
@@ -87,10 +72,10 @@ def test_integers_are_exact(
 @given(case=covered_cases(most_channels=80, most_pixels=17))
 @settings(max_examples=25)
 def test_any_covered_geometry(
-    case: Case, check: Callable[..., None], dtype: torch.dtype, library: EmulatedOperators
+    case: Case, check: Callable[..., None], dtype: torch.dtype, emulated_library: EmulatedOperators
 ) -> None:
-    library.begin()
-    check(case, library.platform, dtype)
+    emulated_library.begin()
+    check(case, emulated_library.platform, dtype)
 
 
 # Few tiles of many channels, and rows of quads in their order.
@@ -100,17 +85,6 @@ TRIAL_CASES = (
     (Case((512, 512), (128, 128), (1, 1), size=(14, 14), batch=1), 8),
     (Case((32, 32), (32, 32), size=(56, 56), batch=1), 1),
 )
-
-
-def forward_call(case: Case, dtype: torch.dtype) -> tuple[Any, ...]:
-    """Operands and arguments of forward."""
-    flags = (case.out_channels[0], case.size, case.stride, True)
-    return (*moved(case.integers(), dtype), *flags)
-
-
-def exact_forward(call: tuple[Any, ...]) -> Sequence[Tensor]:
-    exact: Sequence[Tensor] = OPS.composed_forward(*moved(call[:4], torch.float64), *call[4:])
-    return exact
 
 
 @pytest.mark.usefixtures("on_trial")
@@ -160,91 +134,26 @@ def test_layers_behind_each_other(run: Run, emulated: EmulatedOperators) -> None
     assert len(emulated.launches()) == 2
 
 
-@CHECKS
-@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("mean", [False, True])
+def test_pooling_is_exact(mean: bool, emulated: EmulatedOperators) -> None:
+    high, low, *_ = moved(Case((24, 8), (8, 8), size=(7, 6)).integers(), torch.bfloat16)
+    exact = OPS.pool2x2(high.double(), low.double(), mean)
+    check_exact([emulated.ops.pool2x2(high, low, mean)], [exact])
+    assert len(emulated.launches()) == 1
+
+
 @pytest.mark.parametrize("stride", [1, 2])
-def test_an_operator_is_one_launch(
-    check: Callable[..., None], kernel: int, stride: int, emulated: EmulatedOperators
+@pytest.mark.parametrize("family", ["", "sm80"])
+def test_weight_gradients_may_be_float32(
+    stride: int, family: str, emulated: EmulatedOperators
 ) -> None:
-    """But for pooling at stride 2, and for the sums of a weight gradient's splits."""
-    case = Case((40, 24), (24, 40), (kernel, kernel), stride, (18, 16))
-    family = "sm90" if stride == 1 else ""
-    assert family in families(case, emulated.platform, torch.bfloat16)
-    if check is check_weight_grad:
-        x, dy = case.normal()[:2], case.normal_gradients()
-        flags = (case.size, case.kernel_size, stride, True, True, family)
-        emulated.ops.weight_grad(*moved((*x, *dy), torch.bfloat16), *flags)
-    elif check is check_forward:
-        emulated.ops.forward(*forward_call(case, torch.bfloat16), family)
-    else:
-        operands = moved(input_grad_operands(case), torch.bfloat16)
-        emulated.ops.input_grad(*operands, case.in_channels[0], case.size, stride, True, family)
-    kernels = [launch.params for launch in emulated.launches()]
-    pool = "Pool2x2GradParams" if check is check_input_grad else "Pool2x2Params"
-    assert kernels.count(pool) == (stride == 2)
-    kernels = [kernel for kernel in kernels if kernel != pool]
-    if check is check_weight_grad and kernels[1:] == ["WeightGradParams"]:  # of the splits
-        kernels.pop()
-    assert len(kernels) == 1
-
-
-@pytest.mark.parametrize("trial", ["", "1"])
-@CHECKS
-@pytest.mark.parametrize("kernel", [1, 3])
-def test_the_runtime_is_asked_once(
-    kernel: int,
-    check: Callable[..., None],
-    trial: str,
-    emulated: EmulatedOperators,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """And no more when all families serve the same call again."""
-    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", trial)
-    case = Case((72, 88), (88, 72), (kernel, kernel), size=(14, 12), batch=1)
-    check(case, emulated.platform, torch.bfloat16)
-    emulated.begin()
-    check(case, emulated.platform, torch.bfloat16)
+    case = Case((40, 24), (24, 40), (3, 3), stride, (18, 15))
+    x, dy = integer_operands(case)
+    flags = (case.size, case.kernel_size, stride, True, False, family, True)
+    results = emulated.ops.weight_grad(*moved((*x, *dy), torch.bfloat16), *flags)
+    assert all(result.dtype == torch.float32 for result in results)
+    check_exact(results, OPS.composed_weight_grad(*moved((*x, *dy), torch.float64), *flags))
     assert emulated.launches()
-    assert emulated.questions() == 0
-
-
-def test_nothing_is_launched_for_nothing(emulated: EmulatedOperators) -> None:
-    call = forward_call(Case((8, 8), (8, 8), size=(4, 4), batch=0), torch.bfloat16)
-    high, low = emulated.ops.forward(*call)
-    assert high.shape == (0, 8, 4, 4)
-    assert low.shape == (0, 8, 2, 2)
-    assert not emulated.launches()
-    assert "an empty batch" in emulated.ops.explain_forward(*call[:3], *call[4:])
-
-
-def contiguous(tensor: Tensor) -> Tensor:
-    return tensor.contiguous()
-
-
-def at_an_odd_address(tensor: Tensor) -> Tensor:
-    buffer = tensor.new_zeros(tensor.numel() + 1)[1:]
-    return buffer.as_strided(tensor.shape, tensor.stride()).copy_(tensor)
-
-
-def among_other_channels(tensor: Tensor) -> Tensor:
-    wide = torch.cat([tensor, tensor], 1).contiguous(memory_format=torch.channels_last)
-    return wide[:, : tensor.shape[1]]
-
-
-@pytest.mark.parametrize("change", [contiguous, at_an_odd_address, among_other_channels])
-@pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("kernel", [1, 3])
-def test_any_layout_gives_the_same(
-    kernel: int, stride: int, change: Callable[[Tensor], Tensor], emulated: EmulatedOperators
-) -> None:
-    case = Case((40, 24), (24, 40), (kernel, kernel), stride, (18, 15))
-    call = forward_call(case, torch.bfloat16)
-    expected = emulated.ops.forward(*call)
-    check_exact(expected, exact_forward(call))
-    for index in range(3):
-        changed = list(call)
-        changed[index] = change(call[index])
-        assert all(map(torch.equal, emulated.ops.forward(*changed), expected))
 
 
 @pytest.mark.parametrize(("family", "trial"), [("sm80", ""), ("", ""), ("", "1")])
@@ -263,14 +172,6 @@ def test_inference_is_accurate(
     monkeypatch.setenv("OCTCONV_CUDA_TRIAL", trial)
     case = Case((136, 24), (40, 72), (kernel, kernel), stride, (13, 10))
     check_inference(case, emulated.platform, dtype, family)
-
-
-def test_says_what_a_family_does_not_cover(emulated: EmulatedOperators) -> None:
-    call = forward_call(Case((64, 64), (64, 64), (5, 5), size=(9, 9)), torch.bfloat16)
-    message = "family sm90 must serve this call, and does not cover it: "
-    with pytest.raises(RuntimeError, match=message):
-        emulated.ops.forward(*call, "sm90")
-    assert not emulated.launches()
 
 
 @pytest.mark.parametrize("kernel", [1, 3])

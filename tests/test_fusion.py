@@ -12,6 +12,7 @@ from foreign import randomized
 from networks import octave_maps
 from oracle import assert_accurate
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.utils.flop_counter import FlopCounterMode
 
 from octconv_cuda import (
@@ -309,6 +310,14 @@ def test_gives_no_gradients() -> None:
     assert not y.high.requires_grad
 
 
+def test_gives_no_tangents() -> None:
+    low = torch.randn(1, 4, 4, 4)
+    for conv in (OctConv2d((0, 4), (0, 4), 3), OctConv2d((0, 4), (4, 4), 3)):
+        with forward_ad.dual_level():
+            y = FusedConv2d(conv)((None, forward_ad.make_dual(low, torch.ones_like(low))))
+            assert all(p is None or forward_ad.unpack_dual(p).tangent is None for p in y)
+
+
 def test_refuses() -> None:
     with pytest.raises(ValueError, match="fuse: the network must be in evaluation mode"):
         fuse(nn.Sequential(OctConv2d(8, 8, 3)))
@@ -317,3 +326,7 @@ def test_refuses() -> None:
         FusedConv2d(nn.Conv2d(8, 8, 3), norm)
     with pytest.raises(ValueError, match="FusedConv2d: the low part of the input must have 4"):
         FusedConv2d(OctConv2d(8, 8, 3))(torch.randn(1, 4, 8, 8))
+    with pytest.raises(ValueError, match=r"FusedConv2d: the high part must be \(N, C, H, W\)"):
+        FusedConv2d(OctConv2d(8, 8, 3))((torch.randn(4, 8, 8), torch.randn(4, 4, 4)))
+    with pytest.raises(TypeError, match="FusedConv2d: the low part must be a tensor or None"):
+        FusedConv2d(OctConv2d(8, 8, 3))((torch.randn(1, 4, 8, 8), "low"))

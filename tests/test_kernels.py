@@ -11,7 +11,9 @@ from cases import Case
 from geometries import split
 from hypothesis import given, settings
 from kernel_checks import (
+    CHECKS,
     DTYPES,
+    EACH_DTYPE,
     OPS,
     Platform,
     check_forward,
@@ -22,8 +24,6 @@ from kernel_checks import (
     input_grad_operands,
     moved,
 )
-
-EACH_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 
 # The layers of networks at a small batch, and what is odd about others.
 CASES = (
@@ -218,11 +218,6 @@ def test_family_sm90_says_what_it_does_not_cover(device: torch.device) -> None:
     ):
         with pytest.raises(RuntimeError, match=message):
             operator(*moved(operands, device, torch.bfloat16), *arguments)
-
-
-CHECKS = pytest.mark.parametrize(
-    "check", [check_forward, check_input_grad, check_weight_grad], ids=lambda f: f.__name__[6:]
-)
 
 
 @EACH_DTYPE

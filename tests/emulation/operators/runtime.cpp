@@ -22,12 +22,15 @@ namespace emulation {
 namespace {
 
 constexpr int kMultiprocessors = 132;
+constexpr int kDevice = 1;  // of all tensors; 0 is current, where nobody says otherwise
+const cudaStream_t kStream = reinterpret_cast<cudaStream_t>(0x100);  // its current one
 
 std::unique_ptr<Device> device;
 bool has_room = true;  // for clusters
 int questions = 0;     // to the runtime, since the device was made
 std::map<const void*, size_t> shared_limits;
 cudaError_t last_error = cudaSuccess;
+int current_device = 0;
 std::ostringstream launches;
 
 // The function of torch that one here stands before.
@@ -72,6 +75,11 @@ octconv::LaunchShape shape_of(const cudaLaunchConfig_t& config) {
   return shape;
 }
 
+void check_place(const char* what, cudaStream_t stream) {
+  if (current_device != kDevice) throw Failure(std::string(what) + " on another device");
+  if (stream != kStream) throw Failure(std::string(what) + " in another stream");
+}
+
 }  // namespace
 
 int registers_of(const char* params) {
@@ -86,6 +94,7 @@ int most_clusters(const cudaLaunchConfig_t& config) {
 
 cudaError_t launch_grid(const cudaLaunchConfig_t& config, const void* kernel, const char* params,
                         const std::function<void()>& run) {
+  check_place("a launch", config.stream);
   constexpr size_t kAlwaysAllowed = 48 * 1024;
   const size_t limit = std::max(kAlwaysAllowed, shared_limits[kernel]);
   if (config.dynamicSmemBytes > limit) return last_error = cudaErrorInvalidValue;
@@ -119,7 +128,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
 }
 
 cudaError_t cudaGetDevice(int* index) {
-  *index = 0;
+  *index = current_device;
   return cudaSuccess;
 }
 
@@ -133,7 +142,8 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int valu
 cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
 const char* cudaGetErrorString(cudaError_t) { return "invalid argument"; }
 
-cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t) {
+cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {
+  check_place("a memset", stream);
   device->set(memory, value, bytes);
   return cudaSuccess;
 }
@@ -163,21 +173,25 @@ CUresult cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType, cuuint32_
 
 extern "C" {
 
-AOTITorchError aoti_torch_get_current_cuda_stream(int32_t, void** stream) {
-  *stream = nullptr;
+AOTITorchError aoti_torch_get_current_cuda_stream(int32_t index, void** stream) {
+  *stream = index == kDevice ? kStream : nullptr;
   return AOTI_TORCH_SUCCESS;
 }
 
 AOTITorchError aoti_torch_get_device_index(AtenTensorHandle, int32_t* index) {
-  *index = 0;
+  *index = kDevice;
   return AOTI_TORCH_SUCCESS;
 }
 
-AOTITorchError aoti_torch_create_device_guard(int32_t, DeviceGuardHandle* guard) {
-  *guard = nullptr;
+AOTITorchError aoti_torch_create_device_guard(int32_t index, DeviceGuardHandle* guard) {
+  *guard = reinterpret_cast<DeviceGuardHandle>(new int(std::exchange(current_device, index)));
   return AOTI_TORCH_SUCCESS;
 }
-AOTITorchError aoti_torch_delete_device_guard(DeviceGuardHandle) { return AOTI_TORCH_SUCCESS; }
+AOTITorchError aoti_torch_delete_device_guard(DeviceGuardHandle guard) {
+  const std::unique_ptr<int> before(reinterpret_cast<int*>(guard));
+  current_device = *before;
+  return AOTI_TORCH_SUCCESS;
+}
 
 // Kernels may touch what the operators have asked the address of.
 AOTITorchError torch_get_const_data_ptr(AtenTensorHandle tensor, const void** data) {
