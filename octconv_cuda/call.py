@@ -1,7 +1,7 @@
 """A call of the public function: checked, and told apart by who serves it.
 
 The checks read the metadata of tensors only. What has passed them is remembered, and passes again
-at the cost of a look-up: they take longer than a launch.
+at the cost of a look-up: they were most of what a layer does in Python.
 """
 
 import marshal

@@ -97,16 +97,27 @@ def grad_families(case: Case, platform: Platform, dtype: torch.dtype) -> list[st
     return names if parts else [name for name in names if name != "sm90"]
 
 
-def check_forward(case: Case, platform: Platform, dtype: torch.dtype) -> None:
-    operands = case.integers()
-    arguments = (case.out_channels[0], case.size, case.stride, True)
-    expected = OPS.composed_forward(*moved(operands, platform.device, torch.float64), *arguments)
-    for name in families(case, platform, dtype):
+def check_operator(
+    operator: str,
+    operands: Sequence[Tensor | None],
+    arguments: tuple[Any, ...],
+    platform: Platform,
+    dtype: torch.dtype,
+    names: list[str],
+) -> None:
+    """Exact, by each of the families of these names."""
+    exact = moved(operands, platform.device, torch.float64)
+    expected = getattr(OPS, f"composed_{operator}")(*exact, *arguments)
+    run = getattr(platform.ops, operator)
+    for name in names:
         poison([part.to(dtype) for part in expected])
-        check_exact(
-            platform.ops.forward(*moved(operands, platform.device, dtype), *arguments, name),
-            expected,
-        )
+        check_exact(run(*moved(operands, platform.device, dtype), *arguments, name), expected)
+
+
+def check_forward(case: Case, platform: Platform, dtype: torch.dtype) -> None:
+    arguments = (case.out_channels[0], case.size, case.stride, True)
+    names = families(case, platform, dtype)
+    check_operator("forward", case.integers(), arguments, platform, dtype, names)
 
 
 def input_grad_operands(case: Case) -> list[Tensor]:
@@ -118,30 +129,16 @@ def input_grad_operands(case: Case) -> list[Tensor]:
 
 
 def check_input_grad(case: Case, platform: Platform, dtype: torch.dtype) -> None:
-    operands = input_grad_operands(case)
     arguments = (case.in_channels[0], case.size, case.stride, True)
-    expected = OPS.composed_input_grad(*moved(operands, platform.device, torch.float64), *arguments)
-    for name in families(case, platform, dtype):
-        poison([part.to(dtype) for part in expected])
-        check_exact(
-            platform.ops.input_grad(*moved(operands, platform.device, dtype), *arguments, name),
-            expected,
-        )
+    names = families(case, platform, dtype)
+    check_operator("input_grad", input_grad_operands(case), arguments, platform, dtype, names)
 
 
 def check_weight_grad(case: Case, platform: Platform, dtype: torch.dtype) -> None:
     x, dy = integer_operands(case)
     arguments = (case.size, case.kernel_size, case.stride, True, case.batch % 2 == 0)
-    operands = [*x, *dy]
-    expected = OPS.composed_weight_grad(
-        *moved(operands, platform.device, torch.float64), *arguments
-    )
-    for name in grad_families(case, platform, dtype):
-        poison([part.to(dtype) for part in expected])
-        check_exact(
-            platform.ops.weight_grad(*moved(operands, platform.device, dtype), *arguments, name),
-            expected,
-        )
+    names = grad_families(case, platform, dtype)
+    check_operator("weight_grad", [*x, *dy], arguments, platform, dtype, names)
 
 
 CHECKS = pytest.mark.parametrize(

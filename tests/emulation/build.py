@@ -43,12 +43,7 @@ def build(mode: str) -> Path:
 
     with (folder / "build.ninja").open("w") as file:
         ninja = Writer(file)
-        ninja.rule(
-            "compile",
-            f"{COMPILER} -MMD -MF $out.d {' '.join(common)} $extra -c $in -o $out",
-            depfile="$out.d",
-            deps="gcc",
-        )
+        add_compile_rule(ninja, [*common, "$extra"])
         ninja.rule("link", f"{COMPILER} -shared $extra $in -o $out")
         objects = []
         for source in [*sorted([*HERE.glob("*.cpp"), *HERE.glob("runtime/*.cpp")]), *HOST]:
@@ -63,6 +58,12 @@ def build(mode: str) -> Path:
 
     run_ninja(folder)
     return folder
+
+
+def add_compile_rule(ninja: Writer, flags: list[str]) -> None:
+    """The rule "compile", which keeps track of headers."""
+    command = f"{COMPILER} -MMD -MF $out.d {' '.join(flags)} -c $in -o $out"
+    ninja.rule("compile", command, depfile="$out.d", deps="gcc")
 
 
 def run_ninja(folder: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 from ninja.ninja_syntax import Writer
 from torch.utils import cpp_extension
 
-from ..build import COMPILER, HERE, HOST, ROOT, run_ninja
+from ..build import COMPILER, HERE, HOST, ROOT, add_compile_rule, run_ninja
 
 CSRC = ROOT / "csrc"
 
@@ -26,12 +26,7 @@ def build() -> Path:
     sources += [HERE / "operators" / "runtime.cpp", *HERE.glob("runtime/*.cpp")]
     with (folder / "build.ninja").open("w") as file:
         ninja = Writer(file)
-        ninja.rule(
-            "compile",
-            f"{COMPILER} -MMD -MF $out.d {' '.join(flags)} -x c++ -c $in -o $out",
-            depfile="$out.d",
-            deps="gcc",
-        )
+        add_compile_rule(ninja, [*flags, "-x c++"])
         libraries = f"-L{Path(torch.__file__).parent / 'lib'} -ltorch -ltorch_cpu -ldl"
         link = f"-shared -Wl,-Bsymbolic -Wl,--no-as-needed {libraries}"
         ninja.rule("link", f"{COMPILER} $in {link} -o $out")

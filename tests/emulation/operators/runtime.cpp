@@ -17,6 +17,8 @@
 #include "cuda_runtime.h"
 #include "runtime/device.h"
 #include "runtime/tensor_copy.h"
+#include "traits/forward_1x1_sm90.h"
+#include "traits/weight_grad_1x1_sm90.h"
 
 namespace emulation {
 namespace {
@@ -82,9 +84,11 @@ void check_place(const char* what, cudaStream_t stream) {
 
 }  // namespace
 
+static_assert(octconv::kJointGradRegisters == octconv::kJointRegisters &&
+              octconv::kGradSm90Registers == octconv::kSm90Registers);
 int registers_of(const char* params) {
   ++questions;
-  return std::strstr(params, "Joint") ? 168 : 128;
+  return std::strstr(params, "Joint") ? octconv::kJointRegisters : octconv::kSm90Registers;
 }
 
 int most_clusters(const cudaLaunchConfig_t& config) {
