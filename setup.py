@@ -40,6 +40,12 @@ def cudart_directory(cuda_home: Path) -> Path | None:
     return next((folder for folder in folders if (folder / "libcudart_static.a").exists()), None)
 
 
+def cuda_headers(cuda_home: Path) -> list[Path]:
+    """The folders of a toolkit's headers, which nvcc knows and the host's compiler does not."""
+    folders = (cuda_home / name for name in ("include", "targets/x86_64-linux/include"))
+    return [folder for folder in folders if (folder / "cuda_runtime.h").exists()]
+
+
 def find_cuda() -> Path | None:
     """The first toolkit with a compiler and a static runtime, or None."""
     toolkits = (home for home in cuda_candidates() if (home / "bin" / "nvcc").exists())
@@ -67,22 +73,22 @@ def checked_archs(archs: str) -> str:
 
 
 def headers_digest() -> str:
-    """A hash of all headers and of torch's version: on the command line it makes nvcc run again.
+    """A hash of all headers: on the command line it makes nvcc run again.
 
     cpp_extension tracks the headers of .cu files under CUDA builds of torch only.
     """
     headers = sorted(p for p in CSRC.rglob("*") if p.suffix in (".h", ".cuh"))
-    content = torch.__version__.encode() + b"".join(p.read_bytes() for p in headers)
-    return hashlib.sha256(content).hexdigest()[:16]
+    return hashlib.sha256(b"".join(p.read_bytes() for p in headers)).hexdigest()[:16]
 
 
 def native_library(cuda_home: Path | None, archs: str) -> Extension:
     """The extension: a CppExtension even with kernels, so that it asks for no CUDA library."""
-    sources = [*CSRC.rglob("*.cpp")]
-    common = ["-O3", f"-DTORCH_TARGET_VERSION={TORCH_TARGET}"]
+    of_cuda = {CSRC / "cuda", CSRC / "launch"}
+    sources = [path for path in CSRC.rglob("*.cpp") if cuda_home or path.parent not in of_cuda]
     torch_headers = cpp_extension.include_paths()  # as system headers: their warnings are not ours
     # Without contraction every instruction set gives the same bits.
-    cxx = [*common, "-Wall", "-Wextra", "-fvisibility=hidden", "-ffp-contract=off"]
+    cxx = ["-O3", "-Wall", "-Wextra", "-fvisibility=hidden", "-ffp-contract=off"]
+    cxx += [f"-DTORCH_TARGET_VERSION={TORCH_TARGET}"]
     cxx += [f"-isystem{path}" for path in torch_headers]
     # Nothing in libtorch is named, so some linkers would drop it; but through it the library finds
     # the current stream of a CUDA build of torch.
@@ -90,12 +96,12 @@ def native_library(cuda_home: Path | None, archs: str) -> Extension:
     nvcc, version, libraries, library_dirs = [], "", [], []
     if cuda_home is not None:
         sources += CSRC.glob("launch/*.cu")
-        nvcc = [*common, "-Xcompiler=-Wall,-Wextra,-fvisibility=hidden"]
-        nvcc += [f"-isystem={path}" for path in torch_headers]
+        nvcc = ["-O3", "-Xcompiler=-Wall,-Wextra,-fvisibility=hidden"]
         nvcc += [f"-DOCTCONV_CUDA_HEADERS={headers_digest()}"]
         version = nvcc_version(cuda_home)
         libraries = ["cudart_static", "rt", "dl", "pthread"]
         library_dirs = [str(cudart_directory(cuda_home))]
+        cxx += [f"-isystem{path}" for path in cuda_headers(cuda_home)]
     cxx += [f'-DOCTCONV_CUDA_TORCH="{torch.__version__}"']
     cxx += [f'-DOCTCONV_CUDA_NVCC="{version}"', f'-DOCTCONV_CUDA_ARCHS="{archs}"']
     return cpp_extension.CppExtension(

@@ -1,5 +1,5 @@
 // The operators' schemas. Implementations register themselves beside their code: csrc/cpu and
-// csrc/launch, and octconv_cuda/ops.py for what PyTorch's own operators compute.
+// csrc/cuda, and octconv_cuda/ops.py for what PyTorch's own operators compute.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 

@@ -12,6 +12,9 @@ constexpr int shift(int offset) { return offset >> 1; }
 // The offset from the quad's first pixel that tap r of k = 2p + 1 has in phase d.
 constexpr int offset(int d, int tap, int p) { return d + tap - p; }
 
+// The first tap that reads a plane in phase d; each second one does.
+constexpr int first_tap(int d, int plane_of, int p) { return (plane_of + d + p) & 1; }
+
 // The smallest shift within a plane; there are p + 1.
 constexpr int first_shift(int plane_of, int p) { return shift(((p + plane_of) & 1) - p); }
 

@@ -1,33 +1,17 @@
-// The launches of family sm90, as the operators forward, input_grad and inference call them.
+// The launches of forward_sm90 and forward_1x1_sm90, as their operators call them.
 #pragma once
 
 #include <cuda_runtime.h>
-#include <torch/csrc/stable/tensor.h>
 
-#include <optional>
-#include <string>
-
+#include "dtype.h"
+#include "params/forward_1x1_sm90.h"
 #include "params/forward_sm90.h"
 #include "plan/forward_sm90.h"
-#include "problem.h"
-#include "setup/forward_sm80.h"
-#include "tensor.h"
 
 namespace octconv {
 
 // What a kernel is compiled for.
 enum class KernelUse { kForward, kInference, kInputGrad };
-
-// The plan for what they cover and can run, or why not.
-struct ChoiceSm90 {
-  std::optional<PlanSm90> plan;
-  std::string reason;
-};
-ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem, KernelUse use);
-
-// All pointers are there, but for those of absent parts.
-void launch_forward_sm90(const Problem& problem, const PlanSm90& plan,
-                         const ForwardPointers& pointers, ScalarType dtype, cudaStream_t stream);
 
 // T is BFloat16 or Float16. Each direction of each, and inference, is compiled in a file of its
 // own, side by side.

@@ -1,25 +1,17 @@
-// pool2x2 and its gradient on CUDA devices, as other operators call them.
+// The launches of pool2x2 and pool2x2_input_grad, as their operators call them.
 #pragma once
 
-#include <cstdint>
-#include <optional>
-#include <tuple>
+#include <cuda_runtime.h>
 
-#include "tensor.h"
+#include "dtype.h"
+#include "params/resample.h"
 
 namespace octconv {
 
-Tensor pool2x2_cuda(const Tensor& high, const std::optional<Tensor>& low, bool mean);
-
-// z = [pool(high); low]; absent parts have no channels or are null.
-inline Tensor pooled(const std::optional<Tensor>& high, const std::optional<Tensor>& low) {
-  if (!high || high->size(1) == 0) return *low;
-  return pool2x2_cuda(*high, low && low->size(1) > 0 ? low : std::nullopt, true);
-}
-
-// The gradients of high, (N, high_channels, height, width), and of low, from a dense dz: each pixel
-// of high gets its share of the mean.
-std::tuple<Tensor, Tensor> pool2x2_input_grad(const Tensor& dz, int64_t high_channels,
-                                              int64_t height, int64_t width);
+// T is float, double, BFloat16 or Float16.
+template <typename T>
+void launch_pool2x2(const Pool2x2Params& params, cudaStream_t stream);
+template <typename T>
+void launch_pool2x2_input_grad(const Pool2x2GradParams& params, cudaStream_t stream);
 
 }  // namespace octconv

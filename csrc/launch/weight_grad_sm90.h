@@ -2,30 +2,14 @@
 #pragma once
 
 #include <cuda_runtime.h>
-#include <torch/csrc/stable/tensor.h>
 
-#include <optional>
-#include <string>
+#include <cstdint>
 
+#include "dtype.h"
 #include "params/weight_grad_1x1_sm90.h"
-#include "plan/weight_grad_sm90.h"
-#include "problem.h"
-#include "setup/weight_grad_sm90.h"
-#include "tensor.h"
+#include "params/weight_grad_sm90.h"
 
 namespace octconv {
-
-// Their plan for what they cover and can run, or why not.
-struct ChoiceGradSm90 {
-  std::optional<GradPlanSm90> plan;
-  std::string reason;
-};
-ChoiceGradSm90 find_grad_plan_sm90(const Tensor& dy, const Problem& problem, int32_t kernel_width);
-
-// All pointers are there; partial_sums are as many as planned.
-void launch_weight_grad_sm90(const Problem& problem, const GradPlanSm90& plan,
-                             const WeightGradPointers& pointers, float* partial_sums,
-                             ScalarType dtype, cudaStream_t stream);
 
 // T is BFloat16 or Float16. Each is compiled in a file of its own, side by side.
 template <typename T>

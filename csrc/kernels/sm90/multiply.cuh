@@ -80,17 +80,21 @@ __device__ __forceinline__ void multiply_plane(float (&sum)[4][Traits::kHighColu
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
 #pragma unroll
-    for (int product = 0; product < 4 * kTaps; ++product) {
-      const int to = product / kTaps, row = product % kTaps / 3, column = product % 3;
-      const int y = phase::offset(to / 2, row, 1), x = phase::offset(to % 2, column, 1);
-      if (phase::plane(y) != kDown || phase::plane(x) != kRight) continue;
-      // The box begins where the smallest shift does.
-      const int cell =
-          (phase::shift(y) + kDown) * kGeometry.phases.width + phase::shift(x) + kRight;
-      const int of_tap =
-          row * Traits::kHighSlot + column * Traits::kHighTap + step * Traits::kWeightStep;
-      ptx::multiply_async<typename Traits::T, Traits::kHighColumns, Traits::kInputGrad>(
-          sum[to], input + cell * kCellUnits + step * kStepUnits, weight + of_tap / 16);
+    for (int to = 0; to < 4; ++to) {
+#pragma unroll
+      for (int row = phase::first_tap(to / 2, kDown, 1); row < 3; row += 2) {
+#pragma unroll
+        for (int column = phase::first_tap(to % 2, kRight, 1); column < 3; column += 2) {
+          // The box begins where the smallest shift does.
+          const int y = phase::shift(phase::offset(to / 2, row, 1)) + kDown;
+          const int x = phase::shift(phase::offset(to % 2, column, 1)) + kRight;
+          const int cell = y * kGeometry.phases.width + x;
+          const int of_tap =
+              row * Traits::kHighSlot + column * Traits::kHighTap + step * Traits::kWeightStep;
+          ptx::multiply_async<typename Traits::T, Traits::kHighColumns, Traits::kInputGrad>(
+              sum[to], input + cell * kCellUnits + step * kStepUnits, weight + of_tap / 16);
+        }
+      }
     }
   }
   ptx::commit_products();

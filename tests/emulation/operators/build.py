@@ -22,7 +22,8 @@ def build() -> Path:
     flags += [f"'-DOCTCONV_CUDA_{name}=\"{text}\"'" for name, text in built.items()]
     flags += [f"-I{path}" for path in includes]
     flags += [f"-isystem{path}" for path in cpp_extension.include_paths()]
-    sources = [*CSRC.glob("launch/*.cu"), *CSRC.glob("*.cpp"), *HOST]
+    of_cuda = [*CSRC.glob("cuda/*.cpp"), *CSRC.glob("launch/*.cpp"), *CSRC.glob("launch/*.cu")]
+    sources = [*of_cuda, *CSRC.glob("*.cpp"), *HOST]
     sources += [HERE / "operators" / "runtime.cpp", *HERE.glob("runtime/*.cpp")]
     with (folder / "build.ninja").open("w") as file:
         ninja = Writer(file)

@@ -1,11 +1,13 @@
 // Which weight gradients family sm90 serves, and their launch.
+#include "cuda/weight_grad_sm90.h"
+
 #include <torch/csrc/stable/accelerator.h>
 
 #include <map>
 #include <tuple>
 
-#include "launch/call.cuh"
-#include "launch/tensor_map.h"
+#include "cuda/call.h"
+#include "cuda/tensor_map.h"
 #include "launch/weight_grad_sm90.h"
 #include "plan/coverage.h"
 #include "setup/weight_grad_1x1_sm90.h"

@@ -18,10 +18,26 @@
 #include "plan/device_facts.h"
 #include "tensor.h"
 
+// Only CUDA builds of torch have it. Were it not weak, CPU builds could not load the library.
+extern "C" __attribute__((weak)) AOTITorchError
+aoti_torch_get_current_cuda_stream(int32_t device_index, void** stream);
+
 namespace octconv {
 
 using Part = std::optional<Tensor>;
 using TensorPair = std::tuple<Tensor, Tensor>;
+
+inline cudaStream_t current_stream(const Tensor& tensor) {
+  void* stream = nullptr;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream));
+  return static_cast<cudaStream_t>(stream);
+}
+
+// To be called straight after a launch.
+inline void check_launch(const char* op) {
+  const cudaError_t error = cudaGetLastError();
+  if (error != cudaSuccess) fail(op, "the launch failed: ", cudaGetErrorString(error));
+}
 
 // The tensor, which is dense, at an address of 16 bytes.
 inline Tensor aligned(const Tensor& tensor) {

@@ -1,8 +1,8 @@
+#include "launch/launch.cuh"
+
 #include <map>
 #include <mutex>
 #include <utility>
-
-#include "launch/launch.cuh"
 
 namespace octconv {
 

@@ -1,4 +1,6 @@
 // Which calls kernels of family sm90 serve, and their launches.
+#include "cuda/forward_sm90.h"
+
 #include <torch/csrc/stable/accelerator.h>
 
 #include <cstdlib>
@@ -7,9 +9,8 @@
 #include <tuple>
 #include <type_traits>
 
-#include "launch/call.cuh"
-#include "launch/forward_sm90.h"
-#include "launch/tensor_map.h"
+#include "cuda/call.h"
+#include "cuda/tensor_map.h"
 #include "plan/coverage.h"
 #include "setup/forward_1x1_sm90.h"
 #include "setup/forward_sm90.h"

@@ -1,10 +1,11 @@
+#include "cuda/tensor_map.h"
+
 #include <cuda.h>
 #include <cuda_runtime.h>
 
 #include <cstring>
 
 #include "check/check.h"
-#include "launch/tensor_map.h"
 
 namespace octconv {
 namespace {

@@ -1,6 +1,8 @@
 // octconv_cuda::weight_grad on CUDA devices: one launch of weight_grad_sm80, weight_grad_1x1_sm80,
 // weight_grad_sm90 or weight_grad_1x1_sm90, and one that adds up its splits; at stride 2 one of
 // pool2x2 before. What they do not cover, composed_weight_grad serves.
+#include "check/weight_grad.h"
+
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 
@@ -8,12 +10,10 @@
 #include <optional>
 #include <vector>
 
-#include "check/weight_grad.h"
-#include "launch/call.cuh"
-#include "launch/launch.cuh"
-#include "launch/pool2x2.h"
+#include "cuda/call.h"
+#include "cuda/pool2x2.h"
+#include "cuda/weight_grad_sm90.h"
 #include "launch/weight_grad_sm80.h"
-#include "launch/weight_grad_sm90.h"
 #include "plan/coverage.h"
 
 namespace octconv {

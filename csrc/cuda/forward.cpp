@@ -10,11 +10,10 @@
 
 #include "check/epilogue.h"
 #include "check/input_grad.h"
-#include "launch/call.cuh"
+#include "cuda/call.h"
+#include "cuda/forward_sm90.h"
+#include "cuda/pool2x2.h"
 #include "launch/forward_sm80.h"
-#include "launch/forward_sm90.h"
-#include "launch/launch.cuh"
-#include "launch/pool2x2.h"
 #include "plan/coverage.h"
 #include "plan/device_facts.h"
 
