@@ -16,6 +16,9 @@ else
 ADD_TORCH = $(BIN)/python -m pip install --quiet torch==$(TORCH)
 endif
 
+# A file's tests stay together, since their fixtures compile. On a GPU each process holds a context.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
+
 SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
 
 .PHONY: build bench device-report test sanitize coverage lint format clean
@@ -44,14 +47,14 @@ device-report: build
 	$(BIN)/python -m benchmarks.device_report
 
 test: build
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # All tests of the emulated kernels, those under thread sanitizer too, which `test` leaves out.
 sanitize: build
-	$(BIN)/python -m pytest -m "" $$(grep -l emulators tests/test_*.py)
+	$(PYTEST) -m "" $$(grep -l emulators tests/test_*.py)
 
 coverage: build
-	$(BIN)/python -m pytest --cov --cov-report=term-missing
+	$(PYTEST) --cov --cov-report=term-missing
 
 lint: build
 	$(BIN)/ruff check .
