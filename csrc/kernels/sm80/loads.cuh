@@ -53,19 +53,22 @@ struct Loads {
     turns.say_full(turns.stage - before + (turns.stage < before ? turns.stages : 0));
   }
 
-  template <typename Tile>
+  // Only the weight is looked at by tile: all else would be compiled for both for nothing.
   __device__ __forceinline__ void load_chunk(const ForwardParams& p, const Item& item,
                                              int32_t index, const Tables<Traits>& tables) {
-    const Program& program = Tile::kHigh ? p.high : p.low;
+    const Program& program = program_of(p, item.kind);
     const Chunk of = Chunk::of(program, index, Traits::kChunk);
     const Segment& segment = program.segment[of.segment];
-    WeightLoader<Tile> weight(p, segment, program.columns, item.column, of.channel);
+    WeightRows weight;
+    with_tile<Traits>(item.kind, [&](auto tile) {
+      weight.set<decltype(tile)>(p, segment, program.columns, item.column, of.channel);
+    });
 #pragma unroll 1
     for (int32_t tap_row = 0; tap_row < Traits::kTaps; ++tap_row) {
       // Then all earlier turns are over, too: with at most kTaps + 1 stages those of the chunk
       // before last, whose halo was where this one's is to be.
       if (turn >= turns.stages) turns.wait_until_free();
-      weight.load(turns.row());
+      with_tile<Traits>(item.kind, [&](auto tile) { weight.load<decltype(tile)>(turns.row()); });
       if (tap_row == 0) {
         HaloLoader<Traits>(segment, HaloShape::of<Traits>(program, segment.phases), of.channel,
                            halos + chunk % 2 * halo_bytes, tables.rows(of.segment),
@@ -102,11 +105,9 @@ __device__ __forceinline__ void load_items(const ForwardParams& p, const Turns<T
     const Item item = find_item(p, numbers.next(p));
     if (item.kind == ItemKind::kNone) break;
     tables.make(p, item);
-    with_tile<Traits>(item.kind, [&](auto tile) {
-      for (int32_t index = item.begin; index < item.end; ++index) {
-        loads.template load_chunk<decltype(tile)>(p, item, index, tables);
-      }
-    });
+    for (int32_t index = item.begin; index < item.end; ++index) {
+      loads.load_chunk(p, item, index, tables);
+    }
   }
   loads.finish();
 }

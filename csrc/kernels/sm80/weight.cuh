@@ -23,60 +23,68 @@ constexpr int greatest_divisor(int number, int most) {
   return most;
 }
 
-// The weight's rows of taps of a chunk as the warps that load fill them, one after the other. What
-// a thread copies lies equally far apart, so that one address serves it all.
+// How the warps that load share a tap: in rows of 16-byte vectors, kRows of them at a time.
 template <typename Tile>
-struct WeightLoader {
-  using T = typename Tile::T;
-  static constexpr int kElements = 16 / sizeof(T);
-  // Rows of 16-byte vectors, of which all threads together copy kRows at a time.
+struct TapCopies {
+  static constexpr int kElements = 16 / sizeof(typename Tile::T);
   static constexpr int kRowVectors =
       Tile::kTransposed ? Tile::kColumns / kElements : Tile::kVectors;
   static constexpr int kTapRows = Tile::kTransposed ? Tile::kChunk : Tile::kColumns;
   static constexpr int kRows = greatest_divisor(kTapRows, Tile::kLoaderThreads / kRowVectors);
-  static constexpr int kParts = kTapRows / kRows;  // of a tap
+  static constexpr int kParts = kTapRows / kRows;
   static_assert(Tile::kLoaderThreads % kRowVectors == 0);
+};
 
+// The weight's rows of taps of a chunk as a thread that loads fills them, one after the other. What
+// it copies lies equally far apart, so that one address serves it all.
+struct WeightRows {
   const char* from;
   int64_t tap_bytes, part_bytes;
   int32_t rows;  // that are there, from this thread's first one on; 0: the thread copies zeros
   uint32_t to;   // from the begin of a row of taps
   bool idle;     // short taps leave threads without a row
 
-  __device__ __forceinline__ WeightLoader(const ForwardParams& p, const Segment& segment,
-                                          int32_t columns, int32_t column, int32_t channel) {
-    constexpr int32_t kBytes = sizeof(T);
+  template <typename Tile>
+  __device__ __forceinline__ void set(const ForwardParams& p, const Segment& segment,
+                                      int32_t columns, int32_t column, int32_t channel) {
+    using Copies = TapCopies<Tile>;
+    constexpr int32_t kBytes = sizeof(typename Tile::T);
     int32_t row, vector;
     if constexpr (Tile::kTransposed) {
-      row = loader_thread<Tile>() / kRowVectors, vector = loader_thread<Tile>() % kRowVectors;
+      row = loader_thread<Tile>() / Copies::kRowVectors;
+      vector = loader_thread<Tile>() % Copies::kRowVectors;
     } else {
       const LaneCell<Tile> lane;
       row = loader_thread<Tile>() / 32 * LaneCell<Tile>::kCells + lane.cell;
       vector = lane.vector;
     }
-    idle = row >= kRows;
+    idle = row >= Copies::kRows;
     // The taps of a transposed weight are turned around; its rows are what the product runs over.
     const int32_t tap = Tile::kTransposed ? Tile::kTaps * Tile::kTaps - 1 : 0;
     const int32_t weight_row = Tile::kTransposed ? channel + row : column + row_column<Tile>(row);
-    const int32_t weight_column = (Tile::kTransposed ? column : channel) + vector * kElements;
+    const int32_t weight_column =
+        (Tile::kTransposed ? column : channel) + vector * Copies::kElements;
     const bool inside = weight_column < (Tile::kTransposed ? columns : segment.channels);
     rows = inside ? (Tile::kTransposed ? segment.channels : columns) - weight_row : 0;
     from = static_cast<const char*>(segment.weight) +
            (weight_row * p.weight_row + tap * p.weight_tap + weight_column) * kBytes;
     tap_bytes = (Tile::kTransposed ? -1 : 1) * p.weight_tap * kBytes;
-    part_bytes = kRows * p.weight_row * kBytes;
+    part_bytes = Copies::kRows * p.weight_row * kBytes;
     to = row * Tile::kWeightPitch + vector * 16;
   }
 
   // The next row of taps.
+  template <typename Tile>
   __device__ __forceinline__ void load(uint32_t row) {
+    using Copies = TapCopies<Tile>;
     const char* source = from;
 #pragma unroll
     for (int i = 0; i < Tile::kTaps; ++i) {
 #pragma unroll
-      for (int part = 0; part < kParts; ++part) {
-        ptx::copy_async_if(!idle, row + to + (i * kTapRows + part * kRows) * Tile::kWeightPitch,
-                           source + part * part_bytes, part * kRows < rows ? 16 : 0);
+      for (int part = 0; part < Copies::kParts; ++part) {
+        const int first = i * Copies::kTapRows + part * Copies::kRows;
+        ptx::copy_async_if(!idle, row + to + first * Tile::kWeightPitch, source + part * part_bytes,
+                           part * Copies::kRows < rows ? 16 : 0);
       }
       source += tap_bytes;
     }
