@@ -16,7 +16,7 @@ def build() -> Path:
     folder = ROOT / "build" / "emulation" / "operators"
     folder.mkdir(parents=True, exist_ok=True)
     includes = [HERE / "operators", HERE, CSRC]
-    flags = ["-std=c++20", "-O1", "-fPIC", "-w", "-Wno-psabi", "-fvisibility-inlines-hidden"]
+    flags = ["-std=c++20", "-Og", "-fPIC", "-w", "-Wno-psabi", "-fvisibility-inlines-hidden"]
     flags += ["-DTORCH_TARGET_VERSION=0x020a000000000000"]
     built = {"TORCH": torch.__version__, "NVCC": "13.0", "ARCHS": "8.0;9.0a"}
     flags += [f"'-DOCTCONV_CUDA_{name}=\"{text}\"'" for name, text in built.items()]
