@@ -19,7 +19,7 @@ HOST = sorted(
 )
 COMPILER = shutil.which("g++")
 
-# What is wrong with a pointer shows at its use; to ask earlier takes half of the compiler's time.
+# What is wrong with a pointer shows at its use; to ask before takes a third of the compiler's time.
 ADDRESSES_AND_ARITHMETIC = [
     "-fsanitize=address,undefined",
     "-fno-sanitize=null,pointer-overflow",
