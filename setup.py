@@ -17,16 +17,18 @@ from setuptools import Extension, setup
 from torch.utils import cpp_extension
 
 DEFAULT_ARCHS = "8.0;9.0a;8.0+PTX"  # the PTX serves every card from 8.0 on that has no code here
+OLDEST_ARCH, OLDEST_NVCC = 8.0, (12, 5)
 TORCH_TARGET = "0x020a000000000000"  # 2.10, the oldest torch that can load the library
 CSRC = Path("csrc")
 
 
 def cuda_candidates() -> list[Path]:
-    """Where a CUDA toolkit may be, in order of preference."""
-    site_packages = Path(sysconfig.get_path("purelib"))
-    cuda_home, on_path = os.environ.get("CUDA_HOME"), shutil.which("nvcc")
+    """Where a CUDA toolkit may be, in order of preference; if CUDA_HOME is set, only there."""
+    cuda_home = os.environ.get("CUDA_HOME")
+    if cuda_home is not None:
+        return [Path(cuda_home)] if cuda_home else []
+    site_packages, on_path = Path(sysconfig.get_path("purelib")), shutil.which("nvcc")
     return [
-        *([Path(cuda_home)] if cuda_home else []),
         *([Path(on_path).resolve().parent.parent] if on_path else []),
         Path("/usr/local/cuda"),
         site_packages / "nvidia" / "cu13",
@@ -47,9 +49,15 @@ def cuda_headers(cuda_home: Path) -> list[Path]:
 
 
 def find_cuda() -> Path | None:
-    """The first toolkit with a compiler and a static runtime, or None."""
+    """The first toolkit with a compiler, new enough, and a static runtime, or None."""
     toolkits = (home for home in cuda_candidates() if (home / "bin" / "nvcc").exists())
-    return next((home for home in toolkits if cudart_directory(home)), None)
+    return next((home for home in toolkits if cudart_directory(home) and is_new(home)), None)
+
+
+def is_new(cuda_home: Path) -> bool:
+    """Whether a toolkit has what the library is written with."""
+    major, minor = map(int, nvcc_version(cuda_home).split("."))
+    return (major, minor) >= OLDEST_NVCC
 
 
 def nvcc_version(cuda_home: Path) -> str:
@@ -62,23 +70,48 @@ def nvcc_version(cuda_home: Path) -> str:
 
 
 def checked_archs(archs: str) -> str:
-    """The targets, as numbers: the library compares them with those of the card."""
-    targets = archs.replace(" ", ";")
-    if not all(re.fullmatch(r"\d+\.\da?(\+PTX)?", target) for target in targets.split(";")):
+    """The targets, as numbers: the library compares them with those of the card.
+
+    Of a list that serves other libraries, too, targets before 8.0 are left out. 9.0 becomes 9.0a,
+    which Hopper's kernels need, and its PTX that of 8.0, for 9.0a has none that others run.
+    """
+    targets = archs.replace(" ", ";").split(";")
+    if not all(re.fullmatch(r"\d+\.\da?(\+PTX)?", target) for target in targets):
         raise RuntimeError(
             "octconv_cuda: TORCH_CUDA_ARCH_LIST must have targets such as 8.0;9.0a;8.0+PTX, "
             f"got {archs!r}"
         )
-    return targets
+    instead = {"9.0": ["9.0a"], "9.0+PTX": ["9.0a", "8.0+PTX"]}
+    covered = [t for t in targets if float(re.split("[a+]", t)[0]) >= OLDEST_ARCH]
+    if not covered:
+        raise RuntimeError(
+            f"octconv_cuda: TORCH_CUDA_ARCH_LIST must have a target from {OLDEST_ARCH} on, "
+            f"got {archs!r}"
+        )
+    return ";".join(dict.fromkeys(t for name in covered for t in instead.get(name, [name])))
 
 
-def headers_digest() -> str:
-    """A hash of all headers: on the command line it makes nvcc run again.
+def included(sources: list[Path]) -> set[Path]:
+    """All headers of the project that these files include, directly or not."""
+    found: set[Path] = set()
+    todo = list(sources)
+    while todo:
+        path = todo.pop()
+        names = re.findall(r'^#include ["<](.+)[">]', path.read_text(), re.MULTILINE)
+        headers = {folder / name for name in names for folder in (CSRC, path.parent)}
+        new = {header for header in headers if header.exists()} - found
+        found |= new
+        todo += new
+    return found
 
-    cpp_extension tracks the headers of .cu files under CUDA builds of torch only.
+
+def headers_digest(sources: list[Path]) -> str:
+    """A hash of all headers of .cu files: on the command line it makes nvcc run again.
+
+    cpp_extension tracks them under CUDA builds of torch only.
     """
-    headers = sorted(p for p in CSRC.rglob("*") if p.suffix in (".h", ".cuh"))
-    return hashlib.sha256(b"".join(p.read_bytes() for p in headers)).hexdigest()[:16]
+    contents = (path.read_bytes() for path in sorted(included(sources)))
+    return hashlib.sha256(b"".join(contents)).hexdigest()[:16]
 
 
 def native_library(cuda_home: Path | None, archs: str) -> Extension:
@@ -95,9 +128,10 @@ def native_library(cuda_home: Path | None, archs: str) -> Extension:
     link = ["-Wl,--no-as-needed", "-ltorch"]
     nvcc, version, libraries, library_dirs = [], "", [], []
     if cuda_home is not None:
-        sources += CSRC.glob("launch/*.cu")
+        of_nvcc = list(CSRC.glob("launch/*.cu"))
+        sources += of_nvcc
         nvcc = ["-O3", "-Xcompiler=-Wall,-Wextra,-fvisibility=hidden"]
-        nvcc += [f"-DOCTCONV_CUDA_HEADERS={headers_digest()}"]
+        nvcc += [f"-DOCTCONV_CUDA_HEADERS={headers_digest(of_nvcc)}"]
         version = nvcc_version(cuda_home)
         libraries = ["cudart_static", "rt", "dl", "pthread"]
         library_dirs = [str(cudart_directory(cuda_home))]
@@ -131,8 +165,12 @@ def main() -> None:
     if not distribution.have_run.get("build_ext"):
         return
     if cuda_home is None:
+        oldest = ".".join(map(str, OLDEST_NVCC))
         looked = ", ".join(str(home / "bin" / "nvcc") for home in cuda_candidates())
-        print(f"octconv_cuda: built without CUDA kernels: no nvcc found (looked at {looked})")
+        print(
+            f"octconv_cuda: built without CUDA kernels: no nvcc from {oldest} on with its runtime "
+            f"found (looked at {looked or 'nothing: CUDA_HOME is empty'})"
+        )
     else:
         targets = archs.replace(";", ", ")
         print(f"octconv_cuda: CUDA kernels for {targets} built with nvcc {nvcc_version(cuda_home)}")

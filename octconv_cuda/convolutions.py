@@ -11,8 +11,7 @@ directions are one function, ``_octave``:
 
 The arguments are those of the schemas in ``csrc/ops.cpp``. A part is absent when it is None or has
 no channels. ``allow_tf32`` and ``family`` are for kernels of this library; PyTorch's convolutions
-follow PyTorch's
-own setting.
+follow PyTorch's own setting.
 """
 
 from collections.abc import Callable, Sequence

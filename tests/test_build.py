@@ -1,5 +1,6 @@
-"""Which cards the kernels of a build run on."""
+"""What the library is built with, for which cards, and which cards its kernels run on."""
 
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -22,11 +23,23 @@ def test_runs_on(archs: str, runs: list[tuple[int, int]], refuses: list[tuple[in
     assert not any(runs_on(archs, capability) for capability in refuses)
 
 
-@pytest.mark.parametrize("archs", ["8.0;9.0a;8.0+PTX", "8.6 9.0+PTX", "12.0"])
-def test_targets(setup_py: ModuleType, archs: str) -> None:
-    targets = setup_py.checked_archs(archs)
-    assert targets == archs.replace(" ", ";")
-    runs_on(targets, (8, 0))
+@pytest.mark.parametrize(
+    ("archs", "targets"),
+    [
+        ("8.0;9.0a;8.0+PTX", "8.0;9.0a;8.0+PTX"),
+        ("8.6 9.0+PTX", "8.6;9.0a;8.0+PTX"),
+        ("7.5 8.0 8.6 9.0 10.0 12.0+PTX", "8.0;8.6;9.0a;10.0;12.0+PTX"),
+        ("9.0;9.0a", "9.0a"),
+    ],
+)
+def test_targets(setup_py: ModuleType, archs: str, targets: str) -> None:
+    assert setup_py.checked_archs(archs) == targets
+    assert runs_on(targets, (9, 0))
+
+
+def test_targets_that_are_all_too_old(setup_py: ModuleType) -> None:
+    with pytest.raises(RuntimeError, match=r"a target from 8\.0 on, got '5\.2;7\.5\+PTX'"):
+        setup_py.checked_archs("5.2;7.5+PTX")
 
 
 @pytest.mark.parametrize("archs", ["Hopper", "8.0;12.0f", "80", "8.0;;9.0a", "native"])
@@ -39,3 +52,57 @@ def test_build_info() -> None:
     info = build_info()
     assert info.torch
     assert bool(info.nvcc) == bool(info.archs)
+
+
+def test_build_info_names_the_compiler(setup_py: ModuleType, nvcc: Path) -> None:
+    info = build_info()
+    assert info.torch.startswith("2.")
+    if info.nvcc is None:
+        pytest.skip("built without kernels")
+    assert info.nvcc == setup_py.nvcc_version(nvcc.parents[1])
+    assert "8.0" in info.archs.split(";")
+
+
+def make_toolkit(folder: Path, version: str, *, with_runtime: bool = True) -> Path:
+    """A toolkit that says of itself that it is of a version, and can do nothing."""
+    tool = folder / "bin" / "nvcc"
+    tool.parent.mkdir(parents=True)
+    tool.write_text(f"#!/bin/sh\necho Cuda compilation tools, release {version}, V{version}.0\n")
+    tool.chmod(0o755)
+    if with_runtime:
+        (folder / "lib").mkdir()
+        (folder / "lib" / "libcudart_static.a").touch()
+    return folder
+
+
+def test_nvcc_is_looked_for_where_cuda_home_says_alone(
+    setup_py: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    toolkit = make_toolkit(tmp_path / "new", "12.5")
+    monkeypatch.setenv("PATH", str(toolkit / "bin"))
+    monkeypatch.setenv("CUDA_HOME", str(toolkit))
+    assert setup_py.find_cuda() == toolkit
+    monkeypatch.setenv("CUDA_HOME", "")
+    assert setup_py.find_cuda() is None
+    monkeypatch.delenv("CUDA_HOME")
+    assert setup_py.find_cuda() == toolkit.resolve()
+
+
+def test_toolkits_that_cannot_compile_the_library_are_passed_over(
+    setup_py: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    old = make_toolkit(tmp_path / "old", "12.4")
+    bare = make_toolkit(tmp_path / "bare", "13.0", with_runtime=False)
+    for toolkit in (old, bare):
+        monkeypatch.setenv("CUDA_HOME", str(toolkit))
+        assert setup_py.find_cuda() is None
+        monkeypatch.delenv("CUDA_HOME")
+        monkeypatch.setenv("PATH", str(toolkit / "bin"))
+        assert setup_py.find_cuda() != toolkit.resolve()
+
+
+def test_nvcc_runs_again_for_its_own_headers_alone(setup_py: ModuleType) -> None:
+    sources = sorted(Path("csrc/launch").glob("*.cu"))
+    reached = {str(path) for path in setup_py.included(sources)}
+    assert {"csrc/launch/launch.cuh", "csrc/device/ptx.cuh", "csrc/problem.h"} <= reached
+    assert not {"csrc/tensor.h", "csrc/check/check.h"} & reached

@@ -1,4 +1,4 @@
-// How a problem is cut into tiles for a GPU: candidates, their cost by the model of plan_cost.h,
+// How a problem is cut into tiles for a GPU: candidates, their cost by the model of forward_cost.h,
 // the cheapest of them. Plain C++.
 #pragma once
 

@@ -9,7 +9,7 @@
 namespace octconv {
 namespace {
 
-// Clocks, all of them assumed; the first two are those of plan_cost.cpp.
+// Clocks, assumed but for the last one.
 constexpr double kLatency = 600;
 constexpr double kPoolRound = 700;     // of up to two windows
 constexpr double kTurn = 150;          // to wait, to meet, and to find the pixels of both tiles

@@ -1,5 +1,5 @@
 // What the tiles of the weight gradient do, counted from the loops of its kernel, and how long that
-// takes by the model of plan_cost.h, which no measurement has met yet. Plain C++.
+// takes by the model of forward_cost.h, not fitted to measurements. Plain C++.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What csrc/plan_cost.h counts of a launch, beside the limits that its tiles must keep.
+// What csrc/plan/forward_cost.h counts of a launch, beside the limits that its tiles must keep.
 #include "forward_arrays.h"
 #include "plan/forward_1x1_sm80.h"
 #include "plan/forward_sm80.h"

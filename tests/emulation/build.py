@@ -50,12 +50,17 @@ def build(mode: str) -> Path:
         ninja = Writer(file)
         add_compile_rule(ninja, [*common, "$extra"])
         ninja.rule("link", f"{COMPILER} -shared $extra $in -o $out")
+        precompiled = "precompiled.h.gch"
+        flags_of_kernels = " ".join(kernel_flags)
+        header = {"extra": f"{flags_of_kernels} -x c++-header"}
+        ninja.build(precompiled, "compile", str(HERE / "precompiled.h"), variables=header)
         objects = []
         for source in [*sorted([*HERE.glob("*.cpp"), *HERE.glob("runtime/*.cpp")]), *HOST]:
             holds_kernels = source.name.startswith("bind_")
-            extra = kernel_flags if holds_kernels else []
+            extra = f"{flags_of_kernels} -include precompiled.h" if holds_kernels else ""
+            needed = [precompiled] if holds_kernels else []
             target = f"{source.parent.name}/{source.stem}.o"
-            ninja.build(target, "compile", str(source), variables={"extra": " ".join(extra)})
+            ninja.build(target, "compile", str(source), needed, variables={"extra": extra})
             objects.append(target)
         module = f"kernel_emulation{sysconfig.get_config_var('EXT_SUFFIX')}"
         link_flags = " ".join(flag for flag in [*flags, *kernel_flags] if "sanitize" in flag)

@@ -1,6 +1,4 @@
 // Launches forward_1x1_sm80 as planned.
-#pragma once
-
 #include <cstring>
 
 #include "kernels/forward_1x1_sm80.cuh"
@@ -9,6 +7,7 @@
 #include "setup/forward_1x1_sm80.h"
 
 namespace octconv {
+namespace {
 
 template <typename Traits>
 void launch_joint_tiles(const Launch& call) {
@@ -19,6 +18,8 @@ void launch_joint_tiles(const Launch& call) {
                           static_cast<uint32_t>(shared_bytes)};
   launch(forward_1x1_sm80<Traits>, shape, params, call.stream);
 }
+
+}  // namespace
 
 template <typename T>
 void launch_forward_1x1_sm80(const Launch& call) {
@@ -32,5 +33,9 @@ void launch_forward_1x1_sm80(const Launch& call) {
   call.problem.input_grad ? for_each_forward_1x1<T, true>(launch)
                           : for_each_forward_1x1<T, false>(launch);
 }
+
+template void launch_forward_1x1_sm80<BFloat16>(const Launch&);
+template void launch_forward_1x1_sm80<Float16>(const Launch&);
+template void launch_forward_1x1_sm80<TFloat32>(const Launch&);
 
 }  // namespace octconv

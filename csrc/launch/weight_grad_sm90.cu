@@ -1,12 +1,11 @@
 // Launches weight_grad_sm90 as planned, and what adds up its splits.
-#pragma once
-
 #include "kernels/weight_grad_sm90.cuh"
 #include "kernels/weight_grad_splits.cuh"
 #include "launch/launch.cuh"
 #include "launch/weight_grad_sm90.h"
 
 namespace octconv {
+namespace {
 
 // Calls run(kernel) with the instantiation for tiles of so many channels.
 template <typename T, typename Run>
@@ -15,6 +14,8 @@ void with_grad_kernel_sm90(int32_t tile, const Run& run) {
     if (decltype(traits)::kTile == tile) run(weight_grad_sm90<decltype(traits)>);
   });
 }
+
+}  // namespace
 
 template <typename T>
 void launch_grad_sm90(const WeightGradSm90Params& params, cudaStream_t stream) {
@@ -34,5 +35,11 @@ bool has_grad_code_sm90(int32_t tile) {
       tile, [&](auto kernel) { has_code = registers_of(kernel) == kGradSm90Registers; });
   return has_code;
 }
+
+template void launch_grad_sm90<BFloat16>(const WeightGradSm90Params&, cudaStream_t);
+template void launch_grad_sm90<Float16>(const WeightGradSm90Params&, cudaStream_t);
+
+template bool has_grad_code_sm90<BFloat16>(int32_t);
+template bool has_grad_code_sm90<Float16>(int32_t);
 
 }  // namespace octconv

@@ -1,12 +1,11 @@
 // Launches forward_1x1_sm90 as planned.
-#pragma once
-
 #include "kernels/forward_1x1_sm90.cuh"
 #include "launch/forward_sm90.h"
 #include "launch/launch.cuh"
 #include "traits/forward_1x1_sm90.h"
 
 namespace octconv {
+namespace {
 
 // Calls run(kernel, shape) with the instantiation of a plan.
 template <typename T, typename Run>
@@ -31,6 +30,8 @@ void with_kernel_1x1_sm90(const PlanSm90& plan, KernelUse use, const Run& run) {
   }
 }
 
+}  // namespace
+
 template <typename T>
 void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, KernelUse use,
                      cudaStream_t stream) {
@@ -48,5 +49,13 @@ bool can_run_1x1_sm90(const PlanSm90& plan, KernelUse use) {
   });
   return can_run;
 }
+
+template void launch_1x1_sm90<BFloat16>(const PlanSm90&, const JointSm90Params&, KernelUse,
+                                        cudaStream_t);
+template void launch_1x1_sm90<Float16>(const PlanSm90&, const JointSm90Params&, KernelUse,
+                                       cudaStream_t);
+
+template bool can_run_1x1_sm90<BFloat16>(const PlanSm90&, KernelUse);
+template bool can_run_1x1_sm90<Float16>(const PlanSm90&, KernelUse);
 
 }  // namespace octconv

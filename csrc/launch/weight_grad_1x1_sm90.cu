@@ -1,12 +1,11 @@
 // Launches weight_grad_1x1_sm90 as planned, and what adds up its splits.
-#pragma once
-
 #include "kernels/weight_grad_1x1_sm90.cuh"
 #include "kernels/weight_grad_splits.cuh"
 #include "launch/launch.cuh"
 #include "launch/weight_grad_sm90.h"
 
 namespace octconv {
+namespace {
 
 // Calls run(kernel) with the instantiation for tiles of so many rows.
 template <typename T, typename Run>
@@ -15,6 +14,8 @@ void with_joint_grad_kernel_sm90(int32_t rows, const Run& run) {
     if (decltype(traits)::kRows == rows) run(weight_grad_1x1_sm90<decltype(traits)>);
   });
 }
+
+}  // namespace
 
 template <typename T>
 void launch_joint_grad_sm90(const JointGradSm90Params& params, cudaStream_t stream) {
@@ -34,5 +35,11 @@ bool has_joint_grad_code_sm90(int32_t rows) {
       rows, [&](auto kernel) { has_code = registers_of(kernel) == kJointGradRegisters; });
   return has_code;
 }
+
+template void launch_joint_grad_sm90<BFloat16>(const JointGradSm90Params&, cudaStream_t);
+template void launch_joint_grad_sm90<Float16>(const JointGradSm90Params&, cudaStream_t);
+
+template bool has_joint_grad_code_sm90<BFloat16>(int32_t);
+template bool has_joint_grad_code_sm90<Float16>(int32_t);
 
 }  // namespace octconv

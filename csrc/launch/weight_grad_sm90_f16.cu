@@ -1,8 +1,0 @@
-#include "launch/weight_grad_sm90.cuh"
-
-namespace octconv {
-
-template void launch_grad_sm90<Float16>(const WeightGradSm90Params&, cudaStream_t);
-template bool has_grad_code_sm90<Float16>(int32_t);
-
-}  // namespace octconv
