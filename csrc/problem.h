@@ -7,7 +7,10 @@
 namespace octconv {
 
 constexpr int32_t divide_up(int64_t a, int64_t b) { return static_cast<int32_t>((a + b - 1) / b); }
-constexpr int32_t half_up(int32_t size) { return size / 2 + size % 2; }
+template <typename Int>
+constexpr Int half_up(Int size) {
+  return size / 2 + size % 2;
+}
 
 struct Problem {
   int32_t batch;

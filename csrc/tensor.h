@@ -27,17 +27,23 @@ inline Strides strides_of(const Tensor& map) {
   return {strides[0], strides[2], strides[3]};
 }
 
+// A tensor that nobody has written, on the device of `like`; of its dtype, or of float32.
+template <size_t kDims>
+Tensor empty_strided(const Tensor& like, const std::array<int64_t, kDims>& sizes,
+                     const std::array<int64_t, kDims>& strides, bool float32 = false) {
+  int32_t dtype = aoti_torch_dtype_float32(), device_type;
+  if (!float32) TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(like.get(), &dtype));
+  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
+  AtenTensorHandle handle;
+  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(kDims, sizes.data(), strides.data(), dtype,
+                                                  device_type, like.get_device_index(), &handle));
+  return Tensor(handle);
+}
+
 // A new map with exactly the strides that torch.empty(memory_format=channels_last) gives it.
 inline Tensor empty_channels_last(const Tensor& like, const std::array<int64_t, 4>& sizes) {
   const int64_t channels = sizes[1], height = sizes[2], width = sizes[3];
-  const std::array<int64_t, 4> strides = {height * width * channels, 1, width * channels, channels};
-  int32_t dtype, device_type;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(like.get(), &dtype));
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
-  AtenTensorHandle handle;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(4, sizes.data(), strides.data(), dtype,
-                                                  device_type, like.get_device_index(), &handle));
-  return Tensor(handle);
+  return empty_strided<4>(like, sizes, {height * width * channels, 1, width * channels, channels});
 }
 
 template <typename T>

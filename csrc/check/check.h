@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "problem.h"
+
 namespace octconv {
 
 using torch::headeronly::ScalarType;
@@ -102,8 +104,7 @@ inline void check_low(const char* op, const Tensor& low, const char* map_name, c
   }
   check_storage(op, "low", low);
   const auto sizes = low.sizes();
-  const int64_t half_height = (map.size(2) + 1) / 2;
-  const int64_t half_width = (map.size(3) + 1) / 2;
+  const int64_t half_height = half_up(map.size(2)), half_width = half_up(map.size(3));
   if (sizes.size() != 4 || sizes[0] != map.size(0) || (channels >= 0 && sizes[1] != channels) ||
       sizes[2] != half_height || sizes[3] != half_width) {
     const std::initializer_list<int64_t> expected = {map.size(0), channels, half_height,

@@ -29,8 +29,7 @@ inline void check_epilogue(const Tensor& scale, const Tensor& shift,
   };
   check_factors("scale", scale);
   check_factors("shift", shift);
-  const int64_t height = stride == 1 ? size[0] : (size[0] + 1) / 2;
-  const int64_t width = stride == 1 ? size[1] : (size[1] + 1) / 2;
+  const auto [height, width] = output_size(size, stride);
   const auto check_residual = [&](const char* name, const std::optional<Tensor>& residual,
                                   int64_t channels, int64_t rows, int64_t columns) {
     if (!residual) return;
@@ -42,8 +41,8 @@ inline void check_epilogue(const Tensor& scale, const Tensor& shift,
     check_like(op, name, *residual, weight);
   };
   check_residual("residual_high", residual_high, high_out, height, width);
-  check_residual("residual_low", residual_low, weight.size(0) - high_out, (height + 1) / 2,
-                 (width + 1) / 2);
+  check_residual("residual_low", residual_low, weight.size(0) - high_out, half_up(height),
+                 half_up(width));
   if (activation < 0 || activation > 2) {
     fail(op, "activation must be 0 (none), 1 (ReLU) or 2 (SiLU), got ", activation);
   }

@@ -2,6 +2,7 @@
 // them for the operators that PyTorch's own operators serve.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <vector>
 
@@ -31,6 +32,12 @@ inline void check_part(const char* op, const char* name, const Tensor& part, int
   }
 }
 
+// The high output's.
+inline std::array<int64_t, 2> output_size(const std::vector<int64_t>& size, int64_t stride) {
+  if (stride == 1) return {size[0], size[1]};
+  return {half_up(size[0]), half_up(size[1])};
+}
+
 inline void check_size(const char* op, const std::vector<int64_t>& size, int64_t stride) {
   if (size.size() != 2) fail(op, "size must be (H, W), got ", shape_text(size));
   if (size[0] < 1 || size[1] < 1 || size[0] > INT32_MAX || size[1] > INT32_MAX) {
@@ -56,7 +63,7 @@ inline void check_forward(const std::optional<Tensor>& x_high, const std::option
   check_map(op, x_high ? "x_high" : "x_low", x);
   if (x_high) check_part(op, "x_high", *x_high, x.size(0), size[0], size[1], size);
   if (x_low) {
-    check_part(op, "x_low", *x_low, x.size(0), (size[0] + 1) / 2, (size[1] + 1) / 2, size);
+    check_part(op, "x_low", *x_low, x.size(0), half_up(size[0]), half_up(size[1]), size);
     check_like(op, "x_low", *x_low, x);
   }
   const int64_t c_in = (x_high ? x_high->size(1) : 0) + (x_low ? x_low->size(1) : 0);

@@ -13,10 +13,9 @@ inline void check_input_grad(const Tensor& dy_high, const Tensor& dy_low, const 
                              int64_t high_in, const std::vector<int64_t>& size, int64_t stride) {
   const char* op = "input_grad";
   check_size(op, size, stride);
-  const int64_t height = stride == 1 ? size[0] : (size[0] + 1) / 2;
-  const int64_t width = stride == 1 ? size[1] : (size[1] + 1) / 2;
+  const auto [height, width] = output_size(size, stride);
   check_part(op, "dy_high", dy_high, dy_high.size(0), height, width, size);
-  check_part(op, "dy_low", dy_low, dy_high.size(0), (height + 1) / 2, (width + 1) / 2, size);
+  check_part(op, "dy_low", dy_low, dy_high.size(0), half_up(height), half_up(width), size);
   check_like(op, "dy_low", dy_low, dy_high);
   const int64_t c_out = dy_high.size(1) + dy_low.size(1);
   if (weight.dim() != 4 || weight.size(0) != c_out || weight.size(1) < 1) {

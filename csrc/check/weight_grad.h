@@ -15,11 +15,10 @@ inline void check_weight_grad(const std::optional<Tensor>& x_high,
                               const std::vector<int64_t>& kernel_size, int64_t stride) {
   const char* op = "weight_grad";
   check_size(op, size, stride);
-  const int64_t height = stride == 1 ? size[0] : (size[0] + 1) / 2;
-  const int64_t width = stride == 1 ? size[1] : (size[1] + 1) / 2;
+  const auto [height, width] = output_size(size, stride);
   const int64_t batch = dy_high.dim() == 4 ? dy_high.size(0) : 0;
   check_part(op, "dy_high", dy_high, batch, height, width, size);
-  check_part(op, "dy_low", dy_low, batch, (height + 1) / 2, (width + 1) / 2, size);
+  check_part(op, "dy_low", dy_low, batch, half_up(height), half_up(width), size);
   check_like(op, "dy_low", dy_low, dy_high);
   if (!x_high && !x_low) fail(op, "one of x_high and x_low must be given, got neither");
   if (x_high) {
@@ -27,7 +26,7 @@ inline void check_weight_grad(const std::optional<Tensor>& x_high,
     check_like(op, "x_high", *x_high, dy_high);
   }
   if (x_low) {
-    check_part(op, "x_low", *x_low, batch, (size[0] + 1) / 2, (size[1] + 1) / 2, size);
+    check_part(op, "x_low", *x_low, batch, half_up(size[0]), half_up(size[1]), size);
     check_like(op, "x_low", *x_low, dy_high);
   }
   if (kernel_size.size() != 2 || kernel_size[0] < 1 || kernel_size[1] < 1 ||

@@ -18,8 +18,6 @@ namespace {
 
 using Part = std::optional<Tensor>;
 
-int64_t half_up(int64_t size) { return (size + 1) / 2; }
-
 // A view of `length` indices of one dimension.
 Tensor narrow(const Tensor& tensor, int64_t dim, int64_t start, int64_t length) {
   const auto sizes = tensor.sizes();

@@ -62,6 +62,13 @@ inline Tensor dense(const Tensor& tensor) {
   return aligned(torch::stable::contiguous(tensor, torch::headeronly::MemoryFormat::ChannelsLast));
 }
 
+// The same of a part, if it has channels.
+inline Part dense(const Part& part) {
+  return part && part->size(1) > 0 ? Part(dense(*part)) : std::nullopt;
+}
+
+inline const void* data_of(const Part& part) { return part ? part->const_data_ptr() : nullptr; }
+
 // The same of a vector, but for its address.
 inline Tensor dense_vector(const Tensor& tensor) {
   return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
@@ -111,14 +118,19 @@ inline void check_covered(const char* op, const std::string& argument, bool cove
 
 // Memory of `count` words of 4 bytes, which nobody has written.
 inline Tensor empty_words(const Tensor& like, int64_t count) {
-  const int64_t stride = 1;
-  int32_t dtype, device_type;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
-  dtype = aoti_torch_dtype_float32();
-  AtenTensorHandle handle;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(1, &count, &stride, dtype, device_type,
-                                                  like.get_device_index(), &handle));
-  return Tensor(handle);
+  return empty_strided<1>(like, {count}, {1}, true);
+}
+
+// Calls run(TypeTag<T>()) with the element type of kernels of family sm90.
+template <typename Run>
+auto with_16_bit_type(ScalarType dtype, const Run& run) {
+  return dtype == ScalarType::BFloat16 ? run(TypeTag<BFloat16>()) : run(TypeTag<Float16>());
+}
+
+// The same of family sm80.
+template <typename Run>
+auto with_element_type(ScalarType dtype, const Run& run) {
+  return dtype == ScalarType::Float ? run(TypeTag<TFloat32>()) : with_16_bit_type(dtype, run);
 }
 
 template <size_t kArguments>

@@ -47,21 +47,14 @@ Choice find_plan(const Tensor& weight, const Problem& problem, bool allow_tf32) 
   return {plan, ""};
 }
 
-Choice choose(const char* op, const Tensor& weight, const Problem& problem, bool allow_tf32,
-              const std::string& family) {
-  if (family_of(op, family) == "none") return {{}, "the family none is asked for"};
-  const Choice choice = find_plan(weight, problem, allow_tf32);
-  check_covered(op, family, choice.plan.has_value() || problem.batch == 0, choice.reason);
-  return choice;
-}
-
 // Family sm90 serves where it can: what it covers it computes faster, at small sizes about as fast,
 // as measured on an H100 and an H200. At stride 2 the input is pooled first: kernels of family
 // sm80, which pool on the way, do so once for each range of output channels, and were slower on an
 // H200 wherever that was measured.
-Choice choose_forward(const char* op, const Tensor& weight, const Problem& problem, bool allow_tf32,
-                      const std::string& argument, KernelUse use) {
+Choice choose(const char* op, const Tensor& weight, const Problem& problem, bool allow_tf32,
+              const std::string& argument, KernelUse use) {
   const std::string family = family_of(op, argument);
+  if (family == "none") return {{}, "the family none is asked for"};
   const bool pools = problem.stride == 2 && family != "sm80";
   const Problem convolved = pools ? of_pooled(problem) : problem;
   if (family.empty() || family == "sm90") {
@@ -69,10 +62,9 @@ Choice choose_forward(const char* op, const Tensor& weight, const Problem& probl
     check_covered(op, argument, choice.plan || problem.batch == 0, choice.reason, "sm90");
     if (choice.plan) return {{}, "", choice.plan, pools};
   }
-  if (pools && family != "none" && convolved.low_out == 0) {
-    return {{}, "one plain convolution of the pooled input"};
-  }
-  Choice choice = choose(op, weight, convolved, allow_tf32, argument);
+  if (pools && convolved.low_out == 0) return {{}, "one plain convolution of the pooled input"};
+  Choice choice = find_plan(weight, convolved, allow_tf32);
+  check_covered(op, argument, choice.plan || problem.batch == 0, choice.reason);
   choice.of_pooled = pools;
   return choice;
 }
@@ -94,27 +86,24 @@ TensorPair run(const char* op, const Problem& problem, const Choice& choice, con
       weight, {problem.batch, grad ? problem.high_in : problem.high_out, height, width});
   const Tensor out_low = empty_channels_last(
       weight,
-      {problem.batch, grad ? problem.low_in : problem.low_out, (height + 1) / 2, (width + 1) / 2});
+      {problem.batch, grad ? problem.low_in : problem.low_out, half_up(height), half_up(width)});
 
-  const auto present = [](const Part& part) {
-    return part && part->size(1) > 0 ? Part(dense(*part)) : std::nullopt;
-  };
-  const Part high = present(in_high), low = present(in_low);
+  const Part high = dense(in_high), low = dense(in_low);
   const Tensor dense_weight = dense(weight);
   Part dense_bias;
   if (bias) dense_bias = dense_vector(*bias);
-  const Part residual_high = present(epilogue.residual_high);
-  const Part residual_low = present(epilogue.residual_low);
-  const auto data = [](const Part& part) { return part ? part->const_data_ptr() : nullptr; };
-  const ForwardPointers pointers{data(high),
-                                 data(low),
-                                 dense_weight.const_data_ptr(),
-                                 data(dense_bias),
-                                 out_high.mutable_data_ptr(),
-                                 out_low.mutable_data_ptr(),
-                                 {static_cast<const float*>(data(epilogue.scale)),
-                                  static_cast<const float*>(data(epilogue.shift)),
-                                  data(residual_high), data(residual_low), epilogue.activation}};
+  const Part residual_high = dense(epilogue.residual_high);
+  const Part residual_low = dense(epilogue.residual_low);
+  const ForwardPointers pointers{
+      data_of(high),
+      data_of(low),
+      dense_weight.const_data_ptr(),
+      data_of(dense_bias),
+      out_high.mutable_data_ptr(),
+      out_low.mutable_data_ptr(),
+      {static_cast<const float*>(data_of(epilogue.scale)),
+       static_cast<const float*>(data_of(epilogue.shift)), data_of(residual_high),
+       data_of(residual_low), epilogue.activation}};
   const cudaStream_t stream = current_stream(weight);
   if (choice.sm90) {
     launch_forward_sm90(problem, *choice.sm90, pointers, weight.scalar_type(), stream);
@@ -132,21 +121,11 @@ TensorPair run(const char* op, const Problem& problem, const Choice& choice, con
     cudaMemsetAsync(arrivals, 0, plan.arrivals * sizeof(uint32_t), stream);
   }
   const Launch call{problem, plan, pointers, partial_sums, arrivals, stream};
-  const auto launch = [&](auto tag) {
-    using T = typename decltype(tag)::type;
+  with_element_type(weight.scalar_type(), [&](auto type) {
+    using T = typename decltype(type)::type;
     if (plan.joint_items > 0) return launch_forward_1x1_sm80<T>(call);
     grad ? launch_forward_sm80<T, true>(call) : launch_forward_sm80<T, false>(call);
-  };
-  switch (weight.scalar_type()) {
-    case ScalarType::BFloat16:
-      launch(TypeTag<BFloat16>());
-      break;
-    case ScalarType::Half:
-      launch(TypeTag<Float16>());
-      break;
-    default:
-      launch(TypeTag<TFloat32>());
-  }
+  });
   check_launch(op);
   return {out_high, out_low};
 }
@@ -185,8 +164,7 @@ TensorPair forward(const Part& x_high, const Part& x_low, const Tensor& weight, 
                    std::string family) {
   check_forward(x_high, x_low, weight, bias, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
-  const Choice choice =
-      choose_forward("forward", weight, problem, allow_tf32, family, KernelUse::kForward);
+  const Choice choice = choose("forward", weight, problem, allow_tf32, family, KernelUse::kForward);
   if (choice.covered()) return serve("forward", problem, choice, x_high, x_low, weight, bias);
   using torch::stable::detail::from;
   return dispatch<9>("octconv_cuda::composed_forward",
@@ -206,9 +184,9 @@ TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight
   const bool has_kernels = weight.scalar_type() != ScalarType::Float && problem.kernel <= 3;
   check_covered("inference", family, has_kernels || problem.batch == 0,
                 "kernels with an epilogue are for 16-bit types and kernel sizes 1 and 3");
-  const Choice choice = has_kernels ? choose_forward("inference", weight, problem, allow_tf32,
-                                                     family, KernelUse::kInference)
-                                    : Choice{};
+  const Choice choice =
+      has_kernels ? choose("inference", weight, problem, allow_tf32, family, KernelUse::kInference)
+                  : Choice{};
   if (choice.covered()) {
     return serve("inference", problem, choice, x_high, x_low, weight, bias,
                  {aligned(dense_vector(scale)), aligned(dense_vector(shift)), residual_high,
@@ -237,7 +215,7 @@ std::string explain_forward(const Part& x_high, const Part& x_low, const Tensor&
   check_forward(x_high, x_low, weight, std::nullopt, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
   return explain(
-      choose_forward("explain_forward", weight, problem, allow_tf32, family, KernelUse::kForward));
+      choose("explain_forward", weight, problem, allow_tf32, family, KernelUse::kForward));
 }
 
 Problem input_grad_problem(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
@@ -260,7 +238,7 @@ TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor&
   check_input_grad(dy_high, dy_low, weight, high_in, size, stride);
   const Problem problem = input_grad_problem(dy_high, dy_low, weight, high_in, size, stride);
   const Choice choice =
-      choose_forward("input_grad", weight, problem, allow_tf32, family, KernelUse::kInputGrad);
+      choose("input_grad", weight, problem, allow_tf32, family, KernelUse::kInputGrad);
   if (choice.covered()) {
     return serve("input_grad", problem, choice, dy_high, dy_low, weight, std::nullopt);
   }
@@ -276,8 +254,8 @@ std::string explain_input_grad(const Tensor& dy_high, const Tensor& dy_low, cons
                                bool allow_tf32, std::string family) {
   check_input_grad(dy_high, dy_low, weight, high_in, size, stride);
   const Problem problem = input_grad_problem(dy_high, dy_low, weight, high_in, size, stride);
-  return explain(choose_forward("explain_input_grad", weight, problem, allow_tf32, family,
-                                KernelUse::kInputGrad));
+  return explain(
+      choose("explain_input_grad", weight, problem, allow_tf32, family, KernelUse::kInputGrad));
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ auto with_kernels(ScalarType dtype, bool input_grad, const Run& run) {
   const auto of_type = [&](auto type) {
     return input_grad ? run(type, std::true_type()) : run(type, std::false_type());
   };
-  return dtype == ScalarType::BFloat16 ? of_type(TypeTag<BFloat16>()) : of_type(TypeTag<Float16>());
+  return with_16_bit_type(dtype, of_type);
 }
 
 bool can_run(const PlanSm90& plan, ScalarType dtype, KernelUse use, int device) {

@@ -66,38 +66,22 @@ Choice choose(const char* op, const Tensor& dy, const Problem& problem, int64_t 
   return choice;
 }
 
-// A dense tensor of the dtype of `like`, or of float32, with strides as of its layout.
-Tensor empty_like(const Tensor& like, bool float32, const std::vector<int64_t>& sizes,
-                  const std::vector<int64_t>& strides) {
-  int32_t dtype = aoti_torch_dtype_float32(), device_type;
-  if (!float32) TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(like.get(), &dtype));
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &device_type));
-  AtenTensorHandle handle;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(sizes.size(), sizes.data(), strides.data(), dtype,
-                                                  device_type, like.get_device_index(), &handle));
-  return Tensor(handle);
-}
-
 TensorPair run(const Problem& problem, const Choice& choice, const Part& x_high, const Part& x_low,
                const Tensor& dy_high, const Tensor& dy_low, bool channels_last, bool float32) {
   const torch::stable::accelerator::DeviceGuard guard(dy_high.get_device_index());
   const int64_t rows = problem.high_out + problem.low_out;
   const int64_t columns = problem.high_in + problem.low_in, k = problem.kernel, taps = k * k;
-  const std::vector<int64_t> strides =
-      channels_last ? std::vector<int64_t>{taps * columns, 1, k * columns, columns}
-                    : std::vector<int64_t>{columns * taps, taps, k, 1};
-  const Tensor dweight = empty_like(dy_high, float32, {rows, columns, k, k}, strides);
-  const Tensor dbias = empty_like(dy_high, float32, {rows}, {1});
+  using Strides4 = std::array<int64_t, 4>;
+  const Strides4 strides = channels_last ? Strides4{taps * columns, 1, k * columns, columns}
+                                         : Strides4{columns * taps, taps, k, 1};
+  const Tensor dweight = empty_strided<4>(dy_high, {rows, columns, k, k}, strides, float32);
+  const Tensor dbias = empty_strided<1>(dy_high, {rows}, {1}, float32);
 
-  const auto present = [](const Part& part) {
-    return part && part->size(1) > 0 ? Part(dense(*part)) : std::nullopt;
-  };
-  const Part maps[] = {present(x_high), present(x_low), present(dy_high), present(dy_low)};
-  const auto data = [](const Part& part) { return part ? part->const_data_ptr() : nullptr; };
-  const WeightGradPointers pointers{data(maps[0]),
-                                    data(maps[1]),
-                                    data(maps[2]),
-                                    data(maps[3]),
+  const Part maps[] = {dense(x_high), dense(x_low), dense(Part(dy_high)), dense(Part(dy_low))};
+  const WeightGradPointers pointers{data_of(maps[0]),
+                                    data_of(maps[1]),
+                                    data_of(maps[2]),
+                                    data_of(maps[3]),
                                     dweight.mutable_data_ptr(),
                                     dbias.mutable_data_ptr(),
                                     {strides[0], strides[3], strides[1]},
@@ -112,16 +96,9 @@ TensorPair run(const Problem& problem, const Choice& choice, const Part& x_high,
     return {dweight, dbias};
   }
   const WeightGradLaunch call{problem, *choice.plan, pointers, sums, stream};
-  switch (dy_high.scalar_type()) {
-    case ScalarType::BFloat16:
-      launch_weight_grad_sm80<BFloat16>(call);
-      break;
-    case ScalarType::Half:
-      launch_weight_grad_sm80<Float16>(call);
-      break;
-    default:
-      launch_weight_grad_sm80<TFloat32>(call);
-  }
+  with_element_type(dy_high.scalar_type(), [&](auto type) {
+    launch_weight_grad_sm80<typename decltype(type)::type>(call);
+  });
   check_launch("weight_grad");
   return {dweight, dbias};
 }

@@ -16,19 +16,13 @@
 namespace octconv {
 namespace {
 
-// Calls run(TypeTag<T>()).
-template <typename Run>
-auto with_type(ScalarType dtype, const Run& run) {
-  return dtype == ScalarType::BFloat16 ? run(TypeTag<BFloat16>()) : run(TypeTag<Float16>());
-}
-
 bool has_code(const GradPlanSm90& plan, ScalarType dtype, int device) {
   thread_local std::map<std::tuple<int, ScalarType, int32_t, int32_t>, bool> known;
   const auto [found, is_new] =
       known.try_emplace({device, dtype, plan.cut.tile, plan.joint.rows}, false);
   if (is_new) {
     const torch::stable::accelerator::DeviceGuard guard(device);
-    found->second = with_type(dtype, [&](auto type) {
+    found->second = with_16_bit_type(dtype, [&](auto type) {
       using T = typename decltype(type)::type;
       return plan.joint.splits > 0 ? has_joint_grad_code_sm90<T>(plan.joint.rows)
                                    : has_grad_code_sm90<T>(plan.cut.tile);
@@ -47,7 +41,7 @@ void launch_1x1(const Problem& problem, const JointGradSm90Cut& cut,
     params.dy[plane] = tensor_map("weight_grad", views.dy[plane], dtype);
     params.x[plane] = tensor_map("weight_grad", views.x[plane], dtype);
   }
-  with_type(dtype, [&](auto type) {
+  with_16_bit_type(dtype, [&](auto type) {
     launch_joint_grad_sm90<typename decltype(type)::type>(params, stream);
   });
 }
@@ -85,8 +79,8 @@ void launch_weight_grad_sm90(const Problem& problem, const GradPlanSm90& plan,
     params.fixed[job] = tensor_map("weight_grad", views.fixed, dtype);
     params.shifted[job] = tensor_map("weight_grad", views.shifted, dtype);
   }
-  with_type(dtype,
-            [&](auto type) { launch_grad_sm90<typename decltype(type)::type>(params, stream); });
+  with_16_bit_type(
+      dtype, [&](auto type) { launch_grad_sm90<typename decltype(type)::type>(params, stream); });
 }
 
 }  // namespace octconv

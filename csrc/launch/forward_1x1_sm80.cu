@@ -23,15 +23,15 @@ void launch_joint_tiles(const Launch& call) {
 
 template <typename T>
 void launch_forward_1x1_sm80(const Launch& call) {
-  const auto launch = [&](auto traits) {
+  const auto visit = [&](auto traits) {
     using Traits = decltype(traits);
     if (std::strcmp(call.plan.tiles, Traits::Tiles::kName) == 0) launch_joint_tiles<Traits>(call);
   };
   if constexpr (kHasEpilogue<T, 1>) {
-    if (call.pointers.epilogue.scale) return for_each_forward_1x1<T, false, true>(launch);
+    if (call.pointers.epilogue.scale) return for_each_forward_1x1<T, false, true>(visit);
   }
-  call.problem.input_grad ? for_each_forward_1x1<T, true>(launch)
-                          : for_each_forward_1x1<T, false>(launch);
+  call.problem.input_grad ? for_each_forward_1x1<T, true>(visit)
+                          : for_each_forward_1x1<T, false>(visit);
 }
 
 template void launch_forward_1x1_sm80<BFloat16>(const Launch&);

@@ -25,14 +25,14 @@ void launch_tiles(const Launch& call) {
 
 template <typename T, int kKernel, bool kInputGrad>
 void launch_kernel(const Launch& call) {
-  const auto launch = [&](auto traits) {
+  const auto visit = [&](auto traits) {
     using Traits = decltype(traits);
     if (std::strcmp(call.plan.tiles, Traits::Tiles::kName) == 0) launch_tiles<Traits>(call);
   };
   if constexpr (!kInputGrad && kHasEpilogue<T, kKernel>) {
-    if (call.pointers.epilogue.scale) return for_each_forward<T, kKernel, false, true>(launch);
+    if (call.pointers.epilogue.scale) return for_each_forward<T, kKernel, false, true>(visit);
   }
-  for_each_forward<T, kKernel, kInputGrad>(launch);
+  for_each_forward<T, kKernel, kInputGrad>(visit);
 }
 
 template <typename T, bool kInputGrad>

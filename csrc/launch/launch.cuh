@@ -16,8 +16,8 @@ template <typename Params>
 void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& params,
             cudaStream_t stream) {
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
-  const LaunchConfig launch(shape, stream);
-  cudaLaunchKernelEx(&launch.config, kernel, params);  // its error is the operator's to find
+  const LaunchConfig as_asked(shape, stream);
+  cudaLaunchKernelEx(&as_asked.config, kernel, params);  // its error is the operator's to find
 }
 
 // Whether the current device, or the part of it that there is, runs all clusters of a launch at
@@ -26,9 +26,9 @@ template <typename Params>
 bool have_room(void (*kernel)(Params), LaunchShape shape) {
   shape.overlaps = false;  // which is not asked about
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
-  const LaunchConfig launch(shape, nullptr);
+  const LaunchConfig as_asked(shape, nullptr);
   int most = 0;
-  const cudaError_t error = cudaOccupancyMaxActiveClusters(&most, kernel, &launch.config);
+  const cudaError_t error = cudaOccupancyMaxActiveClusters(&most, kernel, &as_asked.config);
   if (error != cudaSuccess) cudaGetLastError();  // not to be found by a later call
   return error == cudaSuccess && static_cast<uint32_t>(most) * shape.cluster >= shape.blocks;
 }
