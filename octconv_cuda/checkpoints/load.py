@@ -52,7 +52,8 @@ def load(
 ) -> Report:
     """Loads the weights of this or another implementation into a network, or a single layer.
 
-    Octave layers take over the checkpoint's (high, low) channels, and a bias where it has one.
+    Octave layers take over the checkpoint's (high, low) channels, and a bias where it has one. A
+    whole weight does not tell its channels, and goes with the norms that had the same ones.
     Vanilla weights load into octave layers of the same channel counts, as an initialisation.
 
     Args:
@@ -64,8 +65,8 @@ def load(
 
     Raises:
         TypeError: An entry that is neither a tensor nor an array.
-        ValueError: Shapes that do not fit; with ``strict``, what is missing or unexpected. The
-            network is as it was.
+        ValueError: Shapes that do not fit, or leave open what a layer's (high, low) channels are;
+            with ``strict``, what is missing or unexpected. The network is as it was.
     """
     state = source if isinstance(source, Mapping) else read(source)
     plan = Plan(network, {key: _tensor(key, value) for key, value in state.items()}, rename)
