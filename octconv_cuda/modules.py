@@ -153,7 +153,7 @@ class OctConv2d(nn.Conv2d):
             OctaveMaps, or a tensor if alpha_out is 0; see ``oct_conv2d``.
 
         Raises:
-            ValueError, TypeError, RuntimeError: See ``oct_conv2d``; a ValueError also for parts that
+            ValueError, TypeError, RuntimeError: See ``oct_conv2d``; ValueError also for parts that
                 are not this layer's.
         """
         return run(self._prepare(input, size))
