@@ -60,11 +60,9 @@ inline Upsample2x2Call prepare_upsample2x2(const Tensor& out, const Tensor& low,
                                            bool mean) {
   check_map("upsample2x2_", "out", out);
   check_low("upsample2x2_", low, "out", out, out.size(1));
-  for (int64_t dim = 0; dim < 4; ++dim) {
-    if (out.stride(dim) == 0 && out.size(dim) > 1) {
-      fail("upsample2x2_", "out must not be expanded, got ", shape_text(out.sizes()),
-           " with strides ", shape_text(out.strides()));
-    }
+  if (may_overlap(out)) {
+    fail("upsample2x2_", "out must not overlap itself, got ", shape_text(out.sizes()),
+         " with strides ", shape_text(out.strides()));
   }
 
   Upsample2x2Call call{with_dense_channels(out), with_dense_channels(low), {}};

@@ -151,6 +151,8 @@ def _metadata(operator: str, name: str, tensor: Tensor | None) -> tuple[Any, ...
         return None
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{operator}: {name} must be a tensor or None, got {type(tensor).__name__}")
+    if tensor.is_nested:  # it may have no shape to ask for
+        raise TypeError(f"{operator}: {name} must be a dense tensor, got a nested one")
     return tensor.shape, tensor.dtype, tensor.device, tensor.layout
 
 

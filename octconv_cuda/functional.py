@@ -58,10 +58,12 @@ def oct_conv2d(
         The dtype is the input's, or autocast's.
 
     Raises:
-        ValueError: Sizes, channels, devices or arguments that do not fit; a family that does not
-            cover the call.
+        ValueError: Sizes, channels, devices or arguments that do not fit; a family for a device
+            without kernels, or for a call that PyTorch's own operators serve.
         TypeError: Wrong types, dtypes that are not supported or differ.
-            Both before any work; the text names operator, expectation and value.
+        RuntimeError: A family whose kernels do not cover the call: on a GPU the operators refuse
+            for themselves, those of the backward pass when it runs.
+            All before any work; the text names operator, expectation and value.
     """
     call = prepare(
         "oct_conv2d", input, weight, bias, None,
@@ -106,7 +108,7 @@ def explain(
     """Which path ``oct_conv2d`` takes for the same arguments, and why; no convolution runs.
 
     Raises:
-        ValueError, TypeError: As ``oct_conv2d``.
+        ValueError, TypeError, RuntimeError: As ``oct_conv2d``.
     """
     call = prepare(
         "explain", input, weight, bias, None,

@@ -63,8 +63,8 @@ class OctaveMaps(NamedTuple):
         )
 
     def __radd__(self, other: object) -> "OctaveMaps":
-        """A plain (high, low) pair on the left; addition commutes."""
-        return self + other
+        """A plain (high, low) pair on the left, for addition commutes, or the 0 of ``sum``."""
+        return self if type(other) is int and other == 0 else self + other
 
     def __mul__(self, factor: Any) -> "OctaveMaps":
         """Each part times a number or a tensor (a tuple's own ``*`` would repeat the parts)."""

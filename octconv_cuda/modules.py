@@ -4,6 +4,7 @@ import warnings
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from .call import Call, prepare
 from .functional import Explanation, explanation, run
@@ -11,6 +12,8 @@ from .maps import Maps, OctaveMaps, channel_pair
 from .problem import Geometry, Pair, check_channels, check_family
 
 __all__ = ["OctConv2d"]
+
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
 
 
 class OctConv2d(nn.Conv2d):
@@ -93,18 +96,25 @@ class OctConv2d(nn.Conv2d):
 
         Raises:
             ValueError: ``conv`` has another padding than "same", an even kernel, a stride over 2, a
-                weight that is computed (by a parametrization or pruning).
-            TypeError: ``conv`` is not a vanilla ``nn.Conv2d``.
+                weight or bias that is computed (by a parametrization or pruning), hooks.
+            TypeError: ``conv`` is not a vanilla ``nn.Conv2d``, but a subclass, say, which may
+                compute another function.
         """
-        if not isinstance(conv, nn.Conv2d) or isinstance(conv, OctConv2d):
+        if not isinstance(conv, nn.Module) or type_before_parametrizations(conv) is not nn.Conv2d:
             raise TypeError(
                 "OctConv2d.from_conv2d: conv must be a vanilla nn.Conv2d, "
                 f"got {type(conv).__name__}"
             )
-        if not isinstance(conv.weight, nn.Parameter):
+        for name in ("weight", "bias"):
+            if name not in conv._parameters:
+                raise ValueError(
+                    f"OctConv2d.from_conv2d: the {name} of conv must be a parameter, got one that "
+                    "is computed; convert first, then parametrize or prune"
+                )
+        if any(getattr(conv, hooks) for hooks in _HOOKS):
             raise ValueError(
-                "OctConv2d.from_conv2d: the weight of conv must be a parameter, got one that is "
-                "computed; convert first, then parametrize or prune"
+                "OctConv2d.from_conv2d: conv must have no hooks, which would see maps in place of "
+                "tensors, got some; convert first, then register them"
             )
         padding = conv.padding if isinstance(conv.padding, str) else tuple(conv.padding)
         layer = cls(
@@ -143,7 +153,8 @@ class OctConv2d(nn.Conv2d):
             OctaveMaps, or a tensor if alpha_out is 0; see ``oct_conv2d``.
 
         Raises:
-            ValueError, TypeError: See ``oct_conv2d``; also parts that are not this layer's.
+            ValueError, TypeError, RuntimeError: See ``oct_conv2d``; ValueError also for parts that
+                are not this layer's.
         """
         return run(self._prepare(input, size))
 

@@ -177,13 +177,15 @@ def test_norms(names: tuple[str, str]) -> None:
         assert torch.equal(part(x), result)
 
 
-@pytest.mark.parametrize("wrapped", [False, True], ids=["", "DataParallel"])
+@pytest.mark.parametrize(
+    "wrapper", ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."]
+)
 @pytest.mark.parametrize("late", [False, True])
-def test_network_of_public_weights(late: bool, wrapped: bool) -> None:
+def test_network_of_public_weights(late: bool, wrapper: str) -> None:
     """Both placements of the last stage: its splits come from the checkpoint."""
     source = randomized(Network(late))
     network = models.oct_resnet26(0.5, variant="v1", num_classes=5).eval()
-    state = {f"module.{k}" if wrapped else k: v for k, v in source.names().items()}
+    state = {f"{wrapper}{name}": value for name, value in source.names().items()}
     report = checkpoints.load(network, state)
     assert len(report.matched) + sum(map(len, report.folded.values())) == len(state)
     assert bool(report.notes) == late
@@ -214,6 +216,34 @@ def test_a_saved_network_loads_back(tmp_path: Path) -> None:
     assert len(report.matched) == len(source.state_dict())
     image = torch.randn(1, 3, 64, 64)
     assert torch.equal(network(image), source(image))
+
+
+def test_what_a_training_script_saves_loads_without_a_file() -> None:
+    source, layer = FourConvolutions((6, 10), (4, 8)), OctConv2d(16, 12, 3, bias=False)
+    state = source.state("conv_{a}2{b}")
+    checkpoints.load(layer, {"state_dict": {"model": state}, "epoch": 3})
+    assert_same(layer, source)
+
+
+def test_blocks_that_were_compiled_load() -> None:
+    """``torch.compile(block)`` puts a name between."""
+    source = randomized(models.OctResNet((1,) * 4, num_classes=5))
+    state = source.state_dict()
+    compiled = {key.replace("layer2.0.", "layer2.0._orig_mod."): v for key, v in state.items()}
+    assert compiled.keys() != state.keys()
+    network = models.OctResNet((1,) * 4, num_classes=5)
+    checkpoints.load(network, compiled)
+    assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
+
+
+def test_tensors_without_values_are_refused() -> None:
+    layer, empty = OctConv2d(8, 8, 1), OctConv2d(8, 8, 1, device="meta")
+    with pytest.raises(ValueError, match=r"the network must have memory.*got weight.*to_empty"):
+        checkpoints.load(empty, layer.state_dict())
+    with pytest.raises(ValueError, match="weight must have values, got one on the meta device"):
+        checkpoints.load(layer, empty.state_dict())
+    checkpoints.load(empty.to_empty(device="cpu"), layer.state_dict())
+    assert torch.equal(empty.weight, layer.weight)
 
 
 def test_safetensors(tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ from kernel_checks import (
 )
 from torch import Tensor
 
+from octconv_cuda import autograd, oct_conv2d
+from octconv_cuda import call as public_call
+
 pytestmark = pytest.mark.skipif(build.COMPILER is None, reason="no g++")
 
 
@@ -195,13 +198,18 @@ def test_inference_without_a_kernel(
 
 @pytest.mark.parametrize(("family", "kernel"), [("sm90", 5), ("sm80", 9)])
 def test_says_what_a_family_does_not_cover(
-    family: str, kernel: int, emulated: EmulatedOperators
+    family: str, kernel: int, emulated: EmulatedOperators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The public function as the operators: with a RuntimeError, as it documents."""
     case = Case((24, 40), (40, 24), (kernel, kernel), size=(9, 9))
     call = forward_call(case, torch.bfloat16)
     message = f"family {family} must serve this call, and does not cover it: "
     with pytest.raises(RuntimeError, match=message):
         emulated.ops.forward(*call, family)
+    monkeypatch.setattr(autograd, "_ops", emulated.ops)
+    monkeypatch.setattr(public_call, "native_kernels", lambda device: ("explain_forward",))
+    with pytest.raises(RuntimeError, match=message):
+        oct_conv2d(call[:2], *call[2:4], out_channels=case.out_channels, family=family)
     if family == "sm80":  # sm90 may leave weight gradients to others
         dy = moved(case.normal_gradients(), torch.bfloat16)
         with pytest.raises(RuntimeError, match=message):

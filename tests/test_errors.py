@@ -12,6 +12,7 @@ from torch import nn
 from octconv_cuda import OctConv2d, explain, oct_conv2d, split_channels
 
 NAN = float("nan")
+NESTED = torch.nested.nested_tensor([*HIGH])
 GOOD: dict[str, Any] = {
     "input": (HIGH, LOW),
     "weight": WEIGHT,
@@ -39,6 +40,7 @@ FUNCTION_CASES = cases(
     ("float8", pair(dtype=torch.float8_e5m2), TypeError, ("must be float32", "float8_e5m2")),
     ("sparse", {"input": (HIGH.to_sparse(), LOW)}, TypeError, ("dense", "sparse_coo")),
     ("sparse low", {"input": (HIGH, LOW.to_sparse())}, TypeError, ("x_low", "sparse_coo")),
+    ("nested", {"input": (NESTED, LOW)}, TypeError, ("x_high", "dense", "nested")),
     ("mkldnn", {"input": (HIGH.to_mkldnn(), LOW)}, TypeError, ("dense", "_mkldnn")),
     ("3-d", {"input": (HIGH[0], LOW[0])}, ValueError, ("(N, C, H, W)", "(4, 6, 6)")),
     ("5-d", {"input": (HIGH[None], LOW)}, ValueError, ("(N, C, H, W)", "(1, 2, 4, 6, 6)")),

@@ -6,6 +6,7 @@ import pytest
 import torch
 from networks import assert_same_maps, octave_maps
 from torch import nn
+from torch.nn.utils import parametrize, prune
 
 from octconv_cuda import OctConv2d, oct_conv2d
 
@@ -90,3 +91,54 @@ def test_an_octave_layer_is_refused() -> None:
     """Its split would be lost: converting a network twice must not change it."""
     with pytest.raises(TypeError, match=r"vanilla nn\.Conv2d, got OctConv2d"):
         OctConv2d.from_conv2d(OctConv2d((3, 5), (3, 5), 3))
+
+
+def test_a_subclass_is_refused() -> None:
+    """Its forward would be lost."""
+
+    class Standardized(nn.Conv2d):
+        def forward(self, x: Any) -> Any:
+            return self._conv_forward(x, self.weight - self.weight.mean(), self.bias)
+
+    with pytest.raises(TypeError, match=r"vanilla nn\.Conv2d, got Standardized"):
+        OctConv2d.from_conv2d(Standardized(8, 8, 3, padding=1))
+
+
+def test_a_lazy_convolution_is_vanilla_once_it_has_run() -> None:
+    conv = nn.LazyConv2d(8, 3, padding=1)
+    with pytest.raises(TypeError, match="got LazyConv2d"):
+        OctConv2d.from_conv2d(conv)
+    conv(torch.randn(1, 4, 6, 6))
+    assert OctConv2d.from_conv2d(conv).in_split == (2, 2)
+
+
+@pytest.mark.parametrize("name", ["weight", "bias"])
+@pytest.mark.parametrize("how", ["parametrized", "pruned"])
+def test_what_is_computed_is_refused(name: str, how: str) -> None:
+    conv = vanilla()
+    if how == "pruned":
+        prune.l1_unstructured(conv, name, amount=0.5)
+    else:
+        parametrize.register_parametrization(conv, name, nn.Identity())
+    with pytest.raises(
+        ValueError, match=rf"the {name} of conv must be a parameter, .*convert first"
+    ):
+        OctConv2d.from_conv2d(conv)
+
+
+@pytest.mark.parametrize(
+    "register",
+    [
+        "register_forward_pre_hook",
+        "register_forward_hook",
+        "register_full_backward_pre_hook",
+        "register_full_backward_hook",
+    ],
+)
+def test_hooks_are_refused(register: str) -> None:
+    conv = vanilla()
+    handle = getattr(conv, register)(lambda *_: None)
+    with pytest.raises(ValueError, match=r"must have no hooks.*convert first"):
+        OctConv2d.from_conv2d(conv)
+    handle.remove()
+    assert OctConv2d.from_conv2d(conv).weight is conv.weight

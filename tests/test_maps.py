@@ -33,7 +33,7 @@ def test_addition_is_part_by_part() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        *(1, 0, None, "ab", MAPS.high, list(MAPS)),
+        *(1, None, "ab", MAPS.high, list(MAPS)),
         *((), (*MAPS, MAPS.low), (7, 6), (MAPS.high, 1.0), (MAPS.high.numpy(), MAPS.low.numpy())),
     ],
     ids=type_name,
@@ -46,10 +46,13 @@ def test_addition_refuses_what_is_no_pair(other: Any) -> None:
             other + MAPS
 
 
-def test_builtin_sum_needs_a_start() -> None:
-    """It starts from 0, which is no map; a tuple's own + would refuse that too."""
-    with pytest.raises(TypeError, match="got int"):
-        sum([MAPS, OTHER])
+def test_builtin_sum() -> None:
+    """It starts from 0, which is a map nowhere else."""
+    assert_same_maps(sum([MAPS, OTHER]), MAPS + OTHER)
+    assert_same_maps(sum([ONLY_LOW]), ONLY_LOW)
+    for call in (lambda: MAPS + 0, lambda: 1 + MAPS, lambda: False + MAPS):
+        with pytest.raises(TypeError, match=r"pair of tensors, got (int|bool)"):
+            call()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from networks import Network
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from octconv_cuda import OctaveMaps, OctConv2d, PerPart, cost, models
+from octconv_cuda import OctaveMaps, OctConv2d, PerPart, cost, fuse, models
 from octconv_cuda.cost.__main__ import main
 
 TABLE = json.loads(Path(__file__).with_name("paper.json").read_text())
@@ -57,6 +57,55 @@ def test_a_layer_of_pairs() -> None:
     assert only.outputs == cost.activation_elements((6, 6), (7, 5), batch=2)
     assert only.inputs == cost.activation_elements((6, 2), (7, 5), batch=2)
     assert only.parameters == total.parameters == 8 * 12 * 9 + 12
+
+
+@pytest.mark.parametrize("alpha", [0, 0.5])
+@pytest.mark.parametrize(
+    "name", ["oct_resnet26", "oct_se_resnet50", "oct_mobilenet_v1", "oct_mobilenet_v2"]
+)
+def test_a_fused_network_costs_what_it_cost_before(name: str, alpha: float) -> None:
+    """Of its layers all that they hold counts, though it is no parameter."""
+    with torch.device("meta"):
+        network = getattr(models, name)(alpha, num_classes=3).eval()
+    fused = fuse(network)
+    before, after = (cost.network_cost(n, (2, 3, 65, 97)) for n in (network, fused))
+    assert after.macs == before.macs == sum(layer.macs for layer in after.layers)
+    for field in ("macs", "inputs", "outputs"):
+        assert sorted(getattr(layer, field) for layer in after.layers) == sorted(
+            getattr(layer, field) for layer in before.layers
+        )
+    assert after.activations == before.activations
+    for layer in after.layers:
+        module = fused.get_submodule(layer.name)
+        held = (*module.parameters(), *module.buffers())
+        assert layer.parameters == sum(tensor.numel() for tensor in held)
+    in_layers = sum(layer.parameters for layer in after.layers)
+    norms = [m for m in fused.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert after.parameters == in_layers + sum(2 * norm.num_features for norm in norms)
+
+
+def test_arguments_by_name() -> None:
+    """The size of the high grid too, which a low part alone does not tell."""
+
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = OctConv2d((0, 4), (2, 2), 3)
+
+        def forward(self, low: Tensor) -> OctaveMaps:
+            return self.conv(size=(7, 7), input=(None, low))
+
+    total = cost.network_cost(Named(), (1, 4, 4, 4))
+    assert total.layers[0].inputs == 64
+    assert total.layers[0].macs == total.macs == cost.macs((0, 4), (2, 2), (3, 3), (7, 7))
+
+
+def test_weights_that_are_computed() -> None:
+    """A layer reads its weight, whatever parameters that comes from."""
+    layer = torch.nn.utils.parametrizations.weight_norm(OctConv2d(3, 4, 3, alpha_in=0))
+    total = cost.network_cost(nn.Sequential(layer), (1, 3, 8, 8))
+    assert total.layers[0].parameters == 4 * 3 * 9 + 4
+    assert total.parameters == 4 + 4 * 3 * 9 + 4
 
 
 class Rectangles(nn.Module):

@@ -221,7 +221,11 @@ def test_pool_says_what_is_wrong(arguments, text):
         ((HIGH.clone(), Z(2, 16, 14, 14).double()), "low must be float32 like out, got float64"),
         (
             (Z(1, 1, 4, 4).expand(2, 3, 4, 4), Z(2, 3, 2, 2)),
-            r"out must not be expanded, got \(2, 3, 4, 4\) with strides \(0, 0, 4, 1\)",
+            r"out must not overlap itself, got \(2, 3, 4, 4\) with strides \(0, 0, 4, 1\)",
+        ),
+        (
+            (Z(1, 3, 4, 7).as_strided((1, 3, 4, 4), (84, 28, 6, 2)), Z(1, 3, 2, 2)),
+            r"out must not overlap itself, got \(1, 3, 4, 4\) with strides \(84, 28, 6, 2\)",
         ),
     ],
 )

@@ -3,12 +3,15 @@
 
 #include <torch/csrc/stable/tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "problem.h"
 
@@ -67,6 +70,23 @@ inline void check_storage(const char* op, const char* name, const Tensor& tensor
     fail(op, name, " must have its data in memory, got ", shape_text(tensor.sizes()),
          " with a freed storage");
   }
+}
+
+// Whether elements of a map may share memory: not if each stride steps over all that the smaller
+// ones reach, as in whatever is sliced and permuted.
+inline bool may_overlap(const Tensor& map) {
+  if (map.numel() == 0) return false;
+  std::vector<std::pair<int64_t, int64_t>> axes;  // stride, size
+  for (int64_t dim = 0; dim < map.dim(); ++dim) {
+    if (map.size(dim) > 1) axes.emplace_back(map.stride(dim), map.size(dim));
+  }
+  std::sort(axes.begin(), axes.end());
+  int64_t reach = 0;
+  for (const auto& [stride, size] : axes) {
+    if (stride <= reach) return true;
+    reach += stride * (size - 1);
+  }
+  return false;
 }
 
 // A feature map: (N, C, H, W), one of the four floating-point types, sizes that fit 32 bits, and

@@ -27,9 +27,7 @@ def read(path: str | PathLike[str]) -> dict[str, Tensor]:
         state: Any = load_file(path)
     else:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    for key in ("state_dict", "model"):
-        if isinstance(state, dict) and isinstance(state.get(key), dict):
-            state = state[key]
+    state = _taken_out(state)
     if not isinstance(state, dict):
         raise ValueError(
             f"checkpoints.read: {fspath(path)} must hold tensors by their names, "
@@ -52,22 +50,30 @@ def load(
 ) -> Report:
     """Loads the weights of this or another implementation into a network, or a single layer.
 
-    Octave layers take over the checkpoint's (high, low) channels, and a bias where it has one.
+    Octave layers take over the checkpoint's (high, low) channels, and a bias where it has one. A
+    whole weight does not tell its channels, and goes with the norms that had the same ones.
     Vanilla weights load into octave layers of the same channel counts, as an initialisation.
 
     Args:
         network: Its parameters and buffers are overwritten, in place.
-        source: A file (see ``read``), or tensors (or arrays) by their names.
+        source: A file (see ``read``), or tensors (or arrays) by their names, or what a file holds.
         strict: Raise where something is missing or unexpected; batch norm's count of batches, which
             some formats do not have, may be missing.
         rename: Given a name of the source, the one to go by, for networks that are not known here.
 
     Raises:
         TypeError: An entry that is neither a tensor nor an array.
-        ValueError: Shapes that do not fit; with ``strict``, what is missing or unexpected. The
-            network is as it was.
+        ValueError: Shapes that do not fit, or leave open what a layer's (high, low) channels are;
+            a network or a source on the meta device; with ``strict``, what is missing or
+            unexpected. The network is as it was.
     """
-    state = source if isinstance(source, Mapping) else read(source)
+    state = _taken_out(source) if isinstance(source, Mapping) else read(source)
+    for name, value in network.state_dict().items():
+        if value.is_meta:
+            raise ValueError(
+                "checkpoints.load: the network must have memory for its values, got "
+                f"{name} on the meta device; call network.to_empty(device=...) first"
+            )
     plan = Plan(network, {key: _tensor(key, value) for key, value in state.items()}, rename)
     report = plan.report
     lacking = [name for name in report.missing if not name.endswith("num_batches_tracked")]
@@ -82,10 +88,21 @@ def load(
     return report
 
 
+def _taken_out(state: Any) -> Any:
+    """The tensors of what a training script saves, which has more beside them."""
+    for key in ("state_dict", "model"):
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+    return state
+
+
 def _tensor(key: str, value: Any) -> Tensor:
     try:
-        return torch.as_tensor(value)
+        tensor = torch.as_tensor(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
             f"checkpoints.load: {key} must be a tensor or an array, got {type(value).__name__}"
         ) from error
+    if tensor.is_meta:
+        raise ValueError(f"checkpoints.load: {key} must have values, got one on the meta device")
+    return tensor

@@ -51,7 +51,8 @@ _LEAVES = {
 _LEAF = re.compile(rf"(?:(.*)[._])?({'|'.join(_LEAVES)})")
 _SLOT = re.compile(rf"(?:(.*)[.-])?({'|'.join(sorted(_SLOTS, key=len, reverse=True))})")
 _PART = re.compile(r"(.*)-([hl])")
-_WRAPPERS = re.compile(r"^(?:module\.|arg:|aux:)")
+# DataParallel, MXNet, and torch.compile, which may have compiled any module within.
+_WRAPPERS = re.compile(r"^(?:(?:module|_orig_mod)\.|arg:|aux:)+|(?<=\.)_orig_mod\.")
 
 
 def parse(name: str) -> Name:

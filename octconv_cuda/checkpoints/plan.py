@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -9,9 +10,9 @@ from torch import Tensor, nn
 
 from ..maps import OctaveBatchNorm2d
 from ..modules import OctConv2d
-from ..problem import Pair
 from .fold import fold_bias, fold_weight, path_names
 from .names import Name, locator, parse
+from .splits import Splits, norm_shapes, resplit, splits_of, splits_to_take
 
 __all__ = ["Plan", "Report"]
 
@@ -76,6 +77,7 @@ class Plan:
         self.changes: list[Callable[[], object]] = []
         self._sources: dict[str, tuple[str, ...]] = {}
         self._notes: list[str] = []
+        self._told: dict[str, Splits] = {}
         self._modules = dict(network.named_modules())
         # What the network will take, once its layers have changed.
         self._shapes = {key: value.shape for key, value in network.state_dict().items()}
@@ -84,6 +86,8 @@ class Plan:
         for (path, leaf), slots in groups.items():
             if not self._take(path, leaf, slots, groups.get((path, "weight"), {})):
                 unexpected += [key for key, _ in slots.values()]
+        for path, splits in splits_to_take(self._modules, self._told).items():
+            self._resplit(path, splits)
         if any(key.endswith("moving_mean") for key in state):
             self._take_authors_eps(network)
         for ours, tensor in [*self.result.items()]:
@@ -162,26 +166,13 @@ class Plan:
         if folded.columns is not None:
             columns = (folded.columns[0] * groups, folded.columns[1] * groups)
         if isinstance(layer, OctConv2d):
-            self._resplit_convolution(path, columns, rows, layer)
+            self._told[path] = {"in_split": columns, "out_split": rows}
         elif rows[1] or columns[1]:
             raise ValueError(
                 f"checkpoints.load: {where} must be an octave layer for (high, low) channels "
                 f"{columns} to {rows}, got {type(layer).__name__}"
             )
         return folded.weight
-
-    def _resplit_convolution(self, path: str, columns: Pair, rows: Pair, layer: OctConv2d) -> None:
-        if (columns, rows) == (layer.in_split, layer.out_split):
-            return
-        self._notes.append(
-            f"{path or 'the layer'}: (high, low) channels are {columns} to {rows}, "
-            f"were {layer.in_split} to {layer.out_split}"
-        )
-
-        def change() -> None:
-            layer.in_split, layer.out_split = columns, rows
-
-        self.changes.append(change)
 
     def _bias(
         self,
@@ -221,32 +212,25 @@ class Plan:
             }
         elif leaf == "weight":
             high, low = (slots[p][1].numel() if p in slots else 0 for p in _PARTS)
-            self._resplit_norm(path, (high, low), layer)
+            if high + low != sum(split):
+                raise ValueError(
+                    f"checkpoints.load: {path}: must have {sum(split)} channels, got {(high, low)}"
+                )
+            self._told[path] = {"split": (high, low)}
         for part, (key, tensor) in slots.items():
             self.result[_join(path, f"{part}.{leaf}")] = tensor
             self._sources[_join(path, f"{part}.{leaf}")] = (key,)
 
-    def _resplit_norm(self, path: str, split: Pair, layer: OctaveBatchNorm2d) -> None:
-        if split == layer.split:
-            return
-        if sum(split) != sum(layer.split):
-            raise ValueError(
-                f"checkpoints.load: {path}: must have {sum(layer.split)} channels, got {split}"
-            )
-        self._notes.append(f"{path}: (high, low) channels are {split}, were {layer.split}")
-        like = layer.high if layer.split[0] else layer.low
-        assert isinstance(like, nn.BatchNorm2d)
-        other = OctaveBatchNorm2d(split, like.eps, like.momentum)
-        other.to(like.weight.device, like.weight.dtype).train(layer.training)
-        for key in layer.state_dict():
-            del self._shapes[_join(path, key)]
-        for key, value in other.state_dict().items():
-            self._shapes[_join(path, key)] = value.shape
-
-        def change() -> None:
-            layer.high, layer.low, layer.split = other.high, other.low, split
-
-        self.changes.append(change)
+    def _resplit(self, path: str, splits: Splits) -> None:
+        layer = self._modules[path]
+        new, old = (" to ".join(map(str, s.values())) for s in (splits, splits_of(layer)))
+        self._notes.append(f"{path or 'the layer'}: (high, low) channels are {new}, were {old}")
+        if isinstance(layer, OctaveBatchNorm2d):
+            for key in layer.state_dict():
+                del self._shapes[_join(path, key)]
+            for key, shape in norm_shapes(layer, splits["split"]).items():
+                self._shapes[_join(path, key)] = shape
+        self.changes.append(partial(resplit, layer, splits))
 
     def _take_authors_eps(self, network: nn.Module) -> None:
         """The authors' symbols have another eps than PyTorch's and gluon's norms."""

@@ -1,6 +1,8 @@
 """The cost of a whole network: its modules run once on the meta device, which holds no values."""
 
 import copy
+import inspect
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -8,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..fused import FusedConv2d
 from ..maps import Maps, as_parts
 from ..modules import OctConv2d
+from ..problem import Pair
 from .layer import macs
 
 __all__ = ["Input", "LayerCost", "NetworkCost", "meta_copy", "meta_input", "network_cost"]
@@ -24,8 +28,9 @@ class LayerCost(NamedTuple):
     Attributes:
         name: Of the module.
         macs: Multiply-adds.
-        parameters: Elements of its weight and bias.
-        inputs, outputs: Elements of its maps.
+        parameters: Elements of its weight and bias, also where they are computed from others; of a
+            fused layer its factors', too.
+        inputs, outputs: Elements of its maps; of a fused layer without the residual's.
     """
 
     name: str
@@ -41,7 +46,7 @@ class NetworkCost(NamedTuple):
     Attributes:
         macs: Multiply-adds of all that ``torch.utils.flop_counter`` counts (convolutions and matrix
             products; no norms, activations, pooling, sums).
-        parameters: Elements of all parameters.
+        parameters: Elements of all parameters, and of what fused layers have in their place.
         activations: Elements of the outputs of all convolution and linear layers: the feature maps
             that a training step keeps, or half of what layers read and write.
         layers: In the order of their calls.
@@ -68,22 +73,27 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
     copied = meta_copy(network)
     layers: list[LayerCost] = []
 
-    def record(name: str) -> Any:
-        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            own = sum(p.numel() for p in module.parameters(recurse=False))
-            products = _macs(module, inputs[0], output)
-            layers.append(LayerCost(name, products, own, _elements(inputs[0]), _elements(output)))
+    def record(name: str, weight: torch.Size, own: int) -> Any:
+        def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+            given = inspect.signature(module.forward).bind(*args, **kwargs).arguments
+            maps = next(iter(given.values()))
+            products = _macs(module, weight, maps, given.get("size"), output)
+            layers.append(LayerCost(name, products, own, _elements(maps), _elements(output)))
 
         return hook
 
     for name, module in copied.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.register_forward_hook(record(name))
+        if isinstance(module, nn.Conv2d | nn.Linear | FusedConv2d):
+            # Asked for here: one that is computed from others may count multiply-adds of its own.
+            hook = record(name, module.weight.shape, sum(t.numel() for t in _weights(module)))
+            module.register_forward_hook(hook, with_kwargs=True)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         copied(meta_input(input))
+    fused = (module for module in network.modules() if isinstance(module, FusedConv2d))
+    parameters = (*network.parameters(), *(t for module in fused for t in _weights(module)))
     return NetworkCost(
         counter.get_total_flops() // 2,
-        sum(p.numel() for p in network.parameters()),
+        sum(p.numel() for p in parameters),
         sum(layer.outputs for layer in layers),
         tuple(layers),
     )
@@ -108,24 +118,31 @@ def meta_input(input: Input) -> Maps:
     return high if isinstance(input, Tensor) and high is not None else (high, low)
 
 
-def _macs(module: nn.Module, input: Maps, output: Maps) -> int:
-    if isinstance(module, nn.Linear):
-        return _elements(output) * module.in_features
-    assert isinstance(module, nn.Conv2d)
-    k_h, k_w = module.weight.shape[2:]
-    if not isinstance(module, OctConv2d):
-        return _elements(output) * module.weight.shape[1] * k_h * k_w
+def _weights(layer: nn.Conv2d | nn.Linear | FusedConv2d) -> list[Tensor]:
+    """What the layer reads beside its maps."""
+    own = (
+        (layer.weight, layer.scale, layer.shift)
+        if isinstance(layer, FusedConv2d)
+        else (layer.weight, layer.bias)
+    )
+    return [tensor for tensor in own if tensor is not None]
+
+
+def _macs(module: Any, weight: torch.Size, input: Maps, size: Pair | None, output: Maps) -> int:
+    if not (isinstance(module, OctConv2d) or (isinstance(module, FusedConv2d) and module.octave)):
+        return _elements(output) * math.prod(weight[1:])
     high, low = as_parts("cost", input)
     present = low if high is None else high
     assert present is not None
-    height, width = (n * (2 if high is None else 1) for n in present.shape[2:])
+    height, width = size or (n * (2 if high is None else 1) for n in present.shape[2:])
+    geometry = module.geometry if isinstance(module, FusedConv2d) else vars(module)
     return macs(
         module.in_split,
         module.out_split,
-        (k_h, k_w),
+        (weight[2], weight[3]),
         (height, width),
-        stride=module.stride[0],
-        groups=module.groups,
+        stride=geometry["stride"][0],
+        groups=geometry["groups"],
         batch=present.shape[0],
     )
 
