@@ -156,12 +156,11 @@ def test_what_serves_on_cuda(
         assert y.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_another_residual_or_setting_is_not_given_to_cudnn(
+def test_another_setting_or_dtype_is_not_given_to_cudnn(
     served: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fused, x, residual = fused_layer("3x3", "relu")
+    fused, x, _ = fused_layer("3x3", "relu")
     served.clear()
-    fused(x, residual.float())
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         fused(mode.from_tensor(x))
     fused.double()(x.double())
@@ -181,7 +180,7 @@ def test_another_residual_or_setting_is_not_given_to_cudnn(
 
 
 @pytest.mark.parametrize("layer", [*LAYERS, "exchange", "exchange, stride 2"])
-def test_refuses_residuals_of_another_shape(layer: str) -> None:
+def test_refuses_other_residuals(layer: str) -> None:
     exchange = {"exchange": 1, "exchange, stride 2": 2}
     if layer in exchange:
         fused = FusedConv2d(OctConv2d((16, 8), (16, 0), 3, exchange[layer]), None, "relu")
@@ -194,6 +193,8 @@ def test_refuses_residuals_of_another_shape(layer: str) -> None:
     for wrong in (residual[:, :, :1, :1], residual[:1], residual[:, :8], residual[:, :, 1:]):
         with pytest.raises(ValueError, match="the high part of the residual must be"):
             fused(x, wrong)
+    with pytest.raises(TypeError, match="the high part of the residual must have the dtype of the"):
+        fused(x, residual.double())
 
 
 def test_meta_layers_get_memory() -> None:

@@ -330,3 +330,9 @@ def test_refuses() -> None:
         FusedConv2d(OctConv2d(8, 8, 3))((torch.randn(4, 8, 8), torch.randn(4, 4, 4)))
     with pytest.raises(TypeError, match="FusedConv2d: the low part must be a tensor or None"):
         FusedConv2d(OctConv2d(8, 8, 3))((torch.randn(1, 4, 8, 8), "low"))
+    with pytest.raises(TypeError, match="FusedConv2d: the low part must have the dtype of the hig"):
+        FusedConv2d(OctConv2d(8, 8, 3))((torch.randn(1, 4, 8, 8), torch.randn(1, 4, 4, 4).double()))
+    x = octave_maps()
+    for wrong, text in ((x.low.double(), "must have the dtype of the input"), ("low", "must be a")):
+        with pytest.raises(TypeError, match=f"the low part of the residual {text}"):
+            FusedConv2d(OctConv2d(8, 8, 3))(x, (x.high, wrong))
