@@ -6,7 +6,6 @@ oneDNN's with the sum and the activation within, its weights folded and laid out
 Elsewhere PyTorch's operators compute the same.
 """
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,8 +15,9 @@ from torch import Tensor, nn
 from .call import autocast
 from .convolutions import pool_concat
 from .cudnn import convolution
+from .folding import refusal, scale_and_shift, scaled, splits
 from .functional import allow_tf32, oct_conv2d
-from .maps import Maps, OctaveBatchNorm2d, OctaveMaps, as_parts, check_split
+from .maps import Maps, OctaveMaps, as_parts, check_split
 from .modules import OctConv2d
 from .onednn import ACTIVATIONS, Packed, can_pack
 from .problem import Pair, check_maps, check_same, is_depthwise, low_size
@@ -33,9 +33,14 @@ class FusedConv2d(nn.Module):
     """activation(norm(convolution) + residual), without gradients.
 
     Args:
-        conv: A vanilla or an octave convolution; see ``fusable``.
-        norm: The batch norm behind it, of which the statistics count.
+        conv: ``nn.Conv2d`` or ``OctConv2d`` that pads with zeros.
+        norm: ``nn.BatchNorm2d`` or ``OctaveBatchNorm2d`` behind it, of which the statistics count;
+            ``nn.Identity``, also for one of the parts, or None: no norm.
         activation: "", "relu", "silu" or "relu6".
+
+    Raises:
+        TypeError, ValueError: Other layers, subclasses and such with forward hooks among them,
+            channels that do not fit, a norm without running statistics, another activation.
     """
 
     weight: Tensor
@@ -46,9 +51,11 @@ class FusedConv2d(nn.Module):
         self, conv: nn.Conv2d, norm: nn.Module | None = None, activation: str = ""
     ) -> None:
         super().__init__()
+        error = refusal(conv, norm, activation)
+        if error is not None:
+            raise error
         self.activation = activation
-        self.in_split = conv.in_split if isinstance(conv, OctConv2d) else (conv.in_channels, 0)
-        self.out_split = conv.out_split if isinstance(conv, OctConv2d) else (conv.out_channels, 0)
+        self.in_split, self.out_split = splits(conv)
         # At stride 2 an octave convolution pools, and convolves at stride 1.
         octave = isinstance(conv, OctConv2d)
         self.pools = octave and conv.stride == (2, 2)
@@ -59,9 +66,9 @@ class FusedConv2d(nn.Module):
             "groups": conv.groups,
         }
         weight = conv.weight.detach()
-        scale, shift = _scale_and_shift(conv, norm)
+        scale, shift = scale_and_shift(conv, norm)
         one = self._in_one_launch()  # elsewhere no epilogue scales: once here, not at each call
-        self.register_buffer("weight", weight if one else _scaled(weight, scale))
+        self.register_buffer("weight", weight if one else scaled(weight, scale))
         self.register_buffer("scale", scale if one else None)
         self.register_buffer("shift", shift if one else shift.to(weight.dtype))
         self.packed: Packed | None = None
@@ -162,7 +169,7 @@ class FusedConv2d(nn.Module):
         self.packed = None
         if can_pack(self.weight) and self.in_split[0] and self.out_split[0]:
             self.packed = Packed(
-                self.weight if self.scale is None else _scaled(self.weight, self.scale),
+                self.weight if self.scale is None else scaled(self.weight, self.scale),
                 self.shift.to(self.weight.dtype),
                 self.in_split,
                 self.out_split,
@@ -201,40 +208,3 @@ class FusedConv2d(nn.Module):
         """The (high, low) channels, the kernel, and what follows."""
         kernel = tuple(self.weight.shape[2:])
         return f"{self.in_split}, {self.out_split}, {kernel}, activation={self.activation!r}"
-
-
-def _scaled(weight: Tensor, scale: Tensor) -> Tensor:
-    """The weight with the scale; each tap of a filter makes up for the rounding of those before.
-
-    A smooth map meets the sum of a filter's errors: in the first layer, which sees a bright image,
-    it would be the largest error of a 16-bit network.
-    """
-    exact = weight * scale[:, None, None, None]
-    result, owed = torch.empty_like(weight), torch.zeros_like(exact[:, :, 0, 0])
-    for i, j in itertools.product(*map(range, weight.shape[2:])):
-        owed = owed + exact[:, :, i, j]
-        result[:, :, i, j] = owed
-        owed = owed - result[:, :, i, j]
-    return result
-
-
-def _scale_and_shift(conv: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
-    """Of norm(conv) = scale * (conv without bias) + shift, in float32."""
-    like = torch.zeros(conv.out_channels, device=conv.weight.device, dtype=torch.float64)
-    bias = like if conv.bias is None else conv.bias.detach().double()
-    norms = [norm.high, norm.low] if isinstance(norm, OctaveBatchNorm2d) else [norm]
-    scales, shifts = [], []
-    for part in norms:
-        if not isinstance(part, nn.BatchNorm2d):
-            continue
-        if part.running_mean is None or part.running_var is None:
-            raise ValueError("fuse: a batch norm must have running statistics, got one without")
-        factor = (part.running_var.double() + part.eps).rsqrt()
-        if part.affine:
-            factor = factor * part.weight.detach().double()
-        offset = part.bias.detach().double() if part.affine else torch.zeros_like(factor)
-        scales.append(factor)
-        shifts.append(offset - part.running_mean.double() * factor)
-    scale = torch.cat(scales) if scales else like + 1
-    shift = torch.cat(shifts) if shifts else like
-    return scale.float(), (shift + bias * scale).float()

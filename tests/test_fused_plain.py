@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import flop_registry
 
-from octconv_cuda import FusedConv2d, OctConv2d, cudnn
+from octconv_cuda import FusedConv2d, OctaveBatchNorm2d, OctConv2d, cudnn
 from octconv_cuda import fused as fused_conv2d
 
 ACTIVATIONS = {"": nn.Identity(), "relu": nn.ReLU(), "silu": nn.SiLU(), "relu6": nn.ReLU6()}
@@ -200,7 +200,7 @@ def test_refuses_other_residuals(layer: str) -> None:
 def test_meta_layers_get_memory() -> None:
     """Each gets its values from a state_dict afterwards."""
     for out in ((8, 8), (16, 0)):
-        fused = FusedConv2d(OctConv2d((16, 0), out, 3, bias=False), nn.BatchNorm2d(16).eval())
+        fused = FusedConv2d(OctConv2d((16, 0), out, 3, bias=False), OctaveBatchNorm2d(out))
         copy_ = copy.deepcopy(fused).to("meta").to_empty(device="cpu")
         copy_.load_state_dict(fused.state_dict())
         x = torch.randn(1, 16, 6, 6)
