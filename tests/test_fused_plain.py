@@ -246,6 +246,34 @@ def test_what_cudnn_refuses_is_asked_once(
     assert served == ["refused", "refused"]
 
 
+def test_what_fails_once_is_asked_again(served: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuDNN has an engine, and could not run it."""
+
+    def fail(*args: Any) -> Tensor:
+        raise RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED")
+
+    fused, x, _ = fused_layer("3x3", "relu")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "cudnn_convolution_relu", fail)
+        expected = fused(x)
+    served.clear()
+    torch.testing.assert_close(fused(x), expected)
+    assert served == ["relu"]
+
+
+@pytest.mark.usefixtures("served")
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any) -> Tensor:
+        raise RuntimeError("unable to find an engine to execute this computation")
+
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", refuse)
+    monkeypatch.setattr(cudnn, "_MOST_REFUSED", 3)
+    fused, x, _ = fused_layer("1x1", "relu")
+    for height in range(1, 8):
+        fused(x[:, :, :height])
+        assert len(cudnn._refused) <= 3
+
+
 def test_libraries_are_called_on_nvidia_and_outside_the_compiler(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
