@@ -16,8 +16,10 @@ from .problem import Pair
 __all__ = ["convolution"]
 
 _SIXTEEN_BIT = (torch.bfloat16, torch.float16)
-# Calls for which cuDNN had no engine, which it tells by an error alone.
+# Calls for which cuDNN had no engine, which it tells by an error alone, and what its text says.
 _refused: set[tuple[Any, ...]] = set()
+_MOST_REFUSED = 4096
+_REFUSALS = ("unable to find an engine", "NOT_SUPPORTED")
 
 
 def convolution(
@@ -38,7 +40,8 @@ def convolution(
         x: (N, C_in, H, W).
         weight: (C_out, C_in / groups, k_h, k_w).
         bias: (C_out).
-        residual: A map like the output, or None.
+        residual: A map like the output, of x's dtype and device, at which cuDNN does not look, or
+            None.
         activation: As of ``FusedConv2d``.
         stride: As in ``F.conv2d``, as all that follows.
         padding: A pair.
@@ -82,18 +85,23 @@ def _with_relu(
     x: Tensor, weight: Tensor, bias: Tensor, residual: Tensor | None, *geometry: Any
 ) -> Tensor | None:
     """relu(convolution + bias + residual), or None if cuDNN has no engine for it."""
-    call = (x.dtype, x.shape, x.stride(), weight.shape, geometry, residual is None)
+    call = (
+        x.device, x.dtype, x.shape, x.stride(), weight.shape, weight.stride(), geometry,
+        residual is None,
+    )  # fmt: skip
     if call in _refused:
         return None
     try:
         if residual is None:
             return torch.cudnn_convolution_relu(x, weight, bias, *geometry)
-        if residual.dtype == x.dtype and residual.device == x.device:  # cuDNN does not look
-            return torch.cudnn_convolution_add_relu(x, weight, residual, 1, bias, *geometry)
+        return torch.cudnn_convolution_add_relu(x, weight, residual, 1, bias, *geometry)
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError:
-        _refused.add(call)
+    except RuntimeError as error:
+        if any(text in str(error) for text in _REFUSALS):  # any other may pass
+            if len(_refused) >= _MOST_REFUSED:  # shapes that change without end
+                _refused.clear()
+            _refused.add(call)
     return None
 
 

@@ -12,7 +12,15 @@ from .maps import Maps, OctaveMaps
 from .ops import native_kernels
 from .problem import Pair
 
-__all__ = ["Explanation", "convolutions_allow_tf32", "explain", "explanation", "oct_conv2d", "run"]
+__all__ = [
+    "Explanation",
+    "allow_tf32",
+    "convolutions_allow_tf32",
+    "explain",
+    "explanation",
+    "oct_conv2d",
+    "run",
+]
 
 
 def oct_conv2d(
@@ -162,10 +170,11 @@ def _arguments(call: Call) -> tuple[Any, ...]:
     """Those of the operator ``forward``."""
     x_high, x_low, weight, bias, checked, family = call
     shape = (checked.out_channels[0], checked.size, checked.geometry.stride)
-    return x_high, x_low, weight, bias, *shape, _allow_tf32(weight), family
+    return x_high, x_low, weight, bias, *shape, allow_tf32(weight), family
 
 
-def _allow_tf32(weight: Tensor) -> bool:
+def allow_tf32(weight: Tensor) -> bool:
+    """What the operators take as ``allow_tf32`` for a weight."""
     return weight.is_cuda and weight.dtype == torch.float32 and convolutions_allow_tf32()
 
 

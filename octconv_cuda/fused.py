@@ -6,7 +6,6 @@ oneDNN's with the sum and the activation within, its weights folded and laid out
 Elsewhere PyTorch's operators compute the same.
 """
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +15,12 @@ from torch import Tensor, nn
 from .call import autocast
 from .convolutions import pool_concat
 from .cudnn import convolution
-from .functional import convolutions_allow_tf32, oct_conv2d
-from .maps import Maps, OctaveBatchNorm2d, OctaveMaps, as_parts, check_split
+from .folding import refusal, scale_and_shift, scaled, splits
+from .functional import allow_tf32, oct_conv2d
+from .maps import Maps, OctaveMaps, as_parts, check_split
 from .modules import OctConv2d
 from .onednn import ACTIVATIONS, Packed, can_pack
-from .problem import is_depthwise, low_size
+from .problem import Pair, check_maps, check_same, is_depthwise, low_size
 
 __all__ = ["FusedConv2d"]
 
@@ -33,9 +33,14 @@ class FusedConv2d(nn.Module):
     """activation(norm(convolution) + residual), without gradients.
 
     Args:
-        conv: A vanilla or an octave convolution; see ``fusable``.
-        norm: The batch norm behind it, of which the statistics count.
+        conv: ``nn.Conv2d`` or ``OctConv2d`` that pads with zeros.
+        norm: ``nn.BatchNorm2d`` or ``OctaveBatchNorm2d`` behind it, of which the statistics count;
+            ``nn.Identity``, also for one of the parts, or None: no norm.
         activation: "", "relu", "silu" or "relu6".
+
+    Raises:
+        TypeError, ValueError: Other layers, subclasses and such with forward hooks among them,
+            channels that do not fit, a norm without running statistics, another activation.
     """
 
     weight: Tensor
@@ -46,20 +51,24 @@ class FusedConv2d(nn.Module):
         self, conv: nn.Conv2d, norm: nn.Module | None = None, activation: str = ""
     ) -> None:
         super().__init__()
+        error = refusal(conv, norm, activation)
+        if error is not None:
+            raise error
         self.activation = activation
-        self.octave = isinstance(conv, OctConv2d)
-        self.in_split = conv.in_split if isinstance(conv, OctConv2d) else (conv.in_channels, 0)
-        self.out_split = conv.out_split if isinstance(conv, OctConv2d) else (conv.out_channels, 0)
+        self.in_split, self.out_split = splits(conv)
+        # At stride 2 an octave convolution pools, and convolves at stride 1.
+        octave = isinstance(conv, OctConv2d)
+        self.pools = octave and conv.stride == (2, 2)
         self.geometry: dict[str, Any] = {
-            "stride": conv.stride,
+            "stride": (1, 1) if octave else conv.stride,
             "padding": conv.padding,
             "dilation": conv.dilation,
             "groups": conv.groups,
         }
         weight = conv.weight.detach()
-        scale, shift = _scale_and_shift(conv, norm)
+        scale, shift = scale_and_shift(conv, norm)
         one = self._in_one_launch()  # elsewhere no epilogue scales: once here, not at each call
-        self.register_buffer("weight", weight if one else _scaled(weight, scale))
+        self.register_buffer("weight", weight if one else scaled(weight, scale))
         self.register_buffer("scale", scale if one else None)
         self.register_buffer("shift", shift if one else shift.to(weight.dtype))
         self.packed: Packed | None = None
@@ -70,50 +79,56 @@ class FusedConv2d(nn.Module):
         """The layer's output; ``residual`` is a map like it.
 
         Raises:
-            ValueError, TypeError: See ``oct_conv2d``; also a residual of another shape.
+            ValueError, TypeError: See ``oct_conv2d``; also a residual of another shape, dtype or
+                device.
         """
         check_split("FusedConv2d", input, self.in_split)
-        weight = self.weight
-        tensors = (*_without_gradients(input), *_without_gradients(residual), weight)
-        *parts, weight = autocast(weight.device.type, *tensors)
-        x, r = (parts[0], parts[1]), (parts[2], parts[3])
+        added = (None, None) if residual is None else as_parts("FusedConv2d", residual)
+        tensors = (*as_parts("FusedConv2d", input), *added, self.weight)
+        *parts, weight = autocast(self.weight.device.type, *tensors)
+        size = check_maps("FusedConv2d", *parts[:2], names=("the high part", "the low part"))
         if residual is not None:
-            self._check_residual(x, r)
+            self._check_residual(parts[:2], size, parts[2:])
+        parts = [None if part is None else part.detach() for part in parts]
+        x, r = (parts[0], parts[1]), (parts[2], parts[3])
         if self.packed is not None and self.packed.takes(x):
             high, low = self.packed(x, r)
         elif (scale := self.scale) is not None:
-            high, low = self._operator(x, r, weight, scale)
+            high, low = self._operator(x, size, r, weight, scale)
         else:
             high, low = self._composition(x, r, weight)
         return high if low is None and high is not None else OctaveMaps(high, low)
 
-    def _check_residual(self, x: Parts, r: Parts) -> None:
+    def _check_residual(self, x: Parts, size: Pair, r: Parts) -> None:
         """Libraries below would read one that is smaller than the output, or repeat it."""
         present = x[1] if x[0] is None else x[0]
         assert present is not None
-        height, width = (n * (2 if x[0] is None else 1) for n in present.shape[2:])
-        if not self.octave:
-            axes = (self.geometry[name] for name in ("stride", "padding", "dilation"))
-            extents = zip((height, width), self.weight.shape[2:], *axes, strict=True)
-            height, width = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in extents)
-        elif self._pools():
-            height, width = low_size((height, width))
+        axes = (self.geometry[name] for name in ("stride", "padding", "dilation"))
+        grid = low_size(size) if self.pools else size
+        extents = zip(grid, self.weight.shape[2:], *axes, strict=True)
+        height, width = ((n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in extents)
         sizes = ((height, width), low_size((height, width)))
-        for name, part, channels, size in zip(
+        for side, part, channels, extent in zip(
             ("high", "low"), r, self.out_split, sizes, strict=True
         ):
-            shape = (present.shape[0], channels, *size)
-            if part is not None and part.shape != shape:
-                raise ValueError(
-                    f"FusedConv2d: the {name} part of the residual must be {shape} like the "
-                    f"output, got {tuple(part.shape)}"
+            if part is None:
+                continue
+            name = f"the {side} part of the residual"
+            if not isinstance(part, Tensor):
+                raise TypeError(
+                    f"FusedConv2d: {name} must be a tensor or None, got {type(part).__name__}"
                 )
+            shape = (present.shape[0], channels, *extent)
+            if part.shape != shape:
+                raise ValueError(
+                    f"FusedConv2d: {name} must be {shape} like the output, got {tuple(part.shape)}"
+                )
+            check_same("FusedConv2d", name, part, "the input", present)
 
     def _in_one_launch(self) -> bool:
         """Whether the operator covers it, and is more than one plain convolution."""
         return bool(
-            self.octave
-            and not self._is_plain()
+            not self._is_plain()
             and self.geometry["groups"] == 1
             and self.geometry["dilation"] == (1, 1)
             and (self.in_split[0] or self.out_split[0])
@@ -121,22 +136,15 @@ class FusedConv2d(nn.Module):
 
     def _is_plain(self) -> bool:
         """Whether it is one convolution: of the high part, or of all parts, pooled."""
-        if not self._pools():
-            return not (self.octave and (self.in_split[1] or self.out_split[1]))
+        if not self.pools:
+            return not (self.in_split[1] or self.out_split[1])
         return not self.out_split[1] and self.geometry["groups"] == 1
 
-    def _pools(self) -> bool:
-        return self.octave and self.geometry["stride"] == (2, 2)
-
-    def _operator(self, x: Parts, r: Parts, weight: Tensor, scale: Tensor) -> Parts:
+    def _operator(self, x: Parts, size: Pair, r: Parts, weight: Tensor, scale: Tensor) -> Parts:
         high_out, low_out = self.out_split
-        present = x[1] if x[0] is None else x[0]
-        assert present is not None
-        size = [n * (2 if x[0] is None else 1) for n in present.shape[2:]]
-        tf32 = present.is_cuda and present.dtype == torch.float32 and convolutions_allow_tf32()
         high, low = torch.ops.octconv_cuda.inference(
             *x, weight, None, scale, self.shift, *r, _EPILOGUE[self.activation],
-            high_out, size, self.geometry["stride"][0], tf32,
+            high_out, size, 2 if self.pools else 1, allow_tf32(weight),
         )  # fmt: skip
         if self.activation == "relu6":
             high, low = high.clamp_max(6), low.clamp_max(6)
@@ -145,12 +153,11 @@ class FusedConv2d(nn.Module):
     def _composition(self, x: Parts, r: Parts, weight: Tensor) -> Parts:
         bias = self.shift.to(weight.dtype)
         if self._is_plain():
-            pools = {"stride": (1, 1)} if self._pools() else {}
-            high = pool_concat(*x) if pools else x[0]
+            high = pool_concat(*x) if self.pools else x[0]
             assert high is not None
-            geometry = {**self.geometry, **pools}
-            return convolution(high, weight, bias, r[0], self.activation, **geometry), None
-        y = oct_conv2d(x, weight, bias, out_channels=self.out_split, **self.geometry)
+            return convolution(high, weight, bias, r[0], self.activation, **self.geometry), None
+        geometry = {**self.geometry, "stride": 2 if self.pools else 1}
+        y = oct_conv2d(x, weight, bias, out_channels=self.out_split, **geometry)
         function = ACTIVATIONS[self.activation]
         high, low = (
             None if part is None else function(part if other is None else part + other)
@@ -162,12 +169,12 @@ class FusedConv2d(nn.Module):
         self.packed = None
         if can_pack(self.weight) and self.in_split[0] and self.out_split[0]:
             self.packed = Packed(
-                self.weight if self.scale is None else _scaled(self.weight, self.scale),
+                self.weight if self.scale is None else scaled(self.weight, self.scale),
                 self.shift.to(self.weight.dtype),
                 self.in_split,
                 self.out_split,
                 self.activation,
-                octave=self.octave,
+                pools=self.pools,
                 depthwise=is_depthwise(self.in_split, self.geometry["groups"]),
                 **self.geometry,
             )
@@ -201,61 +208,3 @@ class FusedConv2d(nn.Module):
         """The (high, low) channels, the kernel, and what follows."""
         kernel = tuple(self.weight.shape[2:])
         return f"{self.in_split}, {self.out_split}, {kernel}, activation={self.activation!r}"
-
-
-def _without_gradients(maps: Maps | None) -> Parts:
-    if maps is None:
-        return None, None
-    high, low = as_parts("FusedConv2d", maps)
-    return _without_gradient("high", high), _without_gradient("low", low)
-
-
-def _without_gradient(name: str, part: Tensor | None) -> Tensor | None:
-    if part is None:
-        return None
-    if not isinstance(part, Tensor):
-        raise TypeError(
-            f"FusedConv2d: the {name} part must be a tensor or None, got {type(part).__name__}"
-        )
-    if part.dim() != 4:
-        raise ValueError(
-            f"FusedConv2d: the {name} part must be (N, C, H, W), got {tuple(part.shape)}"
-        )
-    return part.detach()
-
-
-def _scaled(weight: Tensor, scale: Tensor) -> Tensor:
-    """The weight with the scale; each tap of a filter makes up for the rounding of those before.
-
-    A smooth map meets the sum of a filter's errors: in the first layer, which sees a bright image,
-    it would be the largest error of a 16-bit network.
-    """
-    exact = weight * scale[:, None, None, None]
-    result, owed = torch.empty_like(weight), torch.zeros_like(exact[:, :, 0, 0])
-    for i, j in itertools.product(*map(range, weight.shape[2:])):
-        owed = owed + exact[:, :, i, j]
-        result[:, :, i, j] = owed
-        owed = owed - result[:, :, i, j]
-    return result
-
-
-def _scale_and_shift(conv: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
-    """Of norm(conv) = scale * (conv without bias) + shift, in float32."""
-    like = torch.zeros(conv.out_channels, device=conv.weight.device, dtype=torch.float64)
-    bias = like if conv.bias is None else conv.bias.detach().double()
-    norms = [norm.high, norm.low] if isinstance(norm, OctaveBatchNorm2d) else [norm]
-    scales, shifts = [], []
-    for part in norms:
-        if not isinstance(part, nn.BatchNorm2d):
-            continue
-        if part.running_mean is None or part.running_var is None:
-            raise ValueError("fuse: a batch norm must have running statistics, got one without")
-        factor = (part.running_var.double() + part.eps).rsqrt()
-        if part.affine:
-            factor = factor * part.weight.detach().double()
-        offset = part.bias.detach().double() if part.affine else torch.zeros_like(factor)
-        scales.append(factor)
-        shifts.append(offset - part.running_mean.double() * factor)
-    scale = torch.cat(scales) if scales else like + 1
-    shift = torch.cat(shifts) if shifts else like
-    return scale.float(), (shift + bias * scale).float()

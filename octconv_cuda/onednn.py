@@ -54,7 +54,7 @@ class Packed:
         weight, bias: With all factors folded in.
         in_split, out_split: (high, low) channels.
         activation: As of ``FusedConv2d``.
-        octave: Whether it pools and then convolves at stride 2.
+        pools: Whether it pools both parts first.
         depthwise: Whether the parts do not exchange.
         stride, padding, dilation, groups: As in ``nn.Conv2d``.
     """
@@ -67,7 +67,7 @@ class Packed:
         out_split: Pair,
         activation: str,
         *,
-        octave: bool,
+        pools: bool,
         depthwise: bool,
         stride: Pair,
         padding: Pair,
@@ -75,9 +75,9 @@ class Packed:
         groups: int,
     ) -> None:
         self._dtype = weight.dtype
-        self._pools = octave and stride == (2, 2)
+        self._pools = pools
         self._activation = activation
-        self._geometry = (list(padding), [1, 1] if octave else list(stride), list(dilation))
+        self._geometry = (list(padding), list(stride), list(dilation))
         self._biases = dict(zip("hl", bias.split_with_sizes(out_split), strict=True))
         self._blocks: dict[str, tuple[Tensor, int]] = {}
         self._layouts: dict[str, tuple[torch.Size, Tensor]] = {}

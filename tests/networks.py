@@ -57,6 +57,14 @@ def octave_maps(
     )
 
 
+def assert_maps_close(result: Any, expected: Any, **tolerance: float) -> None:
+    parts = [(m, None) if isinstance(m, Tensor) else m for m in (result, expected)]
+    for part, other in zip(*parts, strict=True):
+        assert (part is None) == (other is None)
+        if part is not None:
+            torch.testing.assert_close(part, other, **tolerance)
+
+
 def gradients(module: nn.Module) -> dict[str, Tensor]:
     """Of all parameters, which must have one; clears them."""
     result = {}

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import flop_registry
 
-from octconv_cuda import FusedConv2d, OctConv2d, cudnn
+from octconv_cuda import FusedConv2d, OctaveBatchNorm2d, OctConv2d, cudnn
 from octconv_cuda import fused as fused_conv2d
 
 ACTIVATIONS = {"": nn.Identity(), "relu": nn.ReLU(), "silu": nn.SiLU(), "relu6": nn.ReLU6()}
@@ -156,12 +156,11 @@ def test_what_serves_on_cuda(
         assert y.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_another_residual_or_setting_is_not_given_to_cudnn(
+def test_another_setting_or_dtype_is_not_given_to_cudnn(
     served: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fused, x, residual = fused_layer("3x3", "relu")
+    fused, x, _ = fused_layer("3x3", "relu")
     served.clear()
-    fused(x, residual.float())
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         fused(mode.from_tensor(x))
     fused.double()(x.double())
@@ -181,7 +180,7 @@ def test_another_residual_or_setting_is_not_given_to_cudnn(
 
 
 @pytest.mark.parametrize("layer", [*LAYERS, "exchange", "exchange, stride 2"])
-def test_refuses_residuals_of_another_shape(layer: str) -> None:
+def test_refuses_other_residuals(layer: str) -> None:
     exchange = {"exchange": 1, "exchange, stride 2": 2}
     if layer in exchange:
         fused = FusedConv2d(OctConv2d((16, 8), (16, 0), 3, exchange[layer]), None, "relu")
@@ -194,12 +193,14 @@ def test_refuses_residuals_of_another_shape(layer: str) -> None:
     for wrong in (residual[:, :, :1, :1], residual[:1], residual[:, :8], residual[:, :, 1:]):
         with pytest.raises(ValueError, match="the high part of the residual must be"):
             fused(x, wrong)
+    with pytest.raises(TypeError, match="the high part of the residual must have the dtype of the"):
+        fused(x, residual.double())
 
 
 def test_meta_layers_get_memory() -> None:
     """Each gets its values from a state_dict afterwards."""
     for out in ((8, 8), (16, 0)):
-        fused = FusedConv2d(OctConv2d((16, 0), out, 3, bias=False), nn.BatchNorm2d(16).eval())
+        fused = FusedConv2d(OctConv2d((16, 0), out, 3, bias=False), OctaveBatchNorm2d(out))
         copy_ = copy.deepcopy(fused).to("meta").to_empty(device="cpu")
         copy_.load_state_dict(fused.state_dict())
         x = torch.randn(1, 16, 6, 6)
@@ -243,6 +244,34 @@ def test_what_cudnn_refuses_is_asked_once(
     assert served == ["refused"]
     fused(x, None if residual else r)  # another call
     assert served == ["refused", "refused"]
+
+
+def test_what_fails_once_is_asked_again(served: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """cuDNN has an engine, and could not run it."""
+
+    def fail(*args: Any) -> Tensor:
+        raise RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED")
+
+    fused, x, _ = fused_layer("3x3", "relu")
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "cudnn_convolution_relu", fail)
+        expected = fused(x)
+    served.clear()
+    torch.testing.assert_close(fused(x), expected)
+    assert served == ["relu"]
+
+
+@pytest.mark.usefixtures("served")
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any) -> Tensor:
+        raise RuntimeError("unable to find an engine to execute this computation")
+
+    monkeypatch.setattr(torch, "cudnn_convolution_relu", refuse)
+    monkeypatch.setattr(cudnn, "_MOST_REFUSED", 3)
+    fused, x, _ = fused_layer("1x1", "relu")
+    for height in range(1, 8):
+        fused(x[:, :, :height])
+        assert len(cudnn._refused) <= 3
 
 
 def test_libraries_are_called_on_nvidia_and_outside_the_compiler(

@@ -4,7 +4,6 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..fused import FusedConv2d
 from ..maps import Maps, OctaveMaps
 
 __all__ = ["FusedBottleneck", "FusedResidual"]
@@ -32,10 +31,9 @@ class FusedBottleneck(nn.Module):
     """Either variant of a bottleneck block.
 
     Args:
-        block: Its squeeze-and-excitation stays, and what is behind it then.
-        conv1, conv2, conv3: With what follows them.
+        block: Its shortcut and squeeze-and-excitation stay, and what is behind that then.
+        conv1, conv2, conv3: With what follows them; the last takes a residual.
         before: What a pre-activation block does before its first convolution.
-        shortcut: The fused projection; empty: the input itself.
     """
 
     def __init__(
@@ -46,12 +44,11 @@ class FusedBottleneck(nn.Module):
         conv3: nn.Module,
         *,
         before: nn.Sequential | None = None,
-        shortcut: nn.Sequential,
     ) -> None:
         super().__init__()
         self.before = before or nn.Sequential()
         self.conv1, self.conv2, self.conv3 = conv1, conv2, conv3
-        self.shortcut = shortcut
+        self.shortcut = nn.Identity() if block.downsample is None else block.downsample
         self.se = block.se
         # Behind squeeze-and-excitation nothing is left to a convolution.
         self.relu = block.relu if block.se is not None and before is None else nn.Identity()
@@ -61,6 +58,6 @@ class FusedBottleneck(nn.Module):
         """The block's output, a tensor where it has no low channels."""
         shortcut = self.shortcut(x)
         y = self.conv2(self.conv1(self.before(x)))
-        if self.se is None and isinstance(self.conv3, FusedConv2d):
+        if self.se is None:
             return self.conv3(y, shortcut)  # type: ignore[no-any-return]
         return self.relu(self.se(self.conv3(y)) + shortcut)  # type: ignore[no-any-return]

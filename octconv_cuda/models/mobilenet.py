@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from ..fusion import fuse_convolution
+from ..fusion import fuse_convolutions
 from ..maps import Maps, OctaveMaps
 from .blocks import Alphas, activation, check_alpha, conv2d, initialize, norm2d
 from .fused import FusedResidual
@@ -48,11 +48,11 @@ class DepthwiseSeparable(nn.Module):
         return self.relu(self.bn2(self.conv2(y)))  # type: ignore[no-any-return]
 
     def fused(self) -> nn.Module:
-        """What ``fuse`` puts in the block's place."""
-        return nn.Sequential(
-            fuse_convolution(self.conv1, self.bn1, "relu"),
-            fuse_convolution(self.conv2, self.bn2, "relu"),
+        """What ``fuse`` puts in the block's place; itself if its parts differ."""
+        convolutions = fuse_convolutions(
+            (self.conv1, self.bn1, self.relu), (self.conv2, self.bn2, self.relu)
         )
+        return nn.Sequential(*convolutions) if convolutions else self
 
 
 class MobileNetV1(nn.Module):
@@ -120,12 +120,14 @@ class InvertedResidual(nn.Module):
         return x + y if self.residual else y  # type: ignore[no-any-return]
 
     def fused(self) -> nn.Module:
-        """What ``fuse`` puts in the block's place."""
-        convolutions = (
-            fuse_convolution(self.conv1, self.bn1, "relu6"),
-            fuse_convolution(self.conv2, self.bn2, "relu6"),
-            fuse_convolution(self.conv3, self.bn3),
+        """What ``fuse`` puts in the block's place; itself if its parts differ."""
+        convolutions = fuse_convolutions(
+            (self.conv1, self.bn1, self.relu),
+            (self.conv2, self.bn2, self.relu),
+            (self.conv3, self.bn3, None),
         )
+        if not convolutions:
+            return self
         return FusedResidual(*convolutions) if self.residual else nn.Sequential(*convolutions)
 
 

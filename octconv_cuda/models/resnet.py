@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..fusion import fuse_children, fuse_convolution, fuse_sequence
+from ..fusion import fuse_convolution, fuse_convolutions
 from ..maps import Maps, OctaveMaps
 from .blocks import (
     Alphas,
@@ -80,10 +80,6 @@ class _Bottleneck(nn.Module):
         """The input itself, or its projection where the block changes its shape."""
         return x if self.downsample is None else self.downsample(x)
 
-    def fused(self) -> nn.Module:
-        """What ``fuse`` puts in the block's place."""
-        raise NotImplementedError
-
     def scaled(self, x: Any) -> Any:
         """The branch's result behind squeeze-and-excitation, if there is one."""
         return x if self.se is None else self.se(x)
@@ -113,14 +109,13 @@ class BottleneckV1(_Bottleneck):
         return self.relu(y + self.shortcut(x))  # type: ignore[no-any-return]
 
     def fused(self) -> nn.Module:
-        """Convolutions with norm and ReLU, the last one with the sum."""
-        return FusedBottleneck(
-            self,
-            fuse_convolution(self.conv1, self.bn1, "relu"),
-            fuse_convolution(self.conv2, self.bn2, "relu"),
-            fuse_convolution(self.conv3, self.bn3, "" if self.se else "relu"),
-            shortcut=fuse_sequence(self.downsample),
+        """Convolutions with norm and ReLU, the last with the sum; itself if its parts differ."""
+        convolutions = fuse_convolutions(
+            (self.conv1, self.bn1, self.relu),
+            (self.conv2, self.bn2, self.relu),
+            (self.conv3, self.bn3, self.relu if self.se is None else None),
         )
+        return FusedBottleneck(self, *convolutions) if convolutions else self
 
 
 class BottleneckV2(_Bottleneck):
@@ -148,15 +143,14 @@ class BottleneckV2(_Bottleneck):
         return self.scaled(y) + self.shortcut(x)  # type: ignore[no-any-return]
 
     def fused(self) -> nn.Module:
-        """Convolutions with the norm and ReLU before the next; the first of them stay alone."""
-        return FusedBottleneck(
-            self,
-            fuse_convolution(self.conv1, self.bn2, "relu"),
-            fuse_convolution(self.conv2, self.bn3, "relu"),
-            fuse_convolution(self.conv3, None),
-            before=nn.Sequential(self.bn1, self.relu),
-            shortcut=fuse_sequence(self.downsample),
+        """Convolutions with the norm and ReLU before the next; itself if its parts differ."""
+        convolutions = fuse_convolutions(
+            (self.conv1, self.bn2, self.relu),
+            (self.conv2, self.bn3, self.relu),
+            (self.conv3, None, None),
         )
+        before = nn.Sequential(self.bn1, self.relu)
+        return FusedBottleneck(self, *convolutions, before=before) if convolutions else self
 
 
 class OctResNet(nn.Module):
@@ -225,10 +219,11 @@ class OctResNet(nn.Module):
         return x if self.norm is None else self.norm(x).relu_()  # type: ignore[no-any-return]
 
     def fused(self) -> nn.Module:
-        """The network itself, of fused layers."""
-        self.conv1 = fuse_convolution(self.conv1, self.bn1, "relu")  # type: ignore[assignment]
-        self.bn1 = self.relu = nn.Identity()  # type: ignore[assignment]
-        fuse_children(self)
+        """The network itself, its stem as one layer."""
+        stem = fuse_convolution(self.conv1, self.bn1, self.relu)
+        if stem is not None:
+            self.conv1 = stem  # type: ignore[assignment]
+            self.bn1 = self.relu = nn.Identity()  # type: ignore[assignment]
         return self
 
     def forward(self, image: Tensor) -> Tensor:
