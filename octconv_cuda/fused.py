@@ -57,10 +57,10 @@ class FusedConv2d(nn.Module):
         self.activation = activation
         self.in_split, self.out_split = splits(conv)
         # At stride 2 an octave convolution pools, and convolves at stride 1.
-        octave = isinstance(conv, OctConv2d)
-        self.pools = octave and conv.stride == (2, 2)
+        self.octave = isinstance(conv, OctConv2d)
+        self.pools = self.octave and conv.stride == (2, 2)
         self.geometry: dict[str, Any] = {
-            "stride": (1, 1) if octave else conv.stride,
+            "stride": (1, 1) if self.octave else conv.stride,
             "padding": conv.padding,
             "dilation": conv.dilation,
             "groups": conv.groups,

@@ -129,20 +129,23 @@ def _weights(layer: nn.Conv2d | nn.Linear | FusedConv2d) -> list[Tensor]:
 
 
 def _macs(module: Any, weight: torch.Size, input: Maps, size: Pair | None, output: Maps) -> int:
-    if not (isinstance(module, OctConv2d) or (isinstance(module, FusedConv2d) and module.octave)):
+    if isinstance(module, OctConv2d):
+        stride, groups = module.stride[0], module.groups
+    elif isinstance(module, FusedConv2d) and module.octave:
+        stride, groups = (2 if module.pools else 1), module.geometry["groups"]
+    else:
         return _elements(output) * math.prod(weight[1:])
     high, low = as_parts("cost", input)
     present = low if high is None else high
     assert present is not None
     height, width = size or (n * (2 if high is None else 1) for n in present.shape[2:])
-    geometry = module.geometry if isinstance(module, FusedConv2d) else vars(module)
     return macs(
         module.in_split,
         module.out_split,
         (weight[2], weight[3]),
         (height, width),
-        stride=geometry["stride"][0],
-        groups=geometry["groups"],
+        stride=stride,
+        groups=groups,
         batch=present.shape[0],
     )
 
