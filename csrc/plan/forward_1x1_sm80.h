@@ -1,5 +1,5 @@
-// What the tiles of forward_1x1_sm80 do and how long that takes, by the model of forward_cost.h, and
-// the cheapest of them for a problem. Plain C++.
+// What the tiles of forward_1x1_sm80 do and how long that takes, by the model of forward_cost.h,
+// and the cheapest of them for a problem. Plain C++.
 #pragma once
 
 #include <cstdint>
