@@ -16,10 +16,10 @@ from .problem import Pair
 __all__ = ["convolution"]
 
 _SIXTEEN_BIT = (torch.bfloat16, torch.float16)
-# Calls for which cuDNN had no engine, which it tells by an error alone, and what its text says.
+# Calls for which cuDNN had no engine, which it tells by an error alone. Its text is not asked: to
+# try for ever what is refused costs more than to try no more what failed by chance.
 _refused: set[tuple[Any, ...]] = set()
 _MOST_REFUSED = 4096
-_REFUSALS = ("unable to find an engine", "NOT_SUPPORTED")
 
 
 def convolution(
@@ -97,11 +97,10 @@ def _with_relu(
         return torch.cudnn_convolution_add_relu(x, weight, residual, 1, bias, *geometry)
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError as error:
-        if any(text in str(error) for text in _REFUSALS):  # any other may pass
-            if len(_refused) >= _MOST_REFUSED:  # shapes that change without end
-                _refused.clear()
-            _refused.add(call)
+    except RuntimeError:
+        if len(_refused) >= _MOST_REFUSED:  # shapes that change without end
+            _refused.clear()
+        _refused.add(call)
     return None
 
 

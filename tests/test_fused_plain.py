@@ -246,21 +246,6 @@ def test_what_cudnn_refuses_is_asked_once(
     assert served == ["refused", "refused"]
 
 
-def test_what_fails_once_is_asked_again(served: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """cuDNN has an engine, and could not run it."""
-
-    def fail(*args: Any) -> Tensor:
-        raise RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED")
-
-    fused, x, _ = fused_layer("3x3", "relu")
-    with monkeypatch.context() as patch:
-        patch.setattr(torch, "cudnn_convolution_relu", fail)
-        expected = fused(x)
-    served.clear()
-    torch.testing.assert_close(fused(x), expected)
-    assert served == ["relu"]
-
-
 @pytest.mark.usefixtures("served")
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: Any) -> Tensor:
