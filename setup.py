@@ -26,7 +26,7 @@ def cuda_candidates() -> list[Path]:
     """Where a CUDA toolkit may be, in order of preference; if CUDA_HOME is set, only there."""
     cuda_home = os.environ.get("CUDA_HOME")
     if cuda_home is not None:
-        return [Path(cuda_home)] if cuda_home else []
+        return [Path(cuda_home).expanduser().resolve()] if cuda_home else []
     site_packages, on_path = Path(sysconfig.get_path("purelib")), shutil.which("nvcc")
     return [
         *([Path(on_path).resolve().parent.parent] if on_path else []),
@@ -55,8 +55,11 @@ def find_cuda() -> Path | None:
 
 
 def is_new(cuda_home: Path) -> bool:
-    """Whether a toolkit has what the library is written with."""
-    major, minor = map(int, nvcc_version(cuda_home).split("."))
+    """Whether a toolkit has what the library is written with, and its compiler runs."""
+    try:
+        major, minor = map(int, nvcc_version(cuda_home).split("."))
+    except (OSError, subprocess.CalledProcessError, RuntimeError):
+        return False
     return (major, minor) >= OLDEST_NVCC
 
 
@@ -81,7 +84,8 @@ def checked_archs(archs: str) -> str:
             "octconv_cuda: TORCH_CUDA_ARCH_LIST must have targets such as 8.0;9.0a;8.0+PTX, "
             f"got {archs!r}"
         )
-    instead = {"9.0": ["9.0a"], "9.0+PTX": ["9.0a", "8.0+PTX"]}
+    with_ptx = ["9.0a", "8.0+PTX"]
+    instead = {"9.0": ["9.0a"], "9.0+PTX": with_ptx, "9.0a+PTX": with_ptx}
     covered = [t for t in targets if float(re.split("[a+]", t)[0]) >= OLDEST_ARCH]
     if not covered:
         raise RuntimeError(
@@ -99,7 +103,7 @@ def included(sources: list[Path]) -> set[Path]:
         path = todo.pop()
         names = re.findall(r'^#include ["<](.+)[">]', path.read_text(), re.MULTILINE)
         headers = {folder / name for name in names for folder in (CSRC, path.parent)}
-        new = {header for header in headers if header.exists()} - found
+        new = {header for header in headers if header.is_file()} - found
         found |= new
         todo += new
     return found

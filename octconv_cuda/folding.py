@@ -1,16 +1,18 @@
 """What a fused convolution takes, and its batch norm as a factor and a sum for each channel."""
 
 import itertools
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.utils import _pair
 
 from .maps import OctaveBatchNorm2d
 from .modules import OctConv2d
 from .onednn import ACTIVATIONS
-from .problem import DTYPES, Pair
+from .problem import DTYPES, Geometry, Pair
 
-__all__ = ["is_altered", "refusal", "scale_and_shift", "scaled", "splits"]
+__all__ = ["geometry_of", "is_altered", "refusal", "scale_and_shift", "scaled", "splits"]
 
 
 def refusal(
@@ -31,6 +33,16 @@ def refusal(
         )
     if isinstance(conv.padding, str):
         return ValueError(f"FusedConv2d: padding of conv must be in numbers, got {conv.padding!r}")
+    try:
+        geometry_of(conv)
+    except (TypeError, ValueError) as error:
+        return error
+    channels = (conv.out_channels, conv.in_channels // conv.groups)
+    if conv.weight.shape[:2] != channels:
+        return ValueError(
+            f"FusedConv2d: the weight of conv must have {channels} channels as it says, "
+            f"got {tuple(conv.weight.shape[:2])}"
+        )
     if conv.weight.dtype not in DTYPES:
         return TypeError(
             "FusedConv2d: conv must be float32, float64, bfloat16 or float16, "
@@ -70,8 +82,9 @@ def _refusal_of_norm(norm: nn.Module, split: Pair) -> TypeError | ValueError | N
 
 
 def is_altered(module: nn.Module) -> bool:
-    """Whether more than its class decides what it computes: hooks, or a forward of its own."""
-    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
+    """Whether more than its class decides what it computes: hooks, or methods of its own."""
+    own_methods = (name for name in vars(module) if callable(getattr(type(module), name, None)))
+    return bool(module._forward_hooks or module._forward_pre_hooks or any(own_methods))
 
 
 def _wrong_type(name: str, expected: str, module: object) -> TypeError:
@@ -81,7 +94,7 @@ def _wrong_type(name: str, expected: str, module: object) -> TypeError:
 def _altered(name: str) -> ValueError:
     return ValueError(
         f"FusedConv2d: {name} must compute what its class does, got one with forward hooks or a "
-        "forward of its own"
+        "method of its own"
     )
 
 
@@ -90,6 +103,21 @@ def splits(conv: nn.Conv2d) -> tuple[Pair, Pair]:
     if isinstance(conv, OctConv2d):
         return conv.in_split, conv.out_split
     return (conv.in_channels, 0), (conv.out_channels, 0)
+
+
+def geometry_of(conv: nn.Conv2d) -> dict[str, Any]:
+    """What ``F.conv2d`` takes beside tensors, in pairs; a layer may have been given numbers since.
+
+    Raises:
+        TypeError, ValueError: Of an octave convolution, what ``oct_conv2d`` does not take.
+    """
+    axes = (conv.stride, conv.padding, conv.dilation)
+    if isinstance(conv, OctConv2d):
+        kernel = tuple(conv.weight.shape[2:])
+        checked = Geometry.of("FusedConv2d", kernel, *axes, conv.groups)
+        axes = (2 * (checked.stride,), checked.padding, checked.dilation)
+    pairs = dict(zip(("stride", "padding", "dilation"), map(_pair, axes), strict=True))
+    return {**pairs, "groups": conv.groups}
 
 
 def _norms(norm: nn.Module, split: Pair) -> list[tuple[nn.Module, int]]:
@@ -112,8 +140,9 @@ def scale_and_shift(conv: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Te
         assert part.running_mean is not None
         assert part.running_var is not None
         scale[own] = (part.running_var.double() + part.eps).rsqrt()
-        if part.affine:
+        if part.weight is not None:
             scale[own] *= part.weight.detach().double()
+        if part.bias is not None:
             shift[own] = part.bias.detach().double()
         shift[own] -= part.running_mean.double() * scale[own]
     if conv.bias is not None:

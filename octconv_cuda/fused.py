@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from .call import autocast
 from .convolutions import pool_concat
 from .cudnn import convolution
-from .folding import refusal, scale_and_shift, scaled, splits
+from .folding import geometry_of, refusal, scale_and_shift, scaled, splits
 from .functional import allow_tf32, oct_conv2d
 from .maps import Maps, OctaveMaps, as_parts, check_split
 from .modules import OctConv2d
@@ -58,13 +58,10 @@ class FusedConv2d(nn.Module):
         self.in_split, self.out_split = splits(conv)
         # At stride 2 an octave convolution pools, and convolves at stride 1.
         self.octave = isinstance(conv, OctConv2d)
-        self.pools = self.octave and conv.stride == (2, 2)
-        self.geometry: dict[str, Any] = {
-            "stride": (1, 1) if self.octave else conv.stride,
-            "padding": conv.padding,
-            "dilation": conv.dilation,
-            "groups": conv.groups,
-        }
+        self.geometry = geometry_of(conv)
+        self.pools = self.octave and self.geometry["stride"] == (2, 2)
+        if self.pools:
+            self.geometry["stride"] = (1, 1)
         weight = conv.weight.detach()
         scale, shift = scale_and_shift(conv, norm)
         one = self._in_one_launch()  # elsewhere no epilogue scales: once here, not at each call

@@ -18,7 +18,8 @@ def fuse(network: nn.Module) -> nn.Module:
     """A copy of a network for inference that computes the same in fewer passes over memory.
 
     Fused are convolution, batch norm and activation in a row in an ``nn.Sequential``, where
-    ``nn.Identity`` then keeps the places of what the convolution took in. So are modules whose own
+    ``nn.Identity`` then keeps the places of what the convolution took in: for who runs the layers
+    one by one, results move to other places. So are modules whose own
     class, no base of it, has a method ``fused()``, as those of ``octconv_cuda.models``: it gives
     what stands in the module's place, or the module itself where its parts are not those that it
     was made for; what is within is fused in turn. All else stays as it is, subclasses of those
@@ -32,7 +33,7 @@ def fuse(network: nn.Module) -> nn.Module:
     """
     if any(module.training for module in network.modules()):
         raise ValueError("fuse: the network must be in evaluation mode: call network.eval() first")
-    return _fused(copy.deepcopy(network).requires_grad_(False)).eval()
+    return _fused(copy.deepcopy(network).requires_grad_(False), {}).eval()
 
 
 def fuse_convolution(
@@ -83,14 +84,18 @@ def _activation_name(module: nn.Module | None) -> str | None:
     return None if is_altered(module) else _ACTIVATIONS.get(type(module))
 
 
-def _fused(module: nn.Module) -> nn.Module:
-    if _fuses_itself(module):
-        module = module.fused()  # type: ignore[operator]
-    if type(module) is nn.Sequential:
-        _fuse_sequence(module)
-    for name, child in module.named_children():
-        setattr(module, name, _fused(child))
-    return module
+def _fused(module: nn.Module, done: dict[nn.Module, nn.Module]) -> nn.Module:
+    """What takes a module's place, the same wherever it stands."""
+    if module in done:
+        return done[module]
+    result: nn.Module = module.fused() if _fuses_itself(module) else module  # type: ignore[operator]
+    done[module] = done[result] = result
+    if type(result) is nn.Sequential and "forward" not in vars(result):
+        _fuse_sequence(result)
+    for name, child in result._modules.items():
+        if child is not None:
+            result._modules[name] = _fused(child, done)
+    return result
 
 
 def _fuses_itself(module: nn.Module) -> bool:

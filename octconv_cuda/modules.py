@@ -13,7 +13,11 @@ from .problem import Geometry, Pair, check_channels, check_family
 
 __all__ = ["OctConv2d"]
 
-_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+_HOOKS = (
+    "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks",
+    "_state_dict_pre_hooks", "_state_dict_hooks",
+    "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks",
+)  # fmt: skip
 
 
 class OctConv2d(nn.Conv2d):
@@ -111,6 +115,11 @@ class OctConv2d(nn.Conv2d):
                     f"OctConv2d.from_conv2d: the {name} of conv must be a parameter, got one that "
                     "is computed; convert first, then parametrize or prune"
                 )
+        if "forward" in vars(conv):
+            raise ValueError(
+                "OctConv2d.from_conv2d: conv must compute what its class does, got one with a "
+                "forward of its own"
+            )
         if any(getattr(conv, hooks) for hooks in _HOOKS):
             raise ValueError(
                 "OctConv2d.from_conv2d: conv must have no hooks, which would see maps in place of "

@@ -30,6 +30,7 @@ def test_runs_on(archs: str, runs: list[tuple[int, int]], refuses: list[tuple[in
         ("8.6 9.0+PTX", "8.6;9.0a;8.0+PTX"),
         ("7.5 8.0 8.6 9.0 10.0 12.0+PTX", "8.0;8.6;9.0a;10.0;12.0+PTX"),
         ("9.0;9.0a", "9.0a"),
+        ("9.0a+PTX", "9.0a;8.0+PTX"),
     ],
 )
 def test_targets(setup_py: ModuleType, archs: str, targets: str) -> None:
@@ -93,7 +94,8 @@ def test_toolkits_that_cannot_compile_the_library_are_passed_over(
 ) -> None:
     old = make_toolkit(tmp_path / "old", "12.4")
     bare = make_toolkit(tmp_path / "bare", "13.0", with_runtime=False)
-    for toolkit in (old, bare):
+    broken = make_toolkit(tmp_path / "broken", "unknown")
+    for toolkit in (old, bare, broken):
         monkeypatch.setenv("CUDA_HOME", str(toolkit))
         assert setup_py.find_cuda() is None
         monkeypatch.delenv("CUDA_HOME")

@@ -105,4 +105,9 @@ def _tensor(key: str, value: Any) -> Tensor:
         ) from error
     if tensor.is_meta:
         raise ValueError(f"checkpoints.load: {key} must have values, got one on the meta device")
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+        raise TypeError(
+            f"checkpoints.load: {key} must be a dense tensor of real numbers, "
+            f"got {tensor.layout}, {tensor.dtype}"
+        )
     return tensor

@@ -78,7 +78,7 @@ class Plan:
         self._sources: dict[str, tuple[str, ...]] = {}
         self._notes: list[str] = []
         self._told: dict[str, Splits] = {}
-        self._modules = dict(network.named_modules())
+        self._modules = dict(network.named_modules(remove_duplicate=False))
         # What the network will take, once its layers have changed.
         self._shapes = {key: value.shape for key, value in network.state_dict().items()}
         self._absent: list[str] = []
@@ -144,7 +144,7 @@ class Plan:
                 tensor = self._bias(
                     path, tensors, {names[slot]: shape for slot, shape in shapes.items()}, layer
                 )
-        elif isinstance(getattr(layer, leaf, None), Tensor) and len(tensors) == 1:
+        elif isinstance(getattr(layer, leaf, None), Tensor) and tensors.keys() in ({""}, {"high"}):
             (tensor,) = tensors.values()
         else:
             return False
@@ -214,7 +214,8 @@ class Plan:
             high, low = (slots[p][1].numel() if p in slots else 0 for p in _PARTS)
             if high + low != sum(split):
                 raise ValueError(
-                    f"checkpoints.load: {path}: must have {sum(split)} channels, got {(high, low)}"
+                    f"checkpoints.load: {path or 'the layer'}: must have {sum(split)} channels, "
+                    f"got {(high, low)}"
                 )
             self._told[path] = {"split": (high, low)}
         for part, (key, tensor) in slots.items():

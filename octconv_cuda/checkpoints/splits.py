@@ -99,8 +99,8 @@ def norm_shapes(norm: OctaveBatchNorm2d, split: Pair) -> dict[str, torch.Size]:
 def resplit(layer: nn.Module, splits: Splits) -> None:
     """Gives a layer other splits; a norm starts anew with them.
 
-    Of a norm modules and parameters stay the same objects, as far as they go: optimizers and hooks
-    keep what they hold, and what is frozen stays frozen.
+    Of a norm modules and parameters stay the same objects, as far as they go: optimizers hold them
+    still, though what they know of them is of the old shapes, and what is frozen stays frozen.
     """
     for name, split in splits.items():
         setattr(layer, name, split)
@@ -109,7 +109,7 @@ def resplit(layer: nn.Module, splits: Splits) -> None:
         for name, channels in zip(_PARTS, layer.split, strict=True):
             part = getattr(layer, name)
             if not channels:
-                part = nn.Identity()
+                part = nn.Identity().train(layer.training)
             elif isinstance(part, nn.Identity):
                 part = copy.deepcopy(present)
             setattr(layer, name, part)

@@ -1,7 +1,6 @@
 """The cost of a whole network: its modules run once on the meta device, which holds no values."""
 
 import copy
-import inspect
 import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -75,9 +74,10 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
 
     def record(name: str, weight: torch.Size, own: int) -> Any:
         def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-            given = inspect.signature(module.forward).bind(*args, **kwargs).arguments
-            maps = next(iter(given.values()))
-            products = _macs(module, weight, maps, given.get("size"), output)
+            given = {**dict(zip(("input", "size"), args, strict=False)), **kwargs}
+            maps = given["input"]
+            size = given.get("size") if isinstance(module, OctConv2d) else None
+            products = _macs(module, weight, maps, size, output)
             layers.append(LayerCost(name, products, own, _elements(maps), _elements(output)))
 
         return hook

@@ -56,8 +56,8 @@ class FusedBottleneck(nn.Module):
 
     def forward(self, x: Maps) -> Tensor | OctaveMaps:
         """The block's output, a tensor where it has no low channels."""
+        y = self.conv2(self.conv1(self.before(x)))  # first, as in the block: it may write into x
         shortcut = self.shortcut(x)
-        y = self.conv2(self.conv1(self.before(x)))
         if self.se is None:
             return self.conv3(y, shortcut)  # type: ignore[no-any-return]
         return self.relu(self.se(self.conv3(y)) + shortcut)  # type: ignore[no-any-return]
