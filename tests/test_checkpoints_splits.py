@@ -96,3 +96,36 @@ def test_a_norm_with_other_parts_keeps_its_parameters() -> None:
     checkpoints.load(whole, source.state_dict())
     assert not any(p.requires_grad for p in whole.parameters())
     assert len(list(whole.parameters())) == 4
+
+
+def test_a_network_stays_in_evaluation_mode() -> None:
+    """A part that is no more, too: fuse asks all modules."""
+    source = models.oct_resnet26(1, num_classes=5)
+    network = models.oct_resnet26(0.5, num_classes=5).eval()
+    checkpoints.load(network, source.state_dict())
+    assert not any(module.training for module in network.modules())
+
+
+def test_a_low_part_does_not_fit_a_vanilla_norm() -> None:
+    """Of a network with alpha 1, which is another function than the vanilla one."""
+    source, network = models.oct_resnet26(1, num_classes=5), models.oct_resnet26(0, num_classes=5)
+    with pytest.raises(ValueError, match="unexpected"):
+        checkpoints.load(network, source.state_dict())
+
+
+def test_a_module_in_two_places() -> None:
+    norm, conv = OctaveBatchNorm2d(8), OctConv2d(8, 8, 1)
+    network = nn.Sequential(norm, conv, norm, conv)
+    report = checkpoints.load(network, network.state_dict())
+    assert (report.missing, report.unexpected) == ((), ())
+
+
+@pytest.mark.parametrize("kind", ["sparse", "complex"])
+def test_tensors_of_other_kinds_are_refused(kind: str) -> None:
+    network = nn.Sequential(OctConv2d(8, 8, 1), OctaveBatchNorm2d(8))
+    state = network.state_dict()
+    for key, value in state.items():
+        state[key] = value.to_sparse() if kind == "sparse" and value.dim() else value
+        state[key] = value.to(torch.complex64) if kind == "complex" else state[key]
+    with pytest.raises(TypeError, match="must be a dense tensor of real numbers"):
+        checkpoints.load(network, state)

@@ -133,6 +133,8 @@ def test_what_is_computed_is_refused(name: str, how: str) -> None:
         "register_forward_hook",
         "register_full_backward_pre_hook",
         "register_full_backward_hook",
+        "register_state_dict_post_hook",
+        "register_load_state_dict_pre_hook",
     ],
 )
 def test_hooks_are_refused(register: str) -> None:
@@ -142,3 +144,10 @@ def test_hooks_are_refused(register: str) -> None:
         OctConv2d.from_conv2d(conv)
     handle.remove()
     assert OctConv2d.from_conv2d(conv).weight is conv.weight
+
+
+def test_a_forward_of_its_own_is_refused() -> None:
+    conv = vanilla()
+    conv.forward = torch.cos
+    with pytest.raises(ValueError, match="forward of its own"):
+        OctConv2d.from_conv2d(conv)

@@ -9,7 +9,8 @@ from networks import assert_maps_close, octave_maps
 from torch import Tensor, nn
 
 from octconv_cuda import FusedConv2d, OctaveBatchNorm2d, OctConv2d, fuse, models
-from octconv_cuda.models.resnet import BottleneckV1
+from octconv_cuda.models.fused import FusedBottleneck
+from octconv_cuda.models.resnet import BottleneckV1, BottleneckV2
 
 
 class Doubled(nn.Sequential):
@@ -53,6 +54,7 @@ def hooked(module: nn.Module) -> nn.Module:
         hooked(nn.Sequential(nn.Conv2d(16, 4, 3), nn.BatchNorm2d(4))),
         nn.Sequential(nn.Conv2d(16, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)),
         nn.Sequential(overridden(nn.Conv2d(16, 16, 3)), nn.BatchNorm2d(16)),
+        nn.Sequential(overridden(nn.Sequential(nn.Conv2d(16, 16, 3), nn.BatchNorm2d(16)))),
         DoubledBlock(16, 4, 16),
         ScaledBlock(16, 4, 16),
         nn.Sequential(BottleneckV1(16, 4, 16)),
@@ -243,3 +245,78 @@ CONV, OCTAVE = nn.Conv2d(8, 8, 3), OctConv2d(8, 8, 3)
 def test_refuses_what_it_does_not_know(layers: Any, text: str) -> None:
     with pytest.raises((TypeError, ValueError), match=f"FusedConv2d: {text}"):
         FusedConv2d(*layers)
+
+
+def in_place_first(conv: nn.Module) -> nn.Sequential:
+    return nn.Sequential(nn.ReLU(inplace=True), conv)
+
+
+@pytest.mark.parametrize("change", ["no norm", "branch", "shortcut"])
+@pytest.mark.parametrize("block", [BottleneckV1, BottleneckV2])
+def test_what_writes_into_the_input_of_a_block(block: Any, change: str) -> None:
+    """Branch and shortcut come in the order of the block, whose ReLU works in place."""
+    network = randomized(block(16, 4, 32))
+    if change == "no norm":
+        network.bn1 = nn.Identity()
+    elif change == "branch":
+        network.conv1 = in_place_first(network.conv1)
+    else:
+        network.downsample[0] = in_place_first(network.downsample[0])
+    network.eval()
+    x = torch.randn(2, 16, 9, 9)
+    with torch.no_grad():
+        expected = network(x.clone())
+        torch.testing.assert_close(fuse(network)(x.clone()), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_method_of_a_block_may_be_its_own() -> None:
+    block = randomized(BottleneckV1(16, 4, 16))
+    block.scaled = lambda y: 2 * y
+    x = torch.randn(2, 16, 9, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(fuse(block)(x), block(x), rtol=1e-4, atol=1e-5)
+
+
+def test_a_module_in_several_places_is_fused_in_all() -> None:
+    block = BottleneckV1(16, 4, 16)
+    network = randomized(nn.Sequential(block, block, nn.Sequential(block)))
+    fused = fuse(network)
+    assert fused[0] is fused[1] is fused[2][0]
+    assert isinstance(fused[0], FusedBottleneck)
+    x = torch.randn(2, 16, 9, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(fused(x), network(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("stride", [2, [2, 2]])
+def test_arguments_that_a_layer_was_given_later(stride: Any) -> None:
+    """Eager layers take numbers and lists in place of pairs."""
+    plain, octave = nn.Conv2d(3, 4, 3, padding=1).eval(), OctConv2d(8, 8, 3).eval()
+    plain.padding, plain.stride, octave.stride = 1, stride, stride
+    x, maps = torch.randn(2, 3, 9, 9), octave_maps(2, (4, 4), (9, 9))
+    with torch.no_grad():
+        torch.testing.assert_close(FusedConv2d(plain)(x), plain(x), rtol=1e-4, atol=1e-5)
+        assert_maps_close(FusedConv2d(octave)(maps), octave(maps), rtol=1e-4, atol=1e-5)
+    octave.stride = (2, 1)
+    with pytest.raises(ValueError, match="FusedConv2d: stride must be 1 or 2"):
+        FusedConv2d(octave)
+
+
+def test_norms_without_a_factor_or_a_sum() -> None:
+    norms = randomized(nn.BatchNorm2d(4)), randomized(nn.BatchNorm2d(4))
+    norms[0].bias, norms[1].weight = None, None
+    conv, x = nn.Conv2d(3, 4, 3).eval(), torch.randn(2, 3, 9, 9)
+    for norm in norms:
+        with torch.no_grad():
+            expected = norm(conv(x))
+            torch.testing.assert_close(FusedConv2d(conv, norm)(x), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_weight_of_other_channels_than_the_layer_says_is_left() -> None:
+    """As pruning of whole filters leaves it."""
+    network = randomized(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()))
+    network[0].weight = nn.Parameter(network[0].weight[:4].clone())
+    network[0].bias = nn.Parameter(network[0].bias[:4].clone())
+    x = torch.randn(2, 3, 9, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(fuse(network)(x), network(x))

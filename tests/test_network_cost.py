@@ -100,6 +100,14 @@ def test_arguments_by_name() -> None:
     assert total.layers[0].macs == total.macs == cost.macs((0, 4), (2, 2), (3, 3), (7, 7))
 
 
+def test_a_forward_of_any_arguments() -> None:
+    conv = nn.Conv2d(3, 4, 3)
+    forward = conv.forward
+    conv.forward = lambda *args, **kwargs: forward(*args, **kwargs)
+    layer = cost.network_cost(conv, (1, 3, 8, 8)).layers[0]
+    assert (layer.inputs, layer.macs) == (3 * 64, 4 * 36 * 27)
+
+
 def test_weights_that_are_computed() -> None:
     """A layer reads its weight, whatever parameters that comes from."""
     layer = torch.nn.utils.parametrizations.weight_norm(OctConv2d(3, 4, 3, alpha_in=0))
