@@ -98,6 +98,16 @@ def test_a_norm_with_other_parts_keeps_its_parameters() -> None:
     assert len(list(whole.parameters())) == 4
 
 
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])
+def test_a_wrapped_network(wrap: Callable[[nn.Module], nn.Module]) -> None:
+    source = randomized(models.oct_resnet26(0.25, num_classes=5))
+    network = models.oct_resnet26(0.5, num_classes=5).eval()
+    report = checkpoints.load(wrap(network), wrap(source).state_dict())
+    assert (report.missing, report.unexpected) == ((), ())
+    image = torch.randn(1, 3, 64, 64)
+    assert torch.equal(network(image), source(image))
+
+
 def test_a_network_stays_in_evaluation_mode() -> None:
     """A part that is no more, too: fuse asks all modules."""
     source = models.oct_resnet26(1, num_classes=5)

@@ -68,6 +68,7 @@ def load(
             unexpected. The network is as it was.
     """
     state = _taken_out(source) if isinstance(source, Mapping) else read(source)
+    network = _unwrapped(network)
     for name, value in network.state_dict().items():
         if value.is_meta:
             raise ValueError(
@@ -94,6 +95,15 @@ def _taken_out(state: Any) -> Any:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
     return state
+
+
+def _unwrapped(network: nn.Module) -> nn.Module:
+    """What DataParallel or torch.compile wraps, whose names then are those without a prefix."""
+    while network._modules.keys() in ({"module"}, {"_orig_mod"}) and not any(
+        (*network._parameters, *network._buffers)
+    ):
+        (network,) = network.children()
+    return network
 
 
 def _tensor(key: str, value: Any) -> Tensor:
