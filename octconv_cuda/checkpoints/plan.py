@@ -28,8 +28,9 @@ class Report(NamedTuple):
     Attributes:
         matched: Our names with the one of the source that each was copied from.
         folded: Our names with those that were put together for each.
-        missing: Ours for which the source has nothing; they keep their values. Also paths that a
-            weight's source does not have, though both their ends exist; they become zeros.
+        missing: Ours for which the source has nothing; they keep their values, but in norms whose
+            split changed. Also paths that a weight's source does not have, though both their ends
+            exist; they become zeros.
         unexpected: The source's that no layer of ours takes.
         notes: What else was changed: splits and biases that layers took over, biases that were
             doubled.
