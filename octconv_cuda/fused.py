@@ -58,6 +58,7 @@ class FusedConv2d(nn.Module):
         self.in_split, self.out_split = splits(conv)
         # At stride 2 an octave convolution pools, and convolves at stride 1.
         self.octave = isinstance(conv, OctConv2d)
+        self.family = conv.family if isinstance(conv, OctConv2d) else None
         self.geometry = geometry_of(conv)
         self.pools = self.octave and self.geometry["stride"] == (2, 2)
         if self.pools:
@@ -141,7 +142,7 @@ class FusedConv2d(nn.Module):
         high_out, low_out = self.out_split
         high, low = torch.ops.octconv_cuda.inference(
             *x, weight, None, scale, self.shift, *r, _EPILOGUE[self.activation],
-            high_out, size, 2 if self.pools else 1, allow_tf32(weight),
+            high_out, size, 2 if self.pools else 1, allow_tf32(weight), self.family or "",
         )  # fmt: skip
         if self.activation == "relu6":
             high, low = high.clamp_max(6), low.clamp_max(6)
@@ -154,7 +155,7 @@ class FusedConv2d(nn.Module):
             assert high is not None
             return convolution(high, weight, bias, r[0], self.activation, **self.geometry), None
         geometry = {**self.geometry, "stride": 2 if self.pools else 1}
-        y = oct_conv2d(x, weight, bias, out_channels=self.out_split, **geometry)
+        y = oct_conv2d(x, weight, bias, out_channels=self.out_split, family=self.family, **geometry)
         function = ACTIVATIONS[self.activation]
         high, low = (
             None if part is None else function(part if other is None else part + other)

@@ -7,6 +7,7 @@ import torch
 from foreign import randomized
 from networks import assert_maps_close, octave_maps
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from octconv_cuda import FusedConv2d, OctaveBatchNorm2d, OctConv2d, fuse, models
 from octconv_cuda.models.fused import FusedBottleneck
@@ -320,3 +321,20 @@ def test_a_weight_of_other_channels_than_the_layer_says_is_left() -> None:
     x = torch.randn(2, 3, 9, 9)
     with torch.no_grad():
         torch.testing.assert_close(fuse(network)(x), network(x))
+
+
+def test_a_fused_layer_is_served_by_the_family_of_the_layer() -> None:
+    served = []
+
+    class Families(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
+            if function.overloadpacket.__name__ == "inference":
+                served.append(args[-1] if len(args) == len(function._schema.arguments) else "")
+            return function(*args, **(kwargs or {}))
+
+    maps = octave_maps(2, (4, 4), (9, 9), torch.float64)
+    for family in (None, "none"):
+        fused = FusedConv2d(OctConv2d(8, 8, 3, family=family, dtype=torch.float64).eval())
+        with Families():
+            fused(maps)
+    assert served == ["", "none"]
