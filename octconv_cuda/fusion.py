@@ -88,7 +88,9 @@ def _fused(module: nn.Module, done: dict[nn.Module, nn.Module]) -> nn.Module:
     """What takes a module's place, the same wherever it stands."""
     if module in done:
         return done[module]
-    result: nn.Module = module.fused() if _fuses_itself(module) else module  # type: ignore[operator]
+    result = module
+    if _fuses_itself(module):
+        result = module.fused()  # type: ignore[operator]
     done[module] = done[result] = result
     if type(result) is nn.Sequential and "forward" not in vars(result):
         _fuse_sequence(result)

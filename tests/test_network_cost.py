@@ -108,6 +108,22 @@ def test_a_forward_of_any_arguments() -> None:
     assert (layer.inputs, layer.macs) == (3 * 64, 4 * 36 * 27)
 
 
+def test_an_argument_of_another_name() -> None:
+    class Renamed(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x)
+
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = Renamed(3, 4, 3)
+
+        def forward(self, image: Tensor) -> Tensor:
+            return self.conv(x=image)
+
+    assert cost.network_cost(Named(), (1, 3, 8, 8)).layers[0].macs == 4 * 36 * 27
+
+
 def test_weights_that_are_computed() -> None:
     """A layer reads its weight, whatever parameters that comes from."""
     layer = torch.nn.utils.parametrizations.weight_norm(OctConv2d(3, 4, 3, alpha_in=0))

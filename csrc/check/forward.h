@@ -32,7 +32,7 @@ inline void check_part(const char* op, const char* name, const Tensor& part, int
   }
 }
 
-// The high output's.
+// (H, W) of the high output.
 inline std::array<int64_t, 2> output_size(const std::vector<int64_t>& size, int64_t stride) {
   if (stride == 1) return {size[0], size[1]};
   return {half_up(size[0]), half_up(size[1])};

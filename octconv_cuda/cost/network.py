@@ -75,7 +75,7 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
     def record(name: str, weight: torch.Size, own: int) -> Any:
         def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
             given = {**dict(zip(("input", "size"), args, strict=False)), **kwargs}
-            maps = given["input"]
+            maps = given.get("input", next(iter(given.values())))  # a subclass's has any name
             size = given.get("size") if isinstance(module, OctConv2d) else None
             products = _macs(module, weight, maps, size, output)
             layers.append(LayerCost(name, products, own, _elements(maps), _elements(output)))
