@@ -36,6 +36,7 @@ TICKETS = "   all  all  luck luck some some  some all"
 SELDOM = "    none none luck luck luck luck  luck all"
 RACE_ONLY = " none none none none none none  none all"
 REFILLED = "  none all  none all  none some  some all"
+REPLACED = "  none all  none all  none some  some some"
 ASAN_ONLY = " none none none none none none  all  none"
 
 NAN, WRONG, RACE = "NaN in the result", "wrong result", "data race"
@@ -269,6 +270,7 @@ OF_PRODUCTS = (
         ("multiply_async: thread ... has stored what B is without a fence_shared_writes ...",),
     ),
     Bug("operand_refilled_before_wait", PICKED, (WRONG, RACE), REFILLED),
+    Bug("fragment_replaced_before_wait", PICKED, (WRONG,), REPLACED),
     Bug(
         "descriptor_without_swizzle",
         PICKED,

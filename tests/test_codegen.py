@@ -33,12 +33,10 @@ REGISTERS = {
 
 # Bytes of registers that a kernel may store to memory, by architecture and a pattern of its name;
 # 0 unless listed. Where threads cannot pass registers to others, 128 of them are few for the
-# multipliers of small tiles. Between products of forward_sm90 one register is stored at most; the
-# rest is what loaders count with, and with an epilogue what follows from the first sums to leave,
+# multipliers of small tiles. With an epilogue it is what follows from the first sums to leave,
 # beside all others.
 SPILLED = {
-    ("90a", "forward_sm90.*ELb1EEE"): 200,  # with an epilogue
-    ("90a", "forward_sm90"): 40,
+    ("90a", "forward_sm90.*ELb1EEE"): 8,  # with an epilogue
     ("80", "forward_sm80.*Small"): 256,
     ("90a", "forward_sm80.*WideTilesELb1E"): 16,  # with an epilogue
 }
@@ -164,17 +162,29 @@ def test_forward_1x1_pools_in_registers(compiled, arch):
 def test_forward_sm90_is_made_of_hopper_instructions(compiled):
     """Each product stands twice in the code: in loops over all steps of a chunk, and over half."""
     kernels = compiled(FORWARD_SM90, "90a")
-    assert len(kernels) == 3 * 3 + 1
+    assert len(kernels) == 3 * 3 + 5
     for kernel in kernels:
-        high, low = map(int, re.search(r"Li(\d+)ELi(\d+)ELb\dEEE", kernel.name).groups())
+        geometry, high, low = map(
+            int, re.search(r"Li(\d)ELi(\d+)ELi(\d+)ELb\dEEE", kernel.name).groups()
+        )
         input_grad, epilogue = "ELb1ELi" in kernel.name, "ELb1EEE" in kernel.name
         dtype = ".BF16" if "BFloat16" in kernel.name else ""
-        steps, taps_of_slot = 4 + 2, 3 if low <= 64 else 1
+        registers = geometry >= 3
+        steps, taps_of_slot = 4 + 2, 3 if low <= 32 or (low <= 64 and not registers) else 1
         of_high, of_low = (9 + 4 * 9) * steps, 2 * taps_of_slot * steps
         products = Counter({f"HGMMA.64x{high}x16.F32{dtype}": of_high})
         products.update({f"HGMMA.64x{low}x16.F32{dtype}": of_low})
         assert kernel.forms(r"HGMMA") == products, kernel.name
         assert kernel.count("HMMA") == 0
+        # Of a plane's sixteen windows each comes to registers once, two steps at a time.
+        parts = 16 * steps // 2 if registers else 0
+        assert kernel.forms("LDSM") == ({"LDSM.16.M88.4": 2 * parts} if parts else {})
+        # Groups of products, and waits for them: for quads, planes and areas. One that ptxas puts
+        # in order would be a group of its own.
+        groups = 2 * (3 + 1) + (parts or 2 * 4)
+        assert kernel.count(r"HGMMA[^;]*gsb0") == groups, kernel.name
+        waits = 2 * (1 + 2) + (parts - 2 if parts else 2 * 4)
+        assert kernel.count(r"WARPGROUP.DEPBAR[^;]*gsb0") == waits, kernel.name
         # Of the input gradient the weight is transposed, and lanes exchange words before stores.
         assert kernel.count("tnspB") == (products.total() if input_grad else 0)
         # An epilogue has code of its own for tiles that are split.

@@ -27,6 +27,9 @@ CASES = {
     "last": (Case((40, 24), (72, 0), size=(13, 11), batch=3), (2, (64, 64))),
     "images": (Case((24, 40), (72, 168), size=(14, 5), batch=3), (2, (64, 160))),
     "linear": (Case((24, 40), (24, 8), size=(18, 55)), (3, (32, 32))),
+    "narrow, registers": (Case((40, 24), (24, 8), size=(35, 31), batch=1), (4, (32, 32))),
+    "wide, registers": (Case((24, 40), (72, 104), size=(9, 67), batch=1), (4, (64, 64))),
+    "small, registers": (Case((40, 0), (40, 24), size=(13, 17)), (5, (64, 64))),
     "split": (Case((136, 72), (40, 104), size=(9, 14), batch=3), (2, (64, 128))),
 }
 

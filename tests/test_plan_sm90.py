@@ -283,12 +283,15 @@ def test_plans_on_trial(channels, size, batch, kernel, input_grad) -> None:
     plan = plan_of(problem, trial=True)
     joint = plan.get("joint")
     splits = (joint or plan)["splits"]
-    linear = not joint and plan["high"]["linear"]
-    if splits == 1 and not linear:
+    registers = "through registers" in plan["text"]
+    if splits == 1 and not registers:
         assert plan == whole
         return
     assert plan["us"] < whole["us"]
-    if linear:
+    if registers:
+        assert (problem.high_out if problem.input_grad else problem.high_in) <= 64
+    if not joint and plan["high"]["linear"]:
+        assert registers
         check_linear(plan["high"], problem)
     if splits == 1:
         return
@@ -331,3 +334,12 @@ def test_linear_tiles_serve_where_they_are_fewer() -> None:
     assert 8 * plan["high"]["items"] == 7 * whole["high"]["items"]
     for problem in (square(58, 32, 256), square(48, 32, 256), square(28, 32, 256)):
         assert not plan_of(problem, trial=True)["high"]["linear"]
+
+
+def test_one_chunk_goes_through_registers_and_more_do_not() -> None:
+    for size, channels in ((256, 32), (112, 64), (28, 64)):
+        plan, whole = (plan_of(square(size, channels, 32), trial=trial) for trial in (True, False))
+        assert plan["text"].endswith(", through registers, pooled ahead")
+        assert (plan["high"], plan["low"]) == (whole["high"], whole["low"])
+    for problem in (square(28, 72, 32), square(112, 128, 8), square(14, 64, 256)):
+        assert "through" not in plan_of(problem, trial=True)["text"]

@@ -126,7 +126,7 @@ void launch_forward_sm90(const Problem& problem, const PlanSm90& plan,
   for (const Octave octave : {kHigh, kLow}) {
     params.low_input[octave] = map(low_view(convolution, plan.geometry, pointers.in_low, octave));
     for (const Octave from : {kHigh, kLow}) {
-      params.weight[octave][from] = map(weight_view(problem, pointers.weight, octave, from));
+      params.weight[octave][from] = map(weight_view(problem, plan, pointers.weight, octave, from));
     }
   }
   with_kernels(dtype, problem.input_grad, [&](auto type, auto direction) {

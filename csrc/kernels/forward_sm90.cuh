@@ -29,9 +29,9 @@ __device__ __forceinline__ void load_sm90(const ForwardSm90Params& p, const sm90
     if (thread >= kFirstOfPool) {
       const int32_t warp = (thread - kFirstOfPool) / 32;
       if (sm90_narrow_strips(p.channels_in[kHigh])) {
-        sm90::pool_areas<Traits, kSm90Cell / 2>(p, memory, share, warp);
+        sm90::pool_areas<Traits, true>(p, memory, share, warp);
       } else {
-        sm90::pool_areas<Traits, kSm90Cell>(p, memory, share, warp);
+        sm90::pool_areas<Traits, false>(p, memory, share, warp);
       }
     }
   }
@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(kSm90Threads, 1)
     const bool low = share.octave == kLow;
     const sm90::Memory memory(shared.take(kSm90SharedBytes), low ? Traits::kLowSlots : kSm90Slots,
                               low ? Traits::kLowSlot : Traits::kHighSlot);
-    if (ptx::thread_x() == 0) memory.init_barriers(low, Traits::kStrips);
+    if (ptx::thread_x() == 0) memory.init_barriers(low);
     ptx::sync_block();
     ptx::launch_dependents();
     ptx::wait_for_prerequisites();

@@ -17,40 +17,52 @@ namespace {
 constexpr double kLaunch = 5.8;         // microseconds; with the first tile's loads
 constexpr double kHighTile = 3100;      // beyond its products
 constexpr double kHighProducts = 1.16;  // times half a clock for each column
-constexpr double kPooledCell = 21;      // of a chunk of a low tile's box
-constexpr double kLowBytes = 19.5;      // that copies bring to a low tile in a clock
+// Of a high tile's clocks, where it takes one chunk through registers: 0.89 to 0.94 in a prototype,
+// on an H100. With more chunks 1.03 to 1.07: then plans do not.
+constexpr double kThroughRegisters = 0.91;
+constexpr double kPooledCell = 21;  // of a chunk of a low tile's box
+constexpr double kLowBytes = 19.5;  // that copies bring to a low tile in a clock
 
-double high_tile_clocks(const Problem& p, int32_t columns) {
+double high_tile_clocks(const Problem& p, const PlanSm90& plan) {
   const double products = 2 * 9 * (steps_of(p.low_in) + 4 * steps_of(p.high_in));
-  return kHighTile + kHighProducts * products * columns / 2;
+  const double clocks = kHighTile + kHighProducts * products * plan.columns[kHigh] / 2;
+  return kSm90Geometries[plan.geometry].on_trial ? kThroughRegisters * clocks : clocks;
 }
 
-// Its loads keep it waiting, or pooling and products.
-double low_tile_clocks(const Problem& p, const PlanSm90& plan, bool input_grad) {
+// Its loads keep it waiting, or pooling and products: on trial those of a block's first tile one
+// behind the other, later ones at the same time.
+double low_tile_clocks(const Problem& p, const PlanSm90& plan, bool input_grad, bool first) {
   const int32_t columns = plan.columns[kLow], cells = kSm90Geometries[plan.geometry].low.cells();
   const int32_t high_chunks = divide_up(p.high_in, kSm90Chunk);
   const int32_t chunks = high_chunks + divide_up(p.low_in, kSm90Chunk);
   const double products = 4 * 9 * (steps_of(p.low_in) + steps_of(p.high_in));
-  // Blocks of a transposed weight have 64 columns, whatever is in them.
-  const int32_t of_weight = input_grad ? std::max(columns, kSm90Chunk) : columns;
+  // Blocks of a transposed weight have their columns, whatever is in them.
+  const int32_t of_weight =
+      std::max(columns, sm90_columns_of_copy(kSm90Geometries[plan.geometry], input_grad, columns));
   const double weight = plan.tiles[kLow].weights_stay ? 0 : 9.0 * of_weight * chunks * kSm90Cell;
   const double bytes = weight + 2.0 * cells * (4 * p.high_in + p.low_in);
-  return std::max(kPooledCell * cells * high_chunks + products * product_clocks(columns),
-                  bytes / kLowBytes);
+  const double pooling = kPooledCell * cells * high_chunks;
+  const double multiplying = products * product_clocks(columns);
+  const bool together = kSm90Geometries[plan.geometry].on_trial && !first;
+  const double working = together ? std::max(pooling, multiplying) : pooling + multiplying;
+  return std::max(working, bytes / kLowBytes);
 }
 
 // Shares the blocks out such that neither octave keeps the other waiting. Clocks until all is done.
-double balance(PlanSm90& plan, double high_clocks, double low_clocks) {
+double balance(PlanSm90& plan, double high_clocks, double first_low_clocks, double low_clocks) {
+  const auto low_clocks_of = [&](int32_t blocks) {
+    return first_low_clocks + low_clocks * (divide_up(plan.tiles[kLow].items, blocks) - 1);
+  };
   if (plan.tiles[kLow].items == 0 || plan.tiles[kHigh].items == 0) {
     const bool low = plan.tiles[kHigh].items == 0;
     plan.low_blocks = low ? plan.blocks : 0;
-    return low ? low_clocks * divide_up(plan.tiles[kLow].items, plan.blocks)
+    return low ? low_clocks_of(plan.blocks)
                : high_clocks * divide_up(plan.tiles[kHigh].items, plan.blocks);
   }
   double best = 0, best_other = 0;
   for (int32_t low_blocks = 1; low_blocks < plan.blocks; ++low_blocks) {
     const double high = high_clocks * divide_up(plan.tiles[kHigh].items, plan.blocks - low_blocks);
-    const double low = low_clocks * divide_up(plan.tiles[kLow].items, low_blocks);
+    const double low = low_clocks_of(low_blocks);
     const double longer = std::max(high, low), other = std::min(high, low);
     if (low_blocks > 1 && (longer > best || (longer == best && other >= best_other))) continue;
     best = longer, best_other = other;
@@ -59,12 +71,13 @@ double balance(PlanSm90& plan, double high_clocks, double low_clocks) {
   return best;
 }
 
-// Clocks of a tile, or of the longest split of one.
-double tile_clocks(const Problem& p, const PlanSm90& plan, Octave octave, bool input_grad) {
+// Clocks of a tile, or of the longest split of one: of a block's first one, or of others.
+double tile_clocks(const Problem& p, const PlanSm90& plan, Octave octave, bool input_grad,
+                   bool first = true) {
   const double sums = 256.0 * (octave == kHigh ? 4 : 2) * plan.columns[octave] / 2 * 4;
   const double longest = longest_split(p, octave, plan.splits, [&](const Problem& part) {
-    return octave == kHigh ? high_tile_clocks(part, plan.columns[kHigh])
-                           : low_tile_clocks(part, plan, input_grad);
+    return octave == kHigh ? high_tile_clocks(part, plan)
+                           : low_tile_clocks(part, plan, input_grad, first);
   });
   return longest + split_clocks(plan.splits, sums);
 }
@@ -87,7 +100,7 @@ PlanSm90 plan_of(const Problem& problem, const DeviceFacts& device, int32_t most
     double clocks;
     if (plan.splits == 1) {
       plan.blocks = std::min(device.multiprocessors, items);
-      clocks = balance(plan, high, low);
+      clocks = balance(plan, high, low, tile_clocks(p, plan, kLow, problem.input_grad, false));
     } else {
       plan.blocks = items * plan.splits, plan.low_blocks = plan.tiles[kLow].items * plan.splits;
       clocks =
@@ -99,23 +112,38 @@ PlanSm90 plan_of(const Problem& problem, const DeviceFacts& device, int32_t most
   return best;
 }
 
-// On trial: with what has run in the emulation alone, splits and linear tiles.
+// The one with the smallest images that a problem fits.
+int32_t geometry_of(const Problem& p) {
+  const int32_t quads = std::max(p.quad_height(), p.quad_width());
+  int32_t geometry = 0;
+  for (int32_t i = 1; i < kSm90GeometryCount; ++i) {
+    const Sm90Geometry& smaller = kSm90Geometries[i];
+    if (!smaller.on_trial && quads <= smaller.most_quads) geometry = i;
+  }
+  return geometry;
+}
+
+// Whether tiles on trial may serve a problem of another geometry. It has one chunk of high input,
+// and the tiles have two buffers for what is pooled.
+template <typename Traits>
+bool may_try(const Problem& p, int32_t of_problem) {
+  constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
+  if (!Traits::kOnTrial || p.high_in > kSm90Chunk) return false;
+  if (Traits::kPooledAreas == 1 && !sm90_narrow_strips(p.high_in)) return false;
+  return kGeometry.linear ? p.quad_width() <= kGeometry.most_quads
+                          : kGeometry.most_quads == kSm90Geometries[of_problem].most_quads;
+}
+
+// On trial: with what has run in the emulation alone.
 PlanSm90 make_plan(const Problem& problem, const DeviceFacts& device, bool trial) {
   const int32_t most_splits = trial ? kMostSplits : 1;
   if (problem.kernel == 1) return plan_1x1_sm90(problem, device, most_splits);
   const Problem p = as_convolution(problem);
-  const int32_t quads = std::max(p.quad_height(), p.quad_width());
-  int32_t geometry = 0;  // the one with the smallest images that these fit
-  for (int32_t i = 1; i < kSm90GeometryCount; ++i) {
-    const Sm90Geometry& smaller = kSm90Geometries[i];
-    if (!smaller.linear && quads <= smaller.most_quads) geometry = i;
-  }
+  const int32_t geometry = geometry_of(p);
   PlanSm90 best{};
   for_each_sm90<BFloat16, false>([&](auto traits) {  // all types and directions have the same
     using Traits = decltype(traits);
-    constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
-    const bool linear = trial && kGeometry.linear && p.quad_width() <= kGeometry.most_quads;
-    if (Traits::kGeometry != geometry && !linear) return;
+    if (Traits::kGeometry != geometry && !(trial && may_try<Traits>(p, geometry))) return;
     const PlanSm90 plan = plan_of<Traits>(problem, device, Traits::kMaySplit ? most_splits : 1);
     if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
   });
@@ -167,6 +195,7 @@ std::string to_string(const PlanSm90& plan) {
   if (plan.tiles[kHigh].items > 0 && plan.tiles[kLow].items > 0) {
     text << ", " << plan.low_blocks << " of them for low tiles";
   }
+  if (kSm90Geometries[plan.geometry].on_trial) text << ", through registers, pooled ahead";
   if (plan.splits > 1) text << ", clusters of " << plan.splits;
   return text.str();
 }

@@ -1,5 +1,7 @@
 #include "setup/forward_sm90.h"
 
+#include <algorithm>
+
 #include "setup/splits_sm90.h"
 #include "traits/forward_sm90.h"
 
@@ -33,11 +35,12 @@ Sm90Tiles sm90_tiles(const Problem& problem, int32_t geometry, Octave octave, in
   tiles.down = divide_up(p.quad_height(), tile.height);
   tiles.columns = divide_up(octave == kHigh ? p.high_out : p.low_out, columns);
   tiles.items = tiles.across * tiles.down * tiles.columns * divide_up(p.batch, tile.images);
-  // The chunks of both inputs fill the ring of slots, of three taps each, at most once. Transposed
-  // taps of 32 columns are as large as those of 64.
-  const int32_t most_columns = octave == kHigh ? 64 : problem.input_grad ? 0 : 32;
+  // The chunks of both inputs fill the ring of slots, of three taps each, at most once.
+  const int32_t most_columns = octave == kHigh ? 64 : 32;
   const int32_t chunks = divide_up(p.high_in, kSm90Chunk) + divide_up(p.low_in, kSm90Chunk);
-  tiles.weights_stay = tiles.columns == 1 && columns <= most_columns && 3 * chunks <= kSm90Slots;
+  const int32_t copied = std::max(
+      columns, sm90_columns_of_copy(kSm90Geometries[geometry], problem.input_grad, columns));
+  tiles.weights_stay = tiles.columns == 1 && copied <= most_columns && 3 * chunks <= kSm90Slots;
   return tiles;
 }
 
@@ -68,7 +71,8 @@ TensorView strip_view(const Problem& p, int32_t geometry, const void* high_input
   return view;
 }
 
-TensorView weight_view(const Problem& p, const void* weight, Octave to, Octave from) {
+TensorView weight_view(const Problem& p, const PlanSm90& plan, const void* weight, Octave to,
+                       Octave from) {
   const uint64_t tap = u(p.high_in + p.low_in) * kElement, row = 9 * tap;
   const Octave of_rows = p.input_grad ? from : to, of_columns = p.input_grad ? to : from;
   const int64_t first_row = of_rows == kLow ? p.high_out : 0,
@@ -77,7 +81,9 @@ TensorView weight_view(const Problem& p, const void* weight, Octave to, Octave f
   const uint64_t rows = u(of_rows == kLow ? p.low_out : p.high_out);
   const void* first = behind(weight, first_row * 9 * (p.high_in + p.low_in) + first_column);
   if (p.input_grad) {
-    return {first, 3, {columns, rows, 9}, {row, tap}, {u(kSm90Chunk), u(kSm90Chunk), 1}};
+    const int32_t of_copy =
+        sm90_columns_of_copy(kSm90Geometries[plan.geometry], true, plan.columns[kHigh]);
+    return {first, 3, {columns, rows, 9}, {row, tap}, {u(of_copy), u(kSm90Chunk), 1}};
   }
   // Row 8 i + 2 j + k of 32 comes to place 8 j + 2 i + k.
   return {first,

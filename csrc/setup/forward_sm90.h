@@ -37,8 +37,9 @@ TensorView strip_view(const Problem& problem, int32_t geometry, const void* high
 
 // 32 rows of a tap of the weight, from an octave of the input to one of the output. Its dimensions
 // permute the rows such that a thread has 8 neighbouring channels: see kernels/sm90/sums.cuh. Of
-// the input gradient, 64 columns of it, which are what comes out, and 64 rows, as they lie.
-TensorView weight_view(const Problem& problem, const void* weight, Octave to, Octave from);
+// the input gradient, 64 columns or 32, which are what comes out, and 64 rows, as they lie.
+TensorView weight_view(const Problem& problem, const PlanSm90& plan, const void* weight, Octave to,
+                       Octave from);
 
 // All but the tensor maps.
 ForwardSm90Params forward_sm90_params(const Problem& problem, const PlanSm90& plan,

@@ -56,14 +56,19 @@ struct Sm90Geometry {
   QuadBox quads;       // and of the low input
   QuadBox low;         // that a low tile reads of the low input, and of the pooled high one
   bool linear = false;
+  // High tiles take windows of the high input through registers, and low ones are pooled while
+  // those before them are multiplied.
+  bool on_trial = false;
 };
 constexpr Sm90Geometry kSm90Geometries[] = {
     {0, {17, 9, 1}, {18, 10, 1}, {18, 18, 1}},
     {14, {16, 9, 1}, {16, 10, 1}, {16, 16, 1}},
     {7, {8, 8, 2}, {9, 9, 2}, {9, 9, 4}},
-    {28, {30, 5, 1}, {30, 6, 1}, {18, 18, 1}, true},
+    {28, {30, 5, 1}, {30, 6, 1}, {18, 18, 1}, true, true},
+    {0, {17, 9, 1}, {18, 10, 1}, {18, 18, 1}, false, true},
+    {14, {16, 9, 1}, {16, 10, 1}, {16, 16, 1}, false, true},
 };
-constexpr int kSm90GeometryCount = 4;
+constexpr int kSm90GeometryCount = 6;
 
 // The stride of tiles, in quads and images.
 constexpr QuadBox sm90_tile(Sm90Geometry geometry, bool high) {
@@ -92,6 +97,12 @@ constexpr QuadBox sm90_strip(Sm90Geometry geometry) { return {2 * geometry.low.w
 
 constexpr bool sm90_narrow_strips(int32_t channels) { return channels <= kSm90Chunk / 2; }
 
+// Columns of the weight that a copy brings. Transposed ones come as they lie, rows of 64 columns,
+// or, on trial, where a tile has no more, of 32.
+constexpr int32_t sm90_columns_of_copy(Sm90Geometry geometry, bool input_grad, int32_t columns) {
+  return !input_grad || (geometry.on_trial && columns == 32) ? 32 : kSm90Chunk;
+}
+
 template <typename Element, bool kOfInputGrad, int kGeometryIndex, int kHighTileColumns,
           int kLowTileColumns, bool kWithEpilogue = false>
 struct Sm90Traits {
@@ -102,26 +113,36 @@ struct Sm90Traits {
   static constexpr int kHighColumns = kHighTileColumns, kLowColumns = kLowTileColumns;
   static constexpr bool kMaySplit = kLowColumns <= 128;  // beside more sums registers are few
   // A tap's weight in shared memory: as large as cells, a row for each column. Transposed: blocks
-  // of 64 columns, a row for each channel of a chunk. Both come by copies of so many columns.
-  static constexpr int kColumnsOfCopy = kInputGrad ? kSm90Chunk : 32;
+  // of a copy's columns, a row for each channel of a chunk.
+  static constexpr int kColumnsOfCopy =
+      sm90_columns_of_copy(kSm90Geometries[kGeometry], kInputGrad, kHighColumns);
   static constexpr int kCopy = kColumnsOfCopy * kSm90Cell;
   static constexpr int tap_bytes(int columns) {
     return (columns + kColumnsOfCopy - 1) / kColumnsOfCopy * kCopy;
   }
+  static constexpr bool kOnTrial = kSm90Geometries[kGeometry].on_trial;
   static constexpr int kHighTap = tap_bytes(kHighColumns), kLowTap = tap_bytes(kLowColumns);
-  static constexpr int kWeightStep = kInputGrad ? 16 * kSm90Cell : 32;  // bytes to 16 channels more
-  static constexpr int kHighSlot = 3 * kHighTap;                        // a row of taps
+  static constexpr int kWeightStep = kInputGrad ? 16 * 2 * kColumnsOfCopy : 32;  // 16 channels more
+  static constexpr int kHighSlot = 3 * kHighTap;                                 // a row of taps
   static constexpr int kPlanes = 6 * kSm90Plane + kSm90Slots * kHighSlot <= kSm90Buffers ? 6 : 4;
   static constexpr int kQuadBytes = kSm90Geometries[kGeometry].quads.cells() * kSm90Cell;
   static constexpr int kQuadPlanes = kQuadBytes <= kSm90Plane ? 1 : 2;
   static_assert(kPlanes * kSm90Plane + kSm90Slots * kHighSlot <= kSm90Buffers);
-  static constexpr int kTapsOfSlot = kLowColumns <= 64 ? 3 : 1;  // of low tiles
+  // Of what is pooled. Narrow tiles on trial use both halves of cells, of inputs that have no more.
+  static constexpr int kPooledAreas = kOnTrial && kLowColumns > 32 ? 2 : 1;
+  static constexpr int kBehindAreas = kSm90Buffers - (1 + kPooledAreas) * kSm90Area;
+  static constexpr int kLowWeight = kPooledAreas == 1 ? kSm90LowWeight : kSm90LowWeight * 2 / 3;
+  static constexpr int kTapsOfSlot = kLowColumns <= 64 && kPooledAreas == 1 ? 3 : 1;  // low tiles'
   static constexpr int kLowSlot = kTapsOfSlot * kLowTap;
-  static constexpr int kLowSlots = kSm90LowWeight / kLowSlot;
+  static constexpr int kLowSlots = kLowWeight / kLowSlot;
   static constexpr int kStrip = sm90_strip(kSm90Geometries[kGeometry]).cells() * kSm90Cell;
   // Whoever waits for a strip must have seen the one before it in its place: copies overtake.
-  static constexpr int kStrips = kSm90Strips / kStrip / kSm90PoolWarps * kSm90PoolWarps;
-  static_assert(kLowSlots <= kSm90Slots && kStrips > 0 && kStrips <= kSm90MostStrips);
+  static constexpr int strip_bytes(bool narrow) { return kOnTrial && narrow ? kStrip / 2 : kStrip; }
+  static constexpr int strips(bool narrow) {
+    const int rounds = (kBehindAreas - kLowWeight) / strip_bytes(narrow) / kSm90PoolWarps;
+    return (rounds < 2 ? rounds : 2) * kSm90PoolWarps;
+  }
+  static_assert(kLowSlots <= kSm90Slots && strips(false) > 0 && strips(true) <= kSm90MostStrips);
 };
 
 // All instantiations for a type and direction. Narrow ones only where the map is large: elsewhere
@@ -138,6 +159,9 @@ void for_each_sm90(const Visit& visit) {
   visit(Sm90Traits<T, kInputGrad, 2, 64, 64, kEpilogue>());
   visit(Sm90Traits<T, kInputGrad, 2, 64, 128, kEpilogue>());
   visit(Sm90Traits<T, kInputGrad, 2, 64, 160, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 4, 32, 32, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 4, 64, 64, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 5, 64, 64, kEpilogue>());
   visit(Sm90Traits<T, kInputGrad, 3, 32, 32, kEpilogue>());
 }
 

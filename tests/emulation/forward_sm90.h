@@ -36,7 +36,7 @@ py::tuple run_sm90(const Problem& problem, const PlanSm90& plan, const py::dict&
   for (const Octave octave : {kHigh, kLow}) {
     p.low_input[octave] = map(low_view(convolution, plan.geometry, pointers.in_low, octave));
     for (const Octave from : {kHigh, kLow}) {
-      p.weight[octave][from] = map(weight_view(problem, pointers.weight, octave, from));
+      p.weight[octave][from] = map(weight_view(problem, plan, pointers.weight, octave, from));
     }
   }
   device.launch(octconv::forward_sm90<Traits>,

@@ -29,6 +29,13 @@ __device__ __forceinline__ uint64_t transposed_at(uint32_t shared, uint32_t next
   return kSwizzle | group << 32 | uint64_t{next / 16} << 16 | shared / 16;
 }
 
+// The same matrix. What was made from it before is made anew: unrolled loops would keep hundreds of
+// its offsets in registers.
+__device__ __forceinline__ uint64_t forget_offsets(uint64_t matrix) {
+  asm volatile("" : "+l"(matrix));
+  return matrix;
+}
+
 // Asynchronous Warpgroup Level Matrix Instructions: wgmma.fence. Before the first products, and
 // wherever the sums have been touched since.
 __device__ __forceinline__ void fence_products() {
@@ -54,7 +61,7 @@ template <typename T, int kColumns, bool kTransposed = false>
 __device__ void multiply_async(float (&sum)[kColumns / 2], uint64_t a, uint64_t b);
 
 // The same with a in registers: each warp has its 16 rows, as load_matrix gives them.
-template <typename T, int kColumns, bool kTransposed>
+template <typename T, int kColumns, bool kTransposed = false>
 __device__ void multiply_async(float (&sum)[kColumns / 2], const uint32_t (&a)[4], uint64_t b);
 
 // The operand lists of the instruction: "%0, %1, ..." and "+f"(sum[0]), ...
@@ -89,6 +96,10 @@ __device__ void multiply_async(float (&sum)[kColumns / 2], const uint32_t (&a)[4
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                    \
   }
 #define OCTCONV_MULTIPLY_BOTH(T, TYPE, TRANSPOSED)                                             \
+  OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 32, TRANSPOSED, OCTCONV_SIXTEEN,                         \
+                             "{%16, %17, %18, %19}, %20", OCTCONV_SUMS_16(0))                  \
+  OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 64, TRANSPOSED, OCTCONV_THIRTY ", %30, %31",             \
+                             "{%32, %33, %34, %35}, %36", OCTCONV_SUMS_32(0))                  \
   OCTCONV_MULTIPLY(T, TYPE, 32, TRANSPOSED, OCTCONV_SIXTEEN, "%16, %17", OCTCONV_SUMS_16(0))   \
   OCTCONV_MULTIPLY(T, TYPE, 64, TRANSPOSED, OCTCONV_THIRTY ", %30, %31", "%32, %33",           \
                    OCTCONV_SUMS_32(0))                                                         \
@@ -99,8 +110,6 @@ __device__ void multiply_async(float (&sum)[kColumns / 2], const uint32_t (&a)[4
                    OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32), OCTCONV_SUMS_16(64))
 #define OCTCONV_NINETY OCTCONV_SIXTY ", " OCTCONV_TEN(6) ", " OCTCONV_TEN(7) ", " OCTCONV_TEN(8)
 #define OCTCONV_MULTIPLY_ALL(T, TYPE)                                                              \
-  OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 64, 1, OCTCONV_THIRTY ", %30, %31",                          \
-                             "{%32, %33, %34, %35}, %36", OCTCONV_SUMS_32(0))                      \
   OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 128, 1, OCTCONV_SIXTY ", %60, %61, %62, %63",                \
                              "{%64, %65, %66, %67}, %68", OCTCONV_SUMS_32(0), OCTCONV_SUMS_32(32)) \
   OCTCONV_MULTIPLY_REGISTERS(T, TYPE, 96, 1,                                                       \

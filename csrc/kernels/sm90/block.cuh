@@ -28,7 +28,7 @@ struct Ring {
 using SlotRing = Ring<kSm90Slots>;
 
 // Addresses in shared memory. Each buffer has a barrier for "full" and one for "empty". In blocks
-// of low tiles the first two of the planes' barriers are those of the two areas.
+// of low tiles the first of the planes' barriers are those of the areas: even ones of pooled input.
 struct Memory {
   uint32_t boxes, slots, barriers, slot_bytes;
 
@@ -41,13 +41,12 @@ struct Memory {
   __device__ __forceinline__ uint32_t plane(int32_t stage) const {
     return boxes + stage * kSm90Plane;
   }
-  __device__ __forceinline__ uint32_t area(int32_t octave) const {
-    return boxes + octave * kSm90Area;
+  __device__ __forceinline__ uint32_t area(int32_t index) const {
+    return boxes + index * kSm90Area;
   }
   __device__ __forceinline__ uint32_t slot(int32_t stage) const {
     return slots + stage * slot_bytes;
   }
-  __device__ __forceinline__ uint32_t strips() const { return boxes + 2 * kSm90Area; }
   __device__ __forceinline__ uint32_t slot_full(int32_t stage) const {
     return barriers + stage * ptx::kBarrierBytes;
   }
@@ -68,20 +67,60 @@ struct Memory {
   }
 
   // By one thread; the block's barrier must follow. All warps that pool fill an area together.
-  __device__ __forceinline__ void init_barriers(bool low_tiles, int32_t strip_count) const {
+  __device__ __forceinline__ void init_barriers(bool low_tiles) const {
     for (int i = 0; i < kSm90Slots; ++i) {
       ptx::init_barrier(slot_full(i), 1);
       ptx::init_barrier(slot_empty(i), kMultiplierWarps);
     }
     for (int i = 0; i < kSm90MostPlanes; ++i) {
-      ptx::init_barrier(box_full(i), low_tiles && i == kHigh ? kSm90PoolWarps : 1);
+      ptx::init_barrier(box_full(i), low_tiles && i % 2 == kHigh ? kSm90PoolWarps : 1);
       ptx::init_barrier(box_empty(i), kMultiplierWarps);
     }
-    for (int i = 0; low_tiles && i < strip_count; ++i) {
+    for (int i = 0; low_tiles && i < kSm90MostStrips; ++i) {
       ptx::init_barrier(strip_full(i), 1);
       ptx::init_barrier(strip_empty(i), 1);
     }
     ptx::fence_barriers();
+  }
+};
+
+// The strips, which are half as long where half a chunk is all there is.
+template <typename Traits>
+struct StripRing {
+  int32_t count, bytes, stage = 0;
+  uint32_t parity = 0;
+
+  __device__ __forceinline__ explicit StripRing(bool narrow)
+      : count(Traits::strips(narrow)), bytes(Traits::strip_bytes(narrow)) {}
+
+  __device__ __forceinline__ uint32_t address(const Memory& memory) const {
+    return memory.area(1 + Traits::kPooledAreas) + stage * bytes;
+  }
+  __device__ __forceinline__ void advance(int32_t strips = 1) {
+    stage += strips;
+    if (stage >= count) stage -= count, parity ^= 1;
+  }
+};
+
+// The buffers that pooled input goes round in: one area or two, or both halves of its cells.
+template <typename Traits>
+struct PooledRing {
+  int32_t buffers, index = 0;
+  uint32_t parity = 0;
+
+  __device__ __forceinline__ explicit PooledRing(bool narrow)
+      : buffers(Traits::kPooledAreas == 2 || (Traits::kOnTrial && narrow) ? 2 : 1) {}
+
+  __device__ __forceinline__ int32_t area() const {
+    return Traits::kPooledAreas == 2 ? 2 * index : kHigh;
+  }
+  // In its cells.
+  __device__ __forceinline__ int32_t first_byte() const {
+    return Traits::kPooledAreas == 2 ? 0 : index * (kSm90Cell / 2);
+  }
+  __device__ __forceinline__ int32_t barrier() const { return 2 * index + kHigh; }
+  __device__ __forceinline__ void advance() {
+    if (++index == buffers) index = 0, parity ^= 1;
   }
 };
 

@@ -57,11 +57,11 @@ __device__ __forceinline__ void load_low_inputs(const ForwardSm90Params& p, cons
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr QuadBox kTile = sm90_tile(kGeometry, false), kBox = kGeometry.low;
   constexpr int kRows = kBox.height * kBox.images;
-  static_assert(Traits::kStrips < kRows);
+  static_assert(Traits::strips(true) < kRows);
   const ChunkRange& chunks = own_chunks(p.chunks[kLow]);
-  const uint32_t strip_bytes = Traits::kStrip >> sm90_narrow_strips(p.channels_in[kHigh]);
+  const bool narrow = sm90_narrow_strips(p.channels_in[kHigh]);
   Ring<1> area;
-  Ring<Traits::kStrips> strips;
+  StripRing<Traits> strips(narrow);
   int32_t strips_before = 0;
   for (int32_t tile = share.first; tile < p.tiles[kLow].items; tile += share.step) {
     const Item item(p.tiles[kLow], kTile, tile);
@@ -80,13 +80,13 @@ __device__ __forceinline__ void load_low_inputs(const ForwardSm90Params& p, cons
         if (high_chunk >= chunks.end[kHigh]) continue;
         const uint32_t full = memory.strip_full(strips.stage);
         ptx::wait_barrier(memory.strip_empty(strips.stage), strips.parity ^ 1);
-        ptx::arrive_expecting(full, strip_bytes);
-        ptx::copy_box(memory.strips() + strips.stage * Traits::kStrip, &p.strip, full,
-                      high_chunk * kSm90Chunk, 2 * (item.x - 1),
-                      2 * (item.y - 1 + row % kBox.height), item.image + row / kBox.height);
+        ptx::arrive_expecting(full, Traits::kStrip >> narrow);
+        ptx::copy_box(strips.address(memory), &p.strip, full, high_chunk * kSm90Chunk,
+                      2 * (item.x - 1), 2 * (item.y - 1 + row % kBox.height),
+                      item.image + row / kBox.height);
         strips.advance();
       }
-      strips_before = Traits::kStrips;
+      strips_before = strips.count;
     }
   }
 }

@@ -9,36 +9,14 @@
 #include "device/phase.cuh"
 #include "device/sm90/products.cuh"
 #include "finish.cuh"
+#include "phases.cuh"
 #include "sums.cuh"
 
 namespace octconv::sm90 {
 
-constexpr int kCellUnits = kSm90Cell / 16, kStepUnits = 32 / 16;  // 16ths of bytes, in descriptors
-
 // Where the second warpgroup waits once, until the first has got ahead by some products: from then
 // on each has the tensor cores to itself while the other stores or waits for its last ones.
 constexpr uint32_t kAhead = 1;
-
-__device__ __forceinline__ void release(uint32_t barrier) {
-  if (ptx::lane() == 0) ptx::arrive(barrier);
-}
-
-// Calls run(Steps<n>()) with the steps of a chunk: loops with products under way would be broken
-// up.
-template <typename Run>
-__device__ __forceinline__ void with_steps(int32_t channels, int32_t chunk, const Run& run) {
-  if (steps_of(channels, chunk) == kMostSteps) {
-    run(Steps<kMostSteps>());
-  } else {
-    run(Steps<kMostSteps / 2>());
-  }
-}
-
-// The weight in a slot; rows of taps lie a slot apart.
-template <typename Traits>
-__device__ __forceinline__ uint64_t weight_at(const Memory& memory, int32_t stage) {
-  return ptx::matrix_at(memory.slot(stage), 8, Traits::kInputGrad ? Traits::kCopy : 16);
-}
 
 // One chunk of the low input of a high tile, to one sum for each quad.
 template <typename Traits, int kSteps>
@@ -68,72 +46,6 @@ __device__ __forceinline__ void multiply_quads(float (&sum)[Traits::kHighColumns
     ptx::commit_products();
   }
   ptx::wait_products<0>();
-}
-
-// One plane of the high input of a high tile: the nine products of a phase and a tap that meet.
-template <typename Traits, int kSteps, int kPlane>
-__device__ __forceinline__ void multiply_plane(float (&sum)[4][Traits::kHighColumns / 2],
-                                               uint64_t input, uint64_t weight) {
-  constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
-  constexpr int kDown = kPlane / 2, kRight = kPlane % 2;
-  ptx::fence_products();
-#pragma unroll
-  for (int step = 0; step < kSteps; ++step) {
-#pragma unroll
-    for (int to = 0; to < 4; ++to) {
-#pragma unroll
-      for (int row = phase::first_tap(to / 2, kDown, 1); row < 3; row += 2) {
-#pragma unroll
-        for (int column = phase::first_tap(to % 2, kRight, 1); column < 3; column += 2) {
-          // The box begins where the smallest shift does.
-          const int y = phase::shift(phase::offset(to / 2, row, 1)) + kDown;
-          const int x = phase::shift(phase::offset(to % 2, column, 1)) + kRight;
-          const int cell = y * kGeometry.phases.width + x;
-          const int of_tap =
-              row * Traits::kHighSlot + column * Traits::kHighTap + step * Traits::kWeightStep;
-          ptx::multiply_async<typename Traits::T, Traits::kHighColumns, Traits::kInputGrad>(
-              sum[to], input + cell * kCellUnits + step * kStepUnits, weight + of_tap / 16);
-        }
-      }
-    }
-  }
-  ptx::commit_products();
-}
-
-// One chunk of the high input of a high tile: its four planes.
-template <typename Traits, int kSteps>
-__device__ __forceinline__ void multiply_phases(float (&sum)[4][Traits::kHighColumns / 2],
-                                                const Memory& memory, Ring<Traits::kPlanes>& planes,
-                                                SlotRing& slots, int32_t warpgroup) {
-  constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
-  constexpr QuadBox kBox = kGeometry.phases;
-  const int32_t cell = sm90_first_cell(kGeometry, true, warpgroup, kBox);
-  constexpr int32_t kRowCells = sm90_row_cells(kGeometry, true, kBox);
-#pragma unroll
-  for (int row = 0; row < 3; ++row) {
-    ptx::wait_barrier(memory.slot_full(slots.stage + row), slots.parity);
-  }
-  const uint64_t weight = weight_at<Traits>(memory, slots.stage);
-  int32_t last = 0;
-  // The next plane's products are under way before the last one is given back.
-  const auto begin = [&] {
-    ptx::wait_barrier(memory.box_full(planes.stage), planes.parity);
-    return ptx::matrix_at(memory.plane(planes.stage) + cell * kSm90Cell, kRowCells);
-  };
-  const auto end = [&](bool first) {
-    if (!first) {
-      ptx::wait_products<1>();
-      release(memory.box_empty(last));
-    }
-    last = planes.stage;
-    planes.advance();
-  };
-  multiply_plane<Traits, kSteps, 0>(sum, begin(), weight), end(true);
-  multiply_plane<Traits, kSteps, 1>(sum, begin(), weight), end(false);
-  multiply_plane<Traits, kSteps, 2>(sum, begin(), weight), end(false);
-  multiply_plane<Traits, kSteps, 3>(sum, begin(), weight), end(false);
-  ptx::wait_products<0>();
-  release(memory.box_empty(last));
 }
 
 // The slots of a row of taps each have been multiplied.
@@ -205,11 +117,12 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
   }
 }
 
-// One chunk of one input of a low tile, to both patches of the warpgroup.
+// One chunk of one input of a low tile, which cells from `area` on have, to both patches of the
+// warpgroup.
 template <typename Traits, int kSteps>
 __device__ __forceinline__ void multiply_area(float (&sum)[2][Traits::kLowColumns / 2],
                                               const Memory& memory, Ring<Traits::kLowSlots>& slots,
-                                              Octave from, int32_t warpgroup, bool stay,
+                                              uint32_t area, int32_t warpgroup, bool stay,
                                               bool leads) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   constexpr QuadBox kBox = kGeometry.low;
@@ -217,7 +130,7 @@ __device__ __forceinline__ void multiply_area(float (&sum)[2][Traits::kLowColumn
 #pragma unroll
   for (int i = 0; i < 2; ++i) {
     const int32_t cell = sm90_patch(kGeometry, false, 2 * warpgroup + i).cell_in(kBox);
-    input[i] = ptx::matrix_at(memory.area(from) + cell * kSm90Cell, kBox.width);
+    input[i] = ptx::matrix_at(area + cell * kSm90Cell, kBox.width);
   }
   int32_t last = 0;
 #pragma unroll 1
@@ -249,7 +162,6 @@ __device__ __forceinline__ void multiply_area(float (&sum)[2][Traits::kLowColumn
   }
   ptx::wait_products<0>();
   if (!stay) release(memory.slot_empty(last));
-  release(memory.box_empty(from));
 }
 
 template <typename Traits>
@@ -261,7 +173,8 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
   const bool stay = p.tiles[kLow].weights_stay;
   const ChunkRange& chunks = own_chunks(p.chunks[kLow]);
   Ring<Traits::kLowSlots> slots;
-  uint32_t parities = 0;  // of both areas, a bit each
+  PooledRing<Traits> pooled(sm90_narrow_strips(p.channels_in[kHigh]));
+  Ring<1> low;
   float sum[2][kSums];
 #pragma unroll 1
   for (int32_t i = share.first; i < p.tiles[kLow].items; i += share.step) {
@@ -279,15 +192,23 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
       const Octave from = turn % 2 == 0 ? kLow : kHigh;
       const int32_t chunk = chunks.begin[from] + turn / 2;
       if (chunk >= chunks.end[from]) continue;
-      ptx::wait_barrier(memory.box_full(from), parities >> from & 1);
-      parities ^= 1u << from;
+      const int32_t barrier = from == kHigh ? pooled.barrier() : kLow;
+      const uint32_t area =
+          from == kHigh ? memory.area(pooled.area()) + pooled.first_byte() : memory.area(kLow);
+      ptx::wait_barrier(memory.box_full(barrier), from == kHigh ? pooled.parity : low.parity);
       // The input gradient wants sums of quads, of which it pools quarters: they cannot overflow.
       const bool quarters = Traits::kInputGrad && from == kHigh;
       if (quarters) scale(sum, 0.25f);
       with_steps(p.channels_in[from], chunk, [&](auto steps) {
-        multiply_area<Traits, decltype(steps)::value>(sum, memory, slots, from, warpgroup, stay,
+        multiply_area<Traits, decltype(steps)::value>(sum, memory, slots, area, warpgroup, stay,
                                                       first && warpgroup == 0);
       });
+      release(memory.box_empty(barrier));
+      if (from == kHigh) {
+        pooled.advance();
+      } else {
+        low.advance();
+      }
       if (quarters) scale(sum, 4.0f);
     }
     const int32_t channel = first_channel(column);

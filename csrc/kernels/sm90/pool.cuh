@@ -10,17 +10,20 @@
 
 namespace octconv::sm90 {
 
-// Pools the strip at `strip`, of row `y` of quads from `x` on, to cells from `cell` of the area on.
-// A lane takes 16 bytes of every few quads' channels. Pixels that are not there are zeros.
-template <typename Traits, int kPixel>
+// Pools the strip at `strip`, of row `y` of quads from `x` on, to cells from `cell` of the area on,
+// each from `first_byte` on. A lane takes 16 bytes of every few quads' channels. Pixels that are
+// not there are zeros.
+template <typename Traits, bool kNarrow>
 __device__ __forceinline__ void pool_strip(const ForwardSm90Params& p, uint32_t strip,
-                                           uint32_t area, int32_t cell, int32_t y, int32_t x) {
+                                           uint32_t area, int32_t first_byte, int32_t cell,
+                                           int32_t y, int32_t x) {
+  constexpr int kPixel = kNarrow ? kSm90Cell / 2 : kSm90Cell;
   constexpr int kWidth = kSm90Geometries[Traits::kGeometry].low.width;
   constexpr int kVectors = kPixel / 16, kQuadsAtOnce = 32 / kVectors;
   const uint32_t vector = ptx::lane() % kVectors;
   const int32_t first = static_cast<int32_t>(ptx::lane() / kVectors);
   // Of half pixels every other quad takes the right one first: from other banks.
-  const uint32_t turn = kPixel < kSm90Cell ? first % 2 * kPixel : 0;
+  const uint32_t turn = kNarrow ? first % 2 * kPixel : 0;
   const uint32_t from = strip + first * 2 * kPixel + vector * 16;
   const uint32_t from_pixel[2] = {from + turn, from + kPixel - turn};
   const int32_t rows = 2 * y + 1 < p.height[kHigh] ? 2 : 1;
@@ -37,12 +40,13 @@ __device__ __forceinline__ void pool_strip(const ForwardSm90Params& p, uint32_t 
       ptx::load_shared(window.word[pixel], from_pixel[pixel % 2] + 2 * begin * kPixel +
                                                pixel / 2 * (2 * kWidth * kPixel));
     }
-    ptx::store_shared(area + to * kSm90Cell + ((vector ^ to % 8) * 16), window.pooled());
+    ptx::store_shared(area + to * kSm90Cell + ((vector ^ to % 8) * 16 ^ first_byte),
+                      window.pooled());
   }
 }
 
 // Strips go to the warps in turn, across chunks and tiles.
-template <typename Traits, int kPixel>
+template <typename Traits, bool kNarrow>
 __device__ __forceinline__ void pool_areas(const ForwardSm90Params& p, const Memory& memory,
                                            const Share& share, int32_t warp) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
@@ -53,8 +57,8 @@ __device__ __forceinline__ void pool_areas(const ForwardSm90Params& p, const Mem
     ptx::sync_warp();
     if (ptx::lane() == 0) ptx::arrive(barrier);
   };
-  Ring<1> area;
-  Ring<Traits::kStrips> strips;
+  PooledRing<Traits> pooled(kNarrow);
+  StripRing<Traits> strips(kNarrow);
   strips.advance(warp);
   int32_t row = warp;
 #pragma unroll 1
@@ -62,20 +66,20 @@ __device__ __forceinline__ void pool_areas(const ForwardSm90Params& p, const Mem
     const Item item(p.tiles[kLow], sm90_tile(kGeometry, false), i);
 #pragma unroll 1
     for (int32_t chunk = 0; chunk < chunks.count(kHigh); ++chunk) {
-      ptx::wait_barrier(memory.box_empty(kHigh), area.parity ^ 1);
+      ptx::wait_barrier(memory.box_empty(pooled.barrier()), pooled.parity ^ 1);
 #pragma unroll 1
       for (; row < kRows; row += kSm90PoolWarps) {
         ptx::wait_barrier(memory.strip_full(strips.stage), strips.parity);
-        pool_strip<Traits, kPixel>(p, memory.strips() + strips.stage * Traits::kStrip,
-                                   memory.area(kHigh), row * kBox.width,
-                                   item.y - 1 + row % kBox.height, item.x - 1);
+        pool_strip<Traits, kNarrow>(p, strips.address(memory), memory.area(pooled.area()),
+                                    pooled.first_byte(), row * kBox.width,
+                                    item.y - 1 + row % kBox.height, item.x - 1);
         release(memory.strip_empty(strips.stage));
         strips.advance(kSm90PoolWarps);
       }
       row -= kRows;
       ptx::fence_shared_writes();
-      release(memory.box_full(kHigh));
-      area.advance();
+      release(memory.box_full(pooled.barrier()));
+      pooled.advance();
     }
   }
 }

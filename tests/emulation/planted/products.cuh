@@ -18,6 +18,7 @@ enum class ProductBug {
   kAddsEarly,
   kUnfenced,
   kRefillsEarly,
+  kLoadsEarly,
   kNoSwizzle,
   kPastRows,
   kPastBuffer,
@@ -41,7 +42,7 @@ __device__ __forceinline__ void store_b(uint32_t b, uint32_t scale) {
 
 // The first eight floats of each of 64 rows, by a product with B; zeros from row 32 on, where the
 // tensor has ended.
-template <ProductBug kBug>
+template <ProductBug kBug, bool kThroughRegisters = false>
 __device__ __forceinline__ void multiply_rows(const Params& p) {
   ptx::SharedMemory shared;
   const uint32_t a = shared.take(kRowsOfA * kRowBytes), b = shared.take(kRowsOfB * kRowBytes);
@@ -67,13 +68,23 @@ __device__ __forceinline__ void multiply_rows(const Params& p) {
   float sum[16] = {};
   if (kBug != ProductBug::kNoFence) ptx::fence_products();
   if (kBug == ProductBug::kThreeWarps && warp() == 3) return;
-  if (kBug == ProductBug::kTwoPlaces && warp() == 2) {
+  uint32_t fragment[4];
+  const auto load_fragment = [&](uint32_t half) {
+    const uint32_t row = warp() * 16 + ptx::lane() % 16;
+    ptx::load_matrix(fragment, a + row * kRowBytes + (half ^ row % 8) * 16);
+  };
+  if constexpr (kThroughRegisters) {
+    load_fragment(ptx::lane() / 16);
+    ptx::fence_products();
+    ptx::multiply_async<BFloat16, 32>(sum, fragment, of_b);
+  } else if (kBug == ProductBug::kTwoPlaces && warp() == 2) {
     ptx::multiply_async<BFloat16, 32>(sum, of_a, of_b);
   } else {
     ptx::multiply_async<BFloat16, 32>(sum, of_a, of_b);
   }
   if (kBug != ProductBug::kNoCommit) ptx::commit_products();
   if (kBug == ProductBug::kAddsEarly) sum[0] += 1;
+  if (kBug == ProductBug::kLoadsEarly) load_fragment(1 - ptx::lane() / 16);
   if (kBug == ProductBug::kRefillsEarly) store_b(b, 2), ptx::fence_shared_writes();
   const auto store = [&] {
     for (uint32_t half = 0; half < 2; ++half) {
@@ -133,6 +144,11 @@ __global__ void product_of_unfenced_store(const Params p) {
 template <bool kBroken>
 __global__ void operand_refilled_before_wait(const Params p) {
   multiply_rows<kBroken ? ProductBug::kRefillsEarly : ProductBug::kNone>(p);
+}
+
+template <bool kBroken>
+__global__ void fragment_replaced_before_wait(const Params p) {
+  multiply_rows<kBroken ? ProductBug::kLoadsEarly : ProductBug::kNone, true>(p);
 }
 
 template <bool kBroken>

@@ -185,6 +185,15 @@ void Product::take(uint32_t piece, const void* bytes) {
   std::memcpy(pieces[piece].bytes, bytes, sizeof(Piece));
 }
 
+void Product::take_registers() {
+  const IgnoreAccesses ignore;
+  const uint32_t* registers = a_of_thread[place_of(*self)];
+  for (uint32_t i = 0; i < 4; ++i) {  // as of mma.m16n8k16
+    const uint32_t row = place_of(*self) / 32 * 16 + self->lane / 4 + i % 2 * 8;
+    std::memcpy(pieces[row * 2 + i / 2].bytes + self->lane % 4 * 4, registers + i, 4);
+  }
+}
+
 Product& begin_product(const ProductShape& shape, float* sums, uint64_t a,
                        const uint32_t* a_registers, uint64_t b, const char* instruction,
                        const Site& at) {
@@ -204,10 +213,7 @@ Product& begin_product(const ProductShape& shape, float* sums, uint64_t a,
     fail(instruction, at, "another thread of the warpgroup gives other operands");
   }
   product.of_thread[place_of(*self)] = sums;
-  for (uint32_t i = 0; a_registers && i < 4; ++i) {  // as of mma.m16n8k16
-    const uint32_t row = place_of(*self) / 32 * 16 + self->lane / 4 + i % 2 * 8;
-    std::memcpy(product.pieces[row * 2 + i / 2].bytes + self->lane % 4 * 4, a_registers + i, 4);
-  }
+  product.a_of_thread[place_of(*self)] = a_registers;
   return product;
 }
 

@@ -46,11 +46,13 @@ struct Product {
   uint64_t group;
   bool computed = false;
   float* of_thread[kGroupThreads] = {};
+  const uint32_t* a_of_thread[kGroupThreads] = {};  // where A is in registers
   Sums* sums = nullptr;
   std::vector<Piece> pieces{};  // the operands, 16 bytes each: those of a first
 
   uint32_t a_pieces() const { return kRows * 2; }
   void take(uint32_t piece, const void* bytes);  // one of them
+  void take_registers();                         // the running thread's
 };
 
 struct Warpgroup {

@@ -25,8 +25,11 @@ uint64_t transposed_at(uint32_t shared, uint32_t next, uint32_t group_rows = 8) 
          uint64_t{next / 16} << 16 | shared / 16;
 }
 
+inline uint64_t forget_offsets(uint64_t matrix) { return matrix; }
+
 // Hardly ever the pieces that the thread itself has stored: its races would go unseen.
 inline void read_operands(emulation::Product& product) {
+  if (product.shape.a_in_registers) product.take_registers();
   const uint32_t first = (emulation::self->index + 37) % emulation::kGroupThreads;
   for (uint32_t i = first; i < product.pieces.size(); i += emulation::kGroupThreads) {
     if (i < product.a_pieces() && product.shape.a_in_registers) continue;
@@ -64,7 +67,6 @@ void multiply_async(float (&sum)[kColumns / 2], uint64_t a, uint64_t b, Site at 
   issue<T, kColumns>({.b_across = kTransposed}, sum, a, nullptr, b, at);
 }
 
-// The registers are read at once: ptxas keeps them until the product is done.
 template <typename T, int kColumns, bool kTransposed = false>
 void multiply_async(float (&sum)[kColumns / 2], const uint32_t (&a)[4], uint64_t b,
                     Site at = Site::current()) {
