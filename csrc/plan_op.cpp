@@ -155,8 +155,8 @@ std::string plan_forward_sm90_text(std::vector<int64_t> numbers, std::string dty
   }
   json << "{\"high\": " << tiles_text(plan, kHigh) << ", \"low\": " << tiles_text(plan, kLow)
        << ", \"blocks\": " << plan.blocks << ", \"low_blocks\": " << plan.low_blocks
-       << ", \"splits\": " << plan.splits << ", \"us\": " << plan.microseconds << ", \"text\": \""
-       << to_string(plan) << "\"}";
+       << ", \"late_items\": " << plan.late_items << ", \"splits\": " << plan.splits
+       << ", \"us\": " << plan.microseconds << ", \"text\": \"" << to_string(plan) << "\"}";
   return json.str();
 }
 

@@ -50,12 +50,13 @@ class JointTiles(NamedTuple):
 class HopperTiles(NamedTuple):
     """The same of the kernel for Hopper: its geometry, columns of high and of low tiles.
 
-    ``blocks``: all, and those for low tiles; clusters of ``splits`` take a tile each instead.
+    ``blocks``: all, those for low tiles, and how many high tiles these take behind them at most;
+    clusters of ``splits`` take a tile each instead.
     """
 
     geometry: int
     columns: tuple[int, int]
-    blocks: tuple[int, int] = (3, 1)
+    blocks: tuple[int, ...] = (3, 1)
     splits: int = 1
 
     kernel = "forward_sm90"

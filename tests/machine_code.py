@@ -91,6 +91,7 @@ def kernels(log: str, code: str | None) -> list[Kernel]:
     """From the log of ptxas, which must hold no warning."""
     assert "warning" not in log, log
     assert "Potential Performance Loss" not in log, log  # products that wait for each other
+    assert "C7519" not in log, log  # fences of products that ptxas found missing
     functions = {}
     if code is not None:
         functions = dict(re.findall(r"\.text\.(\S+):\n(.*?)(?=\n\.text\.|\Z)", code, re.DOTALL))

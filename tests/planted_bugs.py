@@ -272,6 +272,11 @@ OF_PRODUCTS = (
     Bug("operand_refilled_before_wait", PICKED, (WRONG, RACE), REFILLED),
     Bug("fragment_replaced_before_wait", PICKED, (WRONG,), REPLACED),
     Bug(
+        "fragment_without_fence",
+        PICKED,
+        ("multiply_async: A's registers have changed without a fence_products since",),
+    ),
+    Bug(
         "descriptor_without_swizzle",
         PICKED,
         ("multiply_async: the descriptor of B has no swizzle",),

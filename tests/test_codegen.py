@@ -176,7 +176,7 @@ def test_forward_sm90_is_made_of_hopper_instructions(compiled):
         products.update({f"HGMMA.64x{low}x16.F32{dtype}": of_low})
         assert kernel.forms(r"HGMMA") == products, kernel.name
         assert kernel.count("HMMA") == 0
-        # Of a plane's sixteen windows each comes to registers once, two steps at a time.
+        # Of a chunk's sixteen windows each comes to registers once, two steps at a time.
         parts = 16 * steps // 2 if registers else 0
         assert kernel.forms("LDSM") == ({"LDSM.16.M88.4": 2 * parts} if parts else {})
         # Groups of products, and waits for them: for quads, planes and areas. One that ptxas puts

@@ -51,6 +51,7 @@ CASES = {
         "rows": case_of((40, 24), (24, 8), 17, 56, batch=2),
         "chunks and columns": case_of((24, 72), (40, 32), 18, 55),
         "narrow": case_of((8, 40), (32, 24), 9, 33, batch=3),
+        "small": case_of((72, 40), (24, 40), 14, 13, batch=2),
     },
 }
 # The same tiles through registers, where a chunk or two halves of it are the high input.
@@ -82,7 +83,7 @@ COLUMNS = {
     4: ((32, 32), (64, 64)),
     5: ((64, 64),),
 }
-BLOCKS = ((2, 1), (5, 2), (3, 2), (9, 4))
+BLOCKS = ((2, 1), (5, 2), (3, 2, 3), (9, 4), (2, 2, 1000), (4, 3, 1))
 
 
 def sample() -> pytest.MarkDecorator:
@@ -169,6 +170,7 @@ def test_as_accurate_as_torch(emulator_in: Get, geometry, name, dtype):
             (1, "rounds", (64, 64)),
             (2, "images", (64, 160)),
             (3, "rows", (32, 32)),
+            (4, "column tiles", (32, 32)),
             (4, "two chunks", (64, 64)),
             (5, "rounds", (64, 64)),
         )
@@ -178,7 +180,7 @@ def test_as_accurate_as_torch(emulator_in: Get, geometry, name, dtype):
 def test_every_schedule_gives_the_same_bits(
     emulator_in: Get, mode, geometry, name, columns, input_grad
 ):
-    tiles = HopperTiles(geometry, columns, (4, 2))
+    tiles = HopperTiles(geometry, columns, (4, 2, 1))
     check_schedules(emulator_in(mode), CASES[geometry][name], tiles, input_grad)
 
 

@@ -16,26 +16,34 @@ namespace octconv {
 
 // Single threads of the first two warps copy; in blocks of low tiles the six others pool.
 template <typename Traits>
-__device__ __forceinline__ void load_sm90(const ForwardSm90Params& p, const sm90::Memory& memory,
-                                          const sm90::Share& share) {
+__device__ __forceinline__ void load_high_tiles(const ForwardSm90Params& p,
+                                                const sm90::Memory& memory,
+                                                const sm90::Share& share) {
+  const int32_t thread = static_cast<int32_t>(ptx::thread_x());
+  if (thread == 0) sm90::load_planes<Traits>(p, memory, share);
+  if (thread == 32) sm90::load_high_weight<Traits>(p, memory, share);
+}
+
+template <typename Traits>
+__device__ __forceinline__ void load_low_tiles(const ForwardSm90Params& p,
+                                               const sm90::Memory& memory,
+                                               const sm90::Share& share) {
   constexpr int32_t kFirstOfPool = 64;
   const int32_t thread = static_cast<int32_t>(ptx::thread_x());
-  if (share.octave == kHigh) {
-    if (thread == 0) sm90::load_planes<Traits>(p, memory, share);
-    if (thread == 32) sm90::load_high_weight<Traits>(p, memory, share);
-  } else {
-    if (thread == 0) sm90::load_low_inputs<Traits>(p, memory, share);
-    if (thread == 32) sm90::load_low_weight<Traits>(p, memory, share);
-    if (thread >= kFirstOfPool) {
-      const int32_t warp = (thread - kFirstOfPool) / 32;
-      if (sm90_narrow_strips(p.channels_in[kHigh])) {
-        sm90::pool_areas<Traits, true>(p, memory, share, warp);
-      } else {
-        sm90::pool_areas<Traits, false>(p, memory, share, warp);
-      }
+  if (thread == 0) sm90::load_low_inputs<Traits>(p, memory, share);
+  if (thread == 32) sm90::load_low_weight<Traits>(p, memory, share);
+  if (thread >= kFirstOfPool) {
+    const int32_t warp = (thread - kFirstOfPool) / 32;
+    if (sm90_narrow_strips(p.channels_in[kHigh])) {
+      sm90::pool_areas<Traits, true>(p, memory, share, warp);
+    } else {
+      sm90::pool_areas<Traits, false>(p, memory, share, warp);
     }
   }
 }
+
+// Where all warps of a block meet that has done its low tiles, before others fill its memory.
+constexpr uint32_t kBetweenOctaves = 2;
 
 // Compiled for other targets it is empty, and the launcher never starts it.
 template <typename Traits>
@@ -43,26 +51,31 @@ __global__ void __launch_bounds__(kSm90Threads, 1)
     forward_sm90(const __grid_constant__ ForwardSm90Params p) {
   if constexpr (ptx::kHopper) {
     ptx::SharedMemory shared;
-    const sm90::Share share(p);
-    const bool low = share.octave == kLow;
-    const sm90::Memory memory(shared.take(kSm90SharedBytes), low ? Traits::kLowSlots : kSm90Slots,
-                              low ? Traits::kLowSlot : Traits::kHighSlot);
-    if (ptx::thread_x() == 0) memory.init_barriers(low);
+    const sm90::Shares shares(p);
+    const sm90::Share &high = shares.of[kHigh], &low = shares.of[kLow];
+    const uint32_t address = shared.take(kSm90SharedBytes);
+    const sm90::Memory of_high(address, kHigh, kSm90Slots, Traits::kHighSlot);
+    const sm90::Memory of_low(address, kLow, Traits::kLowSlots, Traits::kLowSlot);
+    if (ptx::thread_x() == 0) of_high.init_barriers(false), of_low.init_barriers(true);
     ptx::sync_block();
     ptx::launch_dependents();
     ptx::wait_for_prerequisites();
+    const auto between = [&] {
+      ptx::sync_warp();
+      if (!low.empty() && !high.empty()) ptx::sync_named(kBetweenOctaves, kSm90Threads);
+    };
     const uint32_t warpgroup = ptx::shuffle(ptx::thread_x() / 128, 0);
     if (warpgroup < 2) {
       ptx::give_registers<kSm90LoaderRegisters>();
-      load_sm90<Traits>(p, memory, share);
+      load_low_tiles<Traits>(p, of_low, low);
+      between();
+      load_high_tiles<Traits>(p, of_high, high);
     } else {
       ptx::take_registers<kSm90MultiplierRegisters>();
       const int32_t half = static_cast<int32_t>(warpgroup) - 2;
-      if (share.octave == kHigh) {
-        sm90::multiply_high<Traits>(p, memory, share, half);
-      } else {
-        sm90::multiply_low<Traits>(p, memory, share, half);
-      }
+      sm90::multiply_low<Traits>(p, of_low, low, half);
+      between();
+      sm90::multiply_high<Traits>(p, of_high, high, half);
     }
   }
 }

@@ -17,20 +17,26 @@ namespace {
 constexpr double kLaunch = 5.8;         // microseconds; with the first tile's loads
 constexpr double kHighTile = 3100;      // beyond its products
 constexpr double kHighProducts = 1.16;  // times half a clock for each column
-// Of a high tile's clocks, where it takes one chunk through registers: 0.89 to 0.94 in a prototype,
-// on an H100. With more chunks 1.03 to 1.07: then plans do not.
-constexpr double kThroughRegisters = 0.91;
-constexpr double kPooledCell = 21;  // of a chunk of a low tile's box
-constexpr double kLowBytes = 19.5;  // that copies bring to a low tile in a clock
+// Of the high input's products through registers: high tiles of one chunk took 0.89 to 0.94 of
+// their time in a prototype on an H100, four fifths of it such products; of more chunks 1.03
+// to 1.07.
+constexpr double kOneChunk = 0.89, kMoreChunks = 1.06;
+constexpr double kPooledCell = 21;    // of a chunk of a low tile's box
+constexpr double kLowBytes = 19.5;    // that copies bring to a low tile in a clock
+constexpr double kBetween = 3000;     // from a block's low tiles to its high ones; assumed
+constexpr double kWorthwhile = 0.99;  // of the time without what is on trial
 
 double high_tile_clocks(const Problem& p, const PlanSm90& plan) {
-  const double products = 2 * 9 * (steps_of(p.low_in) + 4 * steps_of(p.high_in));
+  const double of_low = 2 * 9 * steps_of(p.low_in), of_high = 4 * 2 * 9 * steps_of(p.high_in);
+  const double products = of_low + of_high;
   const double clocks = kHighTile + kHighProducts * products * plan.columns[kHigh] / 2;
-  return kSm90Geometries[plan.geometry].on_trial ? kThroughRegisters * clocks : clocks;
+  if (!plan.through_registers || p.high_in == 0) return clocks;
+  const double factor = p.high_in <= kSm90Chunk ? kOneChunk : kMoreChunks;
+  return clocks * (1 + (factor - 1) * of_high / products);
 }
 
-// Its loads keep it waiting, or pooling and products: on trial those of a block's first tile one
-// behind the other, later ones at the same time.
+// Its loads keep it waiting, or pooling and products: if it pools ahead, those of a block's first
+// tile one behind the other, later ones at the same time.
 double low_tile_clocks(const Problem& p, const PlanSm90& plan, bool input_grad, bool first) {
   const int32_t columns = plan.columns[kLow], cells = kSm90Geometries[plan.geometry].low.cells();
   const int32_t high_chunks = divide_up(p.high_in, kSm90Chunk);
@@ -43,32 +49,61 @@ double low_tile_clocks(const Problem& p, const PlanSm90& plan, bool input_grad, 
   const double bytes = weight + 2.0 * cells * (4 * p.high_in + p.low_in);
   const double pooling = kPooledCell * cells * high_chunks;
   const double multiplying = products * product_clocks(columns);
-  const bool together = kSm90Geometries[plan.geometry].on_trial && !first;
+  const bool together = plan.pools_ahead && !first;
   const double working = together ? std::max(pooling, multiplying) : pooling + multiplying;
   return std::max(working, bytes / kLowBytes);
 }
 
+// Clocks that some of a plan's blocks take for all low tiles: those of a block's first one, and of
+// each other.
+struct LowClocks {
+  double first, other;
+
+  double of(const PlanSm90& plan, int32_t blocks) const {
+    return first - other + other * divide_up(plan.tiles[kLow].items, blocks);
+  }
+};
+
 // Shares the blocks out such that neither octave keeps the other waiting. Clocks until all is done.
-double balance(PlanSm90& plan, double high_clocks, double first_low_clocks, double low_clocks) {
-  const auto low_clocks_of = [&](int32_t blocks) {
-    return first_low_clocks + low_clocks * (divide_up(plan.tiles[kLow].items, blocks) - 1);
-  };
+double balance(PlanSm90& plan, double high_clocks, const LowClocks& low_clocks) {
   if (plan.tiles[kLow].items == 0 || plan.tiles[kHigh].items == 0) {
     const bool low = plan.tiles[kHigh].items == 0;
     plan.low_blocks = low ? plan.blocks : 0;
-    return low ? low_clocks_of(plan.blocks)
+    return low ? low_clocks.of(plan, plan.blocks)
                : high_clocks * divide_up(plan.tiles[kHigh].items, plan.blocks);
   }
   double best = 0, best_other = 0;
   for (int32_t low_blocks = 1; low_blocks < plan.blocks; ++low_blocks) {
     const double high = high_clocks * divide_up(plan.tiles[kHigh].items, plan.blocks - low_blocks);
-    const double low = low_clocks_of(low_blocks);
+    const double low = low_clocks.of(plan, low_blocks);
     const double longer = std::max(high, low), other = std::min(high, low);
     if (low_blocks > 1 && (longer > best || (longer == best && other >= best_other))) continue;
     best = longer, best_other = other;
     plan.low_blocks = low_blocks;
   }
   return best;
+}
+
+// Leaves some high tiles to blocks that have done their low ones, where that takes clearly less
+// than `clocks`.
+double balance_late(PlanSm90& plan, double high_clocks, const LowClocks& low_clocks,
+                    double clocks) {
+  double least = kWorthwhile * clocks;
+  for (int32_t low_blocks = 1; plan.tiles[kLow].items > 0 && low_blocks <= plan.blocks;
+       ++low_blocks) {
+    const int32_t others = plan.blocks - low_blocks;
+    const double low = low_clocks.of(plan, low_blocks) + kBetween;
+    int32_t late = plan.tiles[kHigh].items;
+    for (int32_t early = 0; late > 0 && early * high_clocks < least; ++early, late -= others) {
+      if (early > 0 && others == 0) break;
+      const double longest =
+          std::max(early * high_clocks, low + high_clocks * divide_up(late, low_blocks));
+      if (longest >= least) continue;
+      least = clocks = longest;
+      plan.low_blocks = low_blocks, plan.late_items = late;
+    }
+  }
+  return clocks;
 }
 
 // Clocks of a tile, or of the longest split of one: of a block's first one, or of others.
@@ -82,16 +117,25 @@ double tile_clocks(const Problem& p, const PlanSm90& plan, Octave octave, bool i
   return longest + split_clocks(plan.splits, sums);
 }
 
-// With at most so many splits.
+// What low tiles on trial pool ahead into: see PooledRing.
 template <typename Traits>
-PlanSm90 plan_of(const Problem& problem, const DeviceFacts& device, int32_t most_splits) {
+bool two_buffers(const Problem& p) {
+  return Traits::kPooledAreas == 2 || sm90_narrow_strips(p.high_in);
+}
+
+template <typename Traits>
+PlanSm90 plan_of(const Problem& problem, const DeviceFacts& device, bool trial) {
   const Problem p = as_convolution(problem);
+  const int32_t most_splits = trial && Traits::kMaySplit ? kMostSplits : 1;
   PlanSm90 plan{}, best{};
   plan.geometry = Traits::kGeometry;
   plan.columns[kHigh] = Traits::kHighColumns, plan.columns[kLow] = Traits::kLowColumns;
   for (const Octave octave : {kHigh, kLow}) {
     plan.tiles[octave] = sm90_tiles(problem, plan.geometry, octave, plan.columns[octave]);
   }
+  const bool with_high = Traits::kOnTrial && p.high_in > 0;
+  plan.through_registers = with_high && plan.tiles[kHigh].items > 0;
+  plan.pools_ahead = with_high && plan.tiles[kLow].items > 0 && two_buffers<Traits>(p);
   const int32_t items = plan.tiles[kHigh].items + plan.tiles[kLow].items;
   for (plan.splits = 1; plan.splits <= most_splits; plan.splits *= 2) {
     if (plan.splits > 1 && !have_room(items, plan.splits, device)) break;
@@ -100,9 +144,12 @@ PlanSm90 plan_of(const Problem& problem, const DeviceFacts& device, int32_t most
     double clocks;
     if (plan.splits == 1) {
       plan.blocks = std::min(device.multiprocessors, items);
-      clocks = balance(plan, high, low, tile_clocks(p, plan, kLow, problem.input_grad, false));
+      const LowClocks low_clocks{low, tile_clocks(p, plan, kLow, problem.input_grad, false)};
+      clocks = balance(plan, high, low_clocks);
+      if (trial) clocks = balance_late(plan, high, low_clocks, clocks);
     } else {
       plan.blocks = items * plan.splits, plan.low_blocks = plan.tiles[kLow].items * plan.splits;
+      plan.late_items = 0;
       clocks =
           std::max(plan.tiles[kHigh].items > 0 ? high : 0, plan.tiles[kLow].items > 0 ? low : 0);
     }
@@ -123,29 +170,28 @@ int32_t geometry_of(const Problem& p) {
   return geometry;
 }
 
-// Whether tiles on trial may serve a problem of another geometry. It has one chunk of high input,
-// and the tiles have two buffers for what is pooled.
+// Whether tiles on trial may serve a problem of another geometry: linear ones that have its rows;
+// others where the high input is one chunk, and pooled ahead.
 template <typename Traits>
 bool may_try(const Problem& p, int32_t of_problem) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
-  if (!Traits::kOnTrial || p.high_in > kSm90Chunk) return false;
-  if (Traits::kPooledAreas == 1 && !sm90_narrow_strips(p.high_in)) return false;
-  return kGeometry.linear ? p.quad_width() <= kGeometry.most_quads
-                          : kGeometry.most_quads == kSm90Geometries[of_problem].most_quads;
+  if (kGeometry.linear) return p.quad_width() <= kGeometry.most_quads;
+  return Traits::kOnTrial && kGeometry.most_quads == kSm90Geometries[of_problem].most_quads &&
+         0 < p.high_in && p.high_in <= kSm90Chunk && two_buffers<Traits>(p);
 }
 
 // On trial: with what has run in the emulation alone.
 PlanSm90 make_plan(const Problem& problem, const DeviceFacts& device, bool trial) {
-  const int32_t most_splits = trial ? kMostSplits : 1;
-  if (problem.kernel == 1) return plan_1x1_sm90(problem, device, most_splits);
+  if (problem.kernel == 1) return plan_1x1_sm90(problem, device, trial ? kMostSplits : 1);
   const Problem p = as_convolution(problem);
   const int32_t geometry = geometry_of(p);
   PlanSm90 best{};
   for_each_sm90<BFloat16, false>([&](auto traits) {  // all types and directions have the same
     using Traits = decltype(traits);
     if (Traits::kGeometry != geometry && !(trial && may_try<Traits>(p, geometry))) return;
-    const PlanSm90 plan = plan_of<Traits>(problem, device, Traits::kMaySplit ? most_splits : 1);
-    if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
+    const PlanSm90 plan = plan_of<Traits>(problem, device, trial);
+    const double most = best.microseconds * (Traits::kOnTrial ? kWorthwhile : 1);
+    if (best.blocks == 0 || plan.microseconds < most) best = plan;
   });
   return best;
 }
@@ -194,8 +240,10 @@ std::string to_string(const PlanSm90& plan) {
   text << plan.blocks << " blocks";
   if (plan.tiles[kHigh].items > 0 && plan.tiles[kLow].items > 0) {
     text << ", " << plan.low_blocks << " of them for low tiles";
+    if (plan.late_items > 0) text << " and then " << plan.late_items << " high ones";
   }
-  if (kSm90Geometries[plan.geometry].on_trial) text << ", through registers, pooled ahead";
+  if (plan.through_registers) text << ", through registers";
+  if (plan.pools_ahead) text << ", pooled ahead";
   if (plan.splits > 1) text << ", clusters of " << plan.splits;
   return text.str();
 }

@@ -19,7 +19,9 @@ struct PlanSm90 {
   int32_t columns[2];  // of a tile of either octave
   Sm90Tiles tiles[2];
   int32_t blocks, low_blocks;
-  int32_t splits;  // of a tile: the blocks of a cluster
+  int32_t late_items;  // high tiles that blocks take which have done their low ones
+  bool through_registers, pools_ahead;  // high tiles of the high input; low ones
+  int32_t splits;                       // of a tile: the blocks of a cluster
   // Of a kernel of 1x1 taps: items of forward_1x1_sm90, and none of all the above but the blocks.
   JointCut joint;
   int32_t joint_items;
@@ -34,7 +36,8 @@ const char* why_not_sm90(const Problem& problem, ElementType type, const DeviceF
 PlanSm90 plan_forward_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
 
 // The same with what no GPU has run yet: blocks of clusters that share tiles, where those are few,
-// linear tiles, windows through registers, pooling ahead, launches that overlap.
+// blocks that take tiles of both octaves, linear tiles, windows through registers, pooling ahead,
+// launches that overlap.
 PlanSm90 plan_trial_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
 
 // Clocks of the products of 64 rows and a step of 16 channels with so many columns: half a clock

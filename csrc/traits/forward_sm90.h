@@ -14,7 +14,8 @@ constexpr int kSm90Slots = 6;                       // of the weight, at most
 
 // Shared memory holds
 //   high   planes of both inputs, then slots of the weight
-//   low    an area of each input, strips of the high one, from which it is pooled, then slots
+//   low    an area of each input, or two of what is pooled; strips of the high input, from which it
+//          is; then slots
 // in bytes. A cell is a chunk of one quad or low pixel. Planes, areas and slots begin at multiples
 // of 1024, where the swizzle begins. Windows that reach beyond a box, for quads outside of the map,
 // end before the memory does, since the weight lies behind the boxes.
@@ -24,7 +25,7 @@ constexpr int kSm90Buffers = 2 * kSm90Area + kSm90Strips + kSm90LowWeight;
 constexpr int kSm90MostPlanes = 6, kSm90MostStrips = 12;
 constexpr int kSm90PoolWarps = 6;
 constexpr int kSm90Barriers = 2 * kSm90Slots + 2 * kSm90MostPlanes + 2 * kSm90MostStrips;
-constexpr int kSm90SharedBytes = kSm90Buffers + 8 * kSm90Barriers;
+constexpr int kSm90SharedBytes = kSm90Buffers + 2 * 8 * kSm90Barriers;  // of either octave's tiles
 static_assert(kSm90SharedBytes <= 232448);
 
 // Registers of a thread, of the two warpgroups that load and of the two that multiply. A launch
@@ -142,6 +143,8 @@ struct Sm90Traits {
     const int rounds = (kBehindAreas - kLowWeight) / strip_bytes(narrow) / kSm90PoolWarps;
     return (rounds < 2 ? rounds : 2) * kSm90PoolWarps;
   }
+  // Both octaves' columns are copied alike.
+  static_assert(!kOnTrial || (kHighColumns == 32) == (kLowColumns == 32));
   static_assert(kLowSlots <= kSm90Slots && strips(false) > 0 && strips(true) <= kSm90MostStrips);
 };
 

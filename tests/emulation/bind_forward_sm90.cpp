@@ -1,11 +1,13 @@
+#include <algorithm>
+
 #include "forward_sm90.h"
 
 namespace emulation {
 namespace {
 
 // As forward_sm80 of bind_forward.cpp, but for the shape: the index of the geometry, of high and of
-// low tiles the columns, and the splits. low_blocks of the blocks take low tiles; of tiles that are
-// split there is a cluster for each.
+// low tiles the columns, and the splits. low_blocks of the blocks take low tiles, and then the last
+// late_items of the high ones; of tiles that are split there is a cluster for each.
 py::tuple forward_sm90(const std::string& dtype, const std::string&, const py::tuple& numbers,
                        const py::tuple& shape, const py::dict& arrays, const py::tuple& blocks,
                        const py::dict& options) {
@@ -23,6 +25,8 @@ py::tuple forward_sm90(const std::string& dtype, const std::string&, const py::t
   } else {
     plan.blocks = blocks[0].cast<int32_t>();
     plan.low_blocks = blocks[1].cast<int32_t>();
+    if (blocks.size() > 2) plan.late_items = blocks[2].cast<int32_t>();
+    plan.late_items = std::min(plan.late_items, plan.tiles[kHigh].items);
   }
   const RunForwardSm90& run = dtype == "bfloat16" ? forward_sm90_bfloat16 : forward_sm90_float16;
   return run(problem, plan, arrays, options);

@@ -113,6 +113,7 @@ constexpr Kernel kKernels[] = {
     PLANTED(product_of_unfenced_store, 1, 128, 512, 16384),
     PLANTED(operand_refilled_before_wait, 1, 128, 512, 16384),
     PLANTED(fragment_replaced_before_wait, 1, 128, 512, 16384),
+    PLANTED(fragment_without_fence, 1, 128, 512, 16384),
     PLANTED(descriptor_without_swizzle, 1, 128, 512, 16384),
     PLANTED(descriptor_past_rows, 1, 128, 512, 16384),
     PLANTED(descriptor_past_buffer, 1, 128, 512, 16384),

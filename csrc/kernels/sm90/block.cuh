@@ -32,10 +32,12 @@ using SlotRing = Ring<kSm90Slots>;
 struct Memory {
   uint32_t boxes, slots, barriers, slot_bytes;
 
-  __device__ __forceinline__ Memory(uint32_t address, int32_t slot_count, int32_t bytes_of_slot)
+  // Barriers of both octaves' tiles lie side by side.
+  __device__ __forceinline__ Memory(uint32_t address, Octave octave, int32_t slot_count,
+                                    int32_t bytes_of_slot)
       : boxes(address),
         slots(address + kSm90Buffers - slot_count * bytes_of_slot),
-        barriers(address + kSm90Buffers),
+        barriers(address + kSm90Buffers + octave * kSm90Barriers * ptx::kBarrierBytes),
         slot_bytes(bytes_of_slot) {}
 
   __device__ __forceinline__ uint32_t plane(int32_t stage) const {
@@ -127,16 +129,27 @@ struct PooledRing {
 // The items of a cluster, in general of one block: every `step`th of one octave's, of which a block
 // multiplies its split of the chunks. Clusters of both octaves are mixed evenly.
 struct Share {
-  Octave octave;
-  int32_t first, step;
+  int32_t first, step, end;
 
-  __device__ __forceinline__ explicit Share(const ForwardSm90Params& p) {
+  __device__ __forceinline__ bool empty() const { return first >= end; }
+};
+
+// Of low tiles, and of the high ones that come behind them or instead.
+struct Shares {
+  Share of[2];
+
+  __device__ __forceinline__ explicit Shares(const ForwardSm90Params& p) {
     const int32_t cluster = cluster_index(p.splits), clusters = cluster_count(p.splits);
     const int32_t low_before = cluster * p.low_clusters / clusters;
     const int32_t low_behind = (cluster + 1) * p.low_clusters / clusters;
-    octave = low_behind > low_before ? kLow : kHigh;
-    first = octave == kLow ? low_before : cluster - low_before;
-    step = octave == kLow ? p.low_clusters : clusters - p.low_clusters;
+    const int32_t high_items = p.tiles[kHigh].items, early_items = high_items - p.late_items;
+    if (low_behind > low_before) {
+      of[kLow] = {low_before, p.low_clusters, p.tiles[kLow].items};
+      of[kHigh] = {early_items + low_before, p.low_clusters, high_items};
+    } else {
+      of[kLow] = {};
+      of[kHigh] = {cluster - low_before, clusters - p.low_clusters, early_items};
+    }
   }
 };
 

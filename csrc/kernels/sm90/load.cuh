@@ -20,7 +20,7 @@ __device__ __forceinline__ void load_planes(const ForwardSm90Params& p, const Me
   constexpr uint32_t kPhaseBytes = kGeometry.phases.cells() * kSm90Cell;
   const ChunkRange& chunks = own_chunks(p.chunks[kHigh]);
   Ring<Traits::kPlanes> ring;
-  for (int32_t tile = share.first; tile < p.tiles[kHigh].items; tile += share.step) {
+  for (int32_t tile = share.first; tile < share.end; tile += share.step) {
     const Item item(p.tiles[kHigh], kTile, tile);
     for (int32_t chunk = chunks.begin[kLow]; chunk < chunks.end[kLow]; ++chunk) {
       const uint32_t full = memory.box_full(ring.stage);
@@ -50,7 +50,7 @@ __device__ __forceinline__ void load_planes(const ForwardSm90Params& p, const Me
 
 // The inputs of low tiles: the low one, which has an area for itself, and the strips of the high
 // one. Before a chunk's low input has room, the strips that fit have been asked for, and further
-// ones would have to wait longer; only the first chunk's low input waits for nothing.
+// ones wait until those are pooled; only the first chunk's low input waits for nothing.
 template <typename Traits>
 __device__ __forceinline__ void load_low_inputs(const ForwardSm90Params& p, const Memory& memory,
                                                 const Share& share) {
@@ -63,7 +63,7 @@ __device__ __forceinline__ void load_low_inputs(const ForwardSm90Params& p, cons
   Ring<1> area;
   StripRing<Traits> strips(narrow);
   int32_t strips_before = 0;
-  for (int32_t tile = share.first; tile < p.tiles[kLow].items; tile += share.step) {
+  for (int32_t tile = share.first; tile < share.end; tile += share.step) {
     const Item item(p.tiles[kLow], kTile, tile);
     for (int32_t turn = 0; turn < turns_of(chunks); ++turn) {
       const int32_t low_chunk = chunks.begin[kLow] + turn;
@@ -128,7 +128,7 @@ __device__ __forceinline__ void load_high_weight(const ForwardSm90Params& p, con
                                                  const Share& share) {
   const ChunkRange& chunks = own_chunks(p.chunks[kHigh]);
   SlotRing ring;
-  for (int32_t tile = share.first; tile < p.tiles[kHigh].items; tile += share.step) {
+  for (int32_t tile = share.first; tile < share.end; tile += share.step) {
     const int32_t column_tile = tile % p.tiles[kHigh].columns;
 #pragma unroll 1
     for (int i = 0; i < 2; ++i) {
@@ -152,7 +152,7 @@ __device__ __forceinline__ void load_low_weight(const ForwardSm90Params& p, cons
                                                 const Share& share) {
   const ChunkRange& chunks = own_chunks(p.chunks[kLow]);
   Ring<Traits::kLowSlots> ring;
-  for (int32_t tile = share.first; tile < p.tiles[kLow].items; tile += share.step) {
+  for (int32_t tile = share.first; tile < share.end; tile += share.step) {
     const int32_t column_tile = tile % p.tiles[kLow].columns;
     for (int32_t turn = 0; turn < turns_of(chunks); ++turn) {
 #pragma unroll 1

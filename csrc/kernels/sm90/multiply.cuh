@@ -66,7 +66,7 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
   SlotRing slots;
   float sum[4][kSums];
 #pragma unroll 1
-  for (int32_t i = share.first; i < p.tiles[kHigh].items; i += share.step) {
+  for (int32_t i = share.first; i < share.end; i += share.step) {
     const Item item(p.tiles[kHigh], sm90_tile(kGeometry, true), i);
     const int32_t column = item.column_tile * Traits::kHighColumns;
     if (stay) slots = {};
@@ -177,7 +177,7 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
   Ring<1> low;
   float sum[2][kSums];
 #pragma unroll 1
-  for (int32_t i = share.first; i < p.tiles[kLow].items; i += share.step) {
+  for (int32_t i = share.first; i < share.end; i += share.step) {
     const Item item(p.tiles[kLow], sm90_tile(kGeometry, false), i);
     const int32_t column = item.column_tile * Traits::kLowColumns;
     if (stay) slots = {};

@@ -62,7 +62,7 @@ __device__ __forceinline__ void pool_areas(const ForwardSm90Params& p, const Mem
   strips.advance(warp);
   int32_t row = warp;
 #pragma unroll 1
-  for (int32_t i = share.first; i < p.tiles[kLow].items; i += share.step) {
+  for (int32_t i = share.first; i < share.end; i += share.step) {
     const Item item(p.tiles[kLow], sm90_tile(kGeometry, false), i);
 #pragma unroll 1
     for (int32_t chunk = 0; chunk < chunks.count(kHigh); ++chunk) {

@@ -19,6 +19,7 @@ enum class ProductBug {
   kUnfenced,
   kRefillsEarly,
   kLoadsEarly,
+  kNoFragmentFence,
   kNoSwizzle,
   kPastRows,
   kPastBuffer,
@@ -74,8 +75,12 @@ __device__ __forceinline__ void multiply_rows(const Params& p) {
     ptx::load_matrix(fragment, a + row * kRowBytes + (half ^ row % 8) * 16);
   };
   if constexpr (kThroughRegisters) {
+    for (uint32_t& word : fragment) word = 0;
+    ptx::multiply_async<BFloat16, 32>(sum, fragment, of_b);
+    ptx::commit_products();
+    ptx::wait_products<0>();
     load_fragment(ptx::lane() / 16);
-    ptx::fence_products();
+    if (kBug != ProductBug::kNoFragmentFence) ptx::fence_products();
     ptx::multiply_async<BFloat16, 32>(sum, fragment, of_b);
   } else if (kBug == ProductBug::kTwoPlaces && warp() == 2) {
     ptx::multiply_async<BFloat16, 32>(sum, of_a, of_b);
@@ -149,6 +154,11 @@ __global__ void operand_refilled_before_wait(const Params p) {
 template <bool kBroken>
 __global__ void fragment_replaced_before_wait(const Params p) {
   multiply_rows<kBroken ? ProductBug::kLoadsEarly : ProductBug::kNone, true>(p);
+}
+
+template <bool kBroken>
+__global__ void fragment_without_fence(const Params p) {
+  multiply_rows<kBroken ? ProductBug::kNoFragmentFence : ProductBug::kNone, true>(p);
 }
 
 template <bool kBroken>

@@ -30,6 +30,12 @@ struct Copy {
   uint32_t group;  // the group of its thread that it belongs to
 };
 
+// Registers of A, and what they held at the thread's last fence_products.
+struct Fragment {
+  const uint32_t* registers;
+  uint32_t words[4];
+};
+
 struct Thread {
   std::unique_ptr<Fiber> fiber;
   Block* block;
@@ -48,8 +54,9 @@ struct Thread {
   uint32_t proxy_fences;       // how many it has passed, of its writes to shared memory
   uint32_t barrier_fences;     // and of the barriers that it initialised
   uint64_t products;           // how many it has issued
-  std::deque<BoxCopy> stores;  // of boxes, that have not read what they store; oldest first
-  uint32_t store_group;        // the one that the next store joins
+  std::vector<Fragment> fragments;  // of A, that they took from its registers
+  std::deque<BoxCopy> stores;       // of boxes, that have not read what they store; oldest first
+  uint32_t store_group;             // the one that the next store joins
   std::unordered_map<uint64_t, uint32_t> accesses;  // how often it ran each access, by place
 };
 

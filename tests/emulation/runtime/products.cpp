@@ -113,6 +113,24 @@ void remember(Sums& sums) {
   }
 }
 
+// Reads what may have gone out of scope.
+#if defined(__SANITIZE_ADDRESS__)
+__attribute__((no_sanitize("address")))
+#endif
+void remember(Fragment& fragment) {
+  for (uint32_t i = 0; i < 4; ++i) fragment.words[i] = fragment.registers[i];
+}
+
+// Throws if the running thread has changed registers of A since its last fence_products.
+void check_fragment(const uint32_t* registers, const char* instruction, const Site& at) {
+  for (const Fragment& fragment : self->fragments) {
+    if (fragment.registers != registers) continue;
+    if (std::equal(fragment.words, fragment.words + 4, registers)) return;
+    fail(instruction, at, "A's registers have changed without a fence_products since");
+  }
+  remember(self->fragments.emplace_back(Fragment{registers, {}}));
+}
+
 // Throws unless the arrays hold marks while products are under way, and else what was there at the
 // last fence or at the end of the last product.
 void check_untouched(const Sums& sums, const char* instruction, const Site& at) {
@@ -212,6 +230,7 @@ Product& begin_product(const ProductShape& shape, float* sums, uint64_t a,
   if (!same(product, shape, a, b)) {
     fail(instruction, at, "another thread of the warpgroup gives other operands");
   }
+  if (a_registers) check_fragment(a_registers, instruction, at);
   product.of_thread[place_of(*self)] = sums;
   product.a_of_thread[place_of(*self)] = a_registers;
   return product;
@@ -228,6 +247,7 @@ void issue_product(bool ready, const Site& at) {
 }
 
 void fence_products(const Site& at) {
+  for (Fragment& fragment : self->fragments) remember(fragment);
   meet_warpgroup("fence_products", at, nullptr, [](Warpgroup& group) {
     group.fenced = true;
     for (Sums& sums : group.sums) {
