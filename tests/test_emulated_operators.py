@@ -23,6 +23,7 @@ from kernel_checks import (
     OPS,
     check_exact,
     check_inference,
+    check_input_grad,
     covered_cases,
     exact_forward,
     forward_call,
@@ -98,6 +99,25 @@ def test_what_is_on_trial_is_launched(
     (launch,) = emulated.launches()
     assert launch.overlaps
     assert launch.cluster == cluster
+
+
+@pytest.mark.usefixtures("on_trial")
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case((32, 32), (32, 32), size=(56, 56), batch=1),
+        Case((64, 64), (64, 64), size=(28, 28), batch=2),
+    ],
+    ids=str,
+)
+def test_input_grad_on_trial_is_launched(case: Case, emulated: EmulatedOperators) -> None:
+    """Through registers, with 32 columns of the transposed weight to a copy."""
+    operands = moved(input_grad_operands(case), emulated.platform.device, torch.bfloat16)
+    arguments = (*operands[:3], case.in_channels[0], case.size, case.stride, True, "")
+    text = emulated.ops.explain_input_grad(*arguments)
+    assert "x 32, " in text
+    assert "through registers" in text
+    check_input_grad(case, emulated.platform, torch.bfloat16)
 
 
 @pytest.mark.usefixtures("on_trial")

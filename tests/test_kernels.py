@@ -94,8 +94,8 @@ SM90_PARTS = (
 )
 
 
-# Few tiles of many channels, whose chunks share out evenly and not; linear tiles; one chunk, wide and
-# narrow, in large maps and small ones; blocks of both octaves. What the plans of both directions say.
+# Few tiles of many channels, whose chunks share out evenly and not; linear tiles; one chunk, wide
+# and narrow, in large maps and small ones; blocks of both octaves. What both directions' plans say.
 SPLIT, PAIRED, LINEAR = "clusters of", "clusters of 2", "28x4 quads x 32"
 REGISTERS, LATE = "through registers", "of them for low tiles and then"
 TRIAL_CASES = (

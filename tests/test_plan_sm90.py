@@ -363,7 +363,7 @@ def test_one_chunk_goes_through_registers_and_more_do_not() -> None:
 
 
 def test_blocks_take_high_tiles_behind_their_low_ones() -> None:
-    """Where neither octave's tiles share out evenly: 64 low ones, which are as long as two others."""
+    """Where neither octave's tiles share out evenly: 64 low ones, as long as two others each."""
     plan, whole = (plan_of(square(14, 128, 256), trial=trial) for trial in (True, False))
     assert (plan["high"]["items"], plan["low"]["items"]) == (256, 64)
     assert (plan["low_blocks"], plan["late_items"]) == (64, 256 - 3 * (132 - 64))
