@@ -36,7 +36,7 @@ TICKETS = "   all  all  luck luck some some  some all"
 SELDOM = "    none none luck luck luck luck  luck all"
 RACE_ONLY = " none none none none none none  none all"
 REFILLED = "  none all  none all  none some  some all"
-REPLACED = "  none all  none all  none some  some some"
+REPLACED = "  none all  none all  none all   some some"
 ASAN_ONLY = " none none none none none none  all  none"
 
 NAN, WRONG, RACE = "NaN in the result", "wrong result", "data race"
