@@ -51,8 +51,6 @@ __global__ void __launch_bounds__(kSm90Threads, 1)
     forward_sm90(const __grid_constant__ ForwardSm90Params p) {
   if constexpr (ptx::kHopper) {
     ptx::SharedMemory shared;
-    const sm90::Shares shares(p);
-    const sm90::Share &high = shares.of[kHigh], &low = shares.of[kLow];
     const uint32_t address = shared.take(kSm90SharedBytes);
     const sm90::Memory of_high(address, kHigh, kSm90Slots, Traits::kHighSlot);
     const sm90::Memory of_low(address, kLow, Traits::kLowSlots, Traits::kLowSlot);
@@ -62,20 +60,20 @@ __global__ void __launch_bounds__(kSm90Threads, 1)
     ptx::wait_for_prerequisites();
     const auto between = [&] {
       ptx::sync_warp();
-      if (!low.empty() && !high.empty()) ptx::sync_named(kBetweenOctaves, kSm90Threads);
+      if (p.late_items > 0) ptx::sync_named(kBetweenOctaves, kSm90Threads);
     };
     const uint32_t warpgroup = ptx::shuffle(ptx::thread_x() / 128, 0);
     if (warpgroup < 2) {
       ptx::give_registers<kSm90LoaderRegisters>();
-      load_low_tiles<Traits>(p, of_low, low);
+      load_low_tiles<Traits>(p, of_low, sm90::Share(p, kLow));
       between();
-      load_high_tiles<Traits>(p, of_high, high);
+      load_high_tiles<Traits>(p, of_high, sm90::Share(p, kHigh));
     } else {
       ptx::take_registers<kSm90MultiplierRegisters>();
       const int32_t half = static_cast<int32_t>(warpgroup) - 2;
-      sm90::multiply_low<Traits>(p, of_low, low, half);
+      sm90::multiply_low<Traits>(p, of_low, sm90::Share(p, kLow), half);
       between();
-      sm90::multiply_high<Traits>(p, of_high, high, half);
+      sm90::multiply_high<Traits>(p, of_high, sm90::Share(p, kHigh), half);
     }
   }
 }

@@ -127,28 +127,23 @@ struct PooledRing {
 };
 
 // The items of a cluster, in general of one block: every `step`th of one octave's, of which a block
-// multiplies its split of the chunks. Clusters of both octaves are mixed evenly.
+// multiplies its split of the chunks. Clusters of low tiles and others are mixed evenly; the former
+// have late high tiles, too.
 struct Share {
   int32_t first, step, end;
 
-  __device__ __forceinline__ bool empty() const { return first >= end; }
-};
-
-// Of low tiles, and of the high ones that come behind them or instead.
-struct Shares {
-  Share of[2];
-
-  __device__ __forceinline__ explicit Shares(const ForwardSm90Params& p) {
+  __device__ __forceinline__ Share(const ForwardSm90Params& p, Octave octave) {
     const int32_t cluster = cluster_index(p.splits), clusters = cluster_count(p.splits);
     const int32_t low_before = cluster * p.low_clusters / clusters;
     const int32_t low_behind = (cluster + 1) * p.low_clusters / clusters;
-    const int32_t high_items = p.tiles[kHigh].items, early_items = high_items - p.late_items;
-    if (low_behind > low_before) {
-      of[kLow] = {low_before, p.low_clusters, p.tiles[kLow].items};
-      of[kHigh] = {early_items + low_before, p.low_clusters, high_items};
+    const bool with_low = low_behind > low_before;
+    const int32_t items = p.tiles[octave].items;
+    if (octave == kLow) {
+      first = low_before, step = p.low_clusters, end = with_low ? items : 0;
+    } else if (with_low) {
+      first = items - p.late_items + low_before, step = p.low_clusters, end = items;
     } else {
-      of[kLow] = {};
-      of[kHigh] = {cluster - low_before, clusters - p.low_clusters, early_items};
+      first = cluster - low_before, step = clusters - p.low_clusters, end = items - p.late_items;
     }
   }
 };
