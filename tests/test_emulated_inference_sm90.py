@@ -35,8 +35,9 @@ CASES = {
 
 
 def tiles_of(name: str) -> HopperTiles:
-    blocks, splits = (3, 0) if name == "last" else (3, 1), 4 if name == "split" else 1
-    return HopperTiles(*CASES[name][1], blocks, splits)
+    late = {"narrow": (2, 2, 1000), "low 160": (4, 2, 1), "wide, registers": (3, 2, 3)}
+    blocks = (3, 0) if name == "last" else late.get(name, (3, 1))
+    return HopperTiles(*CASES[name][1], blocks, splits=4 if name == "split" else 1)
 
 
 def sample() -> pytest.MarkDecorator:

@@ -1,6 +1,6 @@
 // The fused octave convolution for Hopper, with or without an epilogue, or its input gradient: 3x3
-// taps at stride 1, in one launch whose blocks take tiles of one octave each. In a block two
-// warpgroups load, by tensor maps and by pooling, and two multiply straight from shared memory.
+// taps at stride 1, in one launch whose blocks take tiles of one octave each, some of them then
+// high ones. In a block two warpgroups load, by tensor maps and by pooling, and two multiply.
 #pragma once
 
 #include <cstdint>
@@ -54,7 +54,11 @@ __global__ void __launch_bounds__(kSm90Threads, 1)
     const uint32_t address = shared.take(kSm90SharedBytes);
     const sm90::Memory of_high(address, kHigh, kSm90Slots, Traits::kHighSlot);
     const sm90::Memory of_low(address, kLow, Traits::kLowSlots, Traits::kLowSlot);
-    if (ptx::thread_x() == 0) of_high.init_barriers(false), of_low.init_barriers(true);
+    if (ptx::thread_x() == 0) {
+      const sm90::Share low(p, kLow), high(p, kHigh);
+      if (low.first < low.end) of_low.init_barriers(true);
+      if (high.first < high.end) of_high.init_barriers(false);
+    }
     ptx::sync_block();
     ptx::launch_dependents();
     ptx::wait_for_prerequisites();

@@ -88,19 +88,22 @@ double balance(PlanSm90& plan, double high_clocks, const LowClocks& low_clocks) 
 // than `clocks`.
 double balance_late(PlanSm90& plan, double high_clocks, const LowClocks& low_clocks,
                     double clocks) {
+  const int32_t items = plan.tiles[kHigh].items;
   double least = kWorthwhile * clocks;
   for (int32_t low_blocks = 1; plan.tiles[kLow].items > 0 && low_blocks <= plan.blocks;
        ++low_blocks) {
     const int32_t others = plan.blocks - low_blocks;
     const double low = low_clocks.of(plan, low_blocks) + kBetween;
-    int32_t late = plan.tiles[kHigh].items;
-    for (int32_t early = 0; late > 0 && early * high_clocks < least; ++early, late -= others) {
-      if (early > 0 && others == 0) break;
-      const double longest =
-          std::max(early * high_clocks, low + high_clocks * divide_up(late, low_blocks));
+    // Each of the others takes so many, or one more, that all blocks end at about the same time.
+    const double even = (items + low / high_clocks * low_blocks) / plan.blocks;
+    for (int32_t early = static_cast<int32_t>(even); early <= even + 1; ++early) {
+      const int64_t late = others == 0 ? items : items - int64_t{early} * others;
+      if (late <= 0) continue;
+      const double longest = std::max(others == 0 ? 0 : early * high_clocks,
+                                      low + high_clocks * divide_up(late, low_blocks));
       if (longest >= least) continue;
       least = clocks = longest;
-      plan.low_blocks = low_blocks, plan.late_items = late;
+      plan.low_blocks = low_blocks, plan.late_items = static_cast<int32_t>(late);
     }
   }
   return clocks;

@@ -1,4 +1,4 @@
-// What forward_sm90 is made of. A block of four warpgroups takes tiles of one octave:
+// What forward_sm90 is made of. A block of four warpgroups takes tiles of one octave at a time:
 //   high   two patches of 64 quads, four phases each, x 32 or 64 channels
 //   low    four patches of 8x8 low pixels x 32, 64, 128 or 160 channels
 // where the two warpgroups that multiply have half of the patches each. Plain C++: the host plans

@@ -141,7 +141,9 @@ struct Share {
     if (octave == kLow) {
       first = low_before, step = p.low_clusters, end = with_low ? items : 0;
     } else if (with_low) {
-      first = items - p.late_items + low_before, step = p.low_clusters, end = items;
+      // Dealt from the other end: blocks with one low tile more are those with one high one less.
+      first = items - p.late_items + p.low_clusters - 1 - low_before;
+      step = p.low_clusters, end = items;
     } else {
       first = cluster - low_before, step = clusters - p.low_clusters, end = items - p.late_items;
     }
