@@ -117,7 +117,8 @@ def tiles_of_absent(name: str, input_grad: bool) -> HopperTiles:
     """An octave without channels that come out has no blocks."""
     geometry, case, columns = ABSENT[name]
     high, low = case.in_channels if input_grad else case.out_channels
-    return HopperTiles(geometry, columns, (4, 0 if low == 0 else 4 if high == 0 else 2, 1))
+    blocks = (4, 0) if low == 0 else (4, 4) if high == 0 else (4, 2, 1)
+    return HopperTiles(geometry, columns, blocks)
 
 
 @pytest.mark.parametrize("input_grad", [False, True], ids=["forward", "input_grad"])

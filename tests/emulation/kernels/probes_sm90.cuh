@@ -187,7 +187,8 @@ __global__ void multiply_patch(const __grid_constant__ ProbeParams p) {
     ptx::fence_products();
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
-      ptx::multiply_async<T, kColumns, kTransposed>(sum, a + 2 * step, b + kStep * step);
+      ptx::multiply_async<T, kColumns, kTransposed>(sum, a + 2 * step,
+                                                    ptx::forget_offsets(b) + kStep * step);
       if (step % 2 == 1) ptx::commit_products();
     }
     ptx::wait_products<1>();
