@@ -120,12 +120,6 @@ double tile_clocks(const Problem& p, const PlanSm90& plan, Octave octave, bool i
   return longest + split_clocks(plan.splits, sums);
 }
 
-// What low tiles on trial pool ahead into: see PooledRing.
-template <typename Traits>
-bool two_buffers(const Problem& p) {
-  return Traits::kPooledAreas == 2 || sm90_narrow_strips(p.high_in);
-}
-
 template <typename Traits>
 PlanSm90 plan_of(const Problem& problem, const DeviceFacts& device, bool trial) {
   const Problem p = as_convolution(problem);
@@ -138,7 +132,8 @@ PlanSm90 plan_of(const Problem& problem, const DeviceFacts& device, bool trial) 
   }
   const bool with_high = Traits::kOnTrial && p.high_in > 0;
   plan.through_registers = with_high && plan.tiles[kHigh].items > 0;
-  plan.pools_ahead = with_high && plan.tiles[kLow].items > 0 && two_buffers<Traits>(p);
+  plan.pools_ahead =
+      with_high && plan.tiles[kLow].items > 0 && Traits::pools_ahead(sm90_narrow_strips(p.high_in));
   const int32_t items = plan.tiles[kHigh].items + plan.tiles[kLow].items;
   for (plan.splits = 1; plan.splits <= most_splits; plan.splits *= 2) {
     if (plan.splits > 1 && !have_room(items, plan.splits, device)) break;
@@ -180,7 +175,8 @@ bool may_try(const Problem& p, int32_t of_problem) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
   if (kGeometry.linear) return p.quad_width() <= kGeometry.most_quads;
   return Traits::kOnTrial && kGeometry.most_quads == kSm90Geometries[of_problem].most_quads &&
-         0 < p.high_in && p.high_in <= kSm90Chunk && two_buffers<Traits>(p);
+         0 < p.high_in && p.high_in <= kSm90Chunk &&
+         Traits::pools_ahead(sm90_narrow_strips(p.high_in));
 }
 
 // On trial: with what has run in the emulation alone.

@@ -129,7 +129,7 @@ struct Sm90Traits {
   static constexpr int kQuadBytes = kSm90Geometries[kGeometry].quads.cells() * kSm90Cell;
   static constexpr int kQuadPlanes = kQuadBytes <= kSm90Plane ? 1 : 2;
   static_assert(kPlanes * kSm90Plane + kSm90Slots * kHighSlot <= kSm90Buffers);
-  // Of what is pooled. Narrow tiles on trial use both halves of cells, of inputs that have no more.
+  // Of what is pooled; where there are two, the weight has two thirds of its place, tap by tap.
   static constexpr int kPooledAreas = kOnTrial && kLowColumns > 32 ? 2 : 1;
   static constexpr int kBehindAreas = kSm90Buffers - (1 + kPooledAreas) * kSm90Area;
   static constexpr int kLowWeight = kPooledAreas == 1 ? kSm90LowWeight : kSm90LowWeight * 2 / 3;
@@ -137,6 +137,10 @@ struct Sm90Traits {
   static constexpr int kLowSlot = kTapsOfSlot * kLowTap;
   static constexpr int kLowSlots = kLowWeight / kLowSlot;
   static constexpr int kStrip = sm90_strip(kSm90Geometries[kGeometry]).cells() * kSm90Cell;
+  // Into a second area, or the other half of each cell, where the input is so narrow.
+  static constexpr bool pools_ahead(bool narrow) {
+    return kPooledAreas == 2 || (kOnTrial && narrow);
+  }
   // Whoever waits for a strip must have seen the one before it in its place: copies overtake.
   static constexpr int strip_bytes(bool narrow) { return kOnTrial && narrow ? kStrip / 2 : kStrip; }
   static constexpr int strips(bool narrow) {

@@ -7,6 +7,7 @@
 
 #include "device/sm90/barrier.cuh"
 #include "params/forward_sm90.h"
+#include "ring.cuh"
 #include "splits.cuh"
 #include "traits/forward_sm90.h"
 
@@ -111,7 +112,7 @@ struct PooledRing {
   uint32_t parity = 0;
 
   __device__ __forceinline__ explicit PooledRing(bool narrow)
-      : buffers(Traits::kPooledAreas == 2 || (Traits::kOnTrial && narrow) ? 2 : 1) {}
+      : buffers(Traits::pools_ahead(narrow) ? 2 : 1) {}
 
   __device__ __forceinline__ int32_t area() const {
     return Traits::kPooledAreas == 2 ? 2 * index : kHigh;

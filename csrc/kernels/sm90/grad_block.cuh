@@ -76,10 +76,4 @@ __device__ __forceinline__ uint32_t chunk_at(int32_t cell, int32_t chunk) {
   return cell * Traits::kCell + (chunk ^ line % Traits::kChunks) * 16;
 }
 
-// Tells a barrier for a warp.
-__device__ __forceinline__ void arrive_once(uint32_t barrier) {
-  ptx::sync_warp();
-  if (ptx::lane() == 0) ptx::arrive(barrier);
-}
-
 }  // namespace octconv::sm90

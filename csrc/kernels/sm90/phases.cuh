@@ -129,8 +129,7 @@ __device__ __forceinline__ void multiply_through_registers(
       ptx::load_matrix(part[i % 2][j], at ^ (i % kParts * kTogether + j) * kStepBytes);
     }
     if ((i + 1) % kOfPlane == 0) {
-      ptx::sync_warp();
-      release(memory.box_empty(planes.stage));
+      arrive_once(memory.box_empty(planes.stage));
       planes.advance();
     }
   }

@@ -53,10 +53,6 @@ __device__ __forceinline__ void pool_areas(const ForwardSm90Params& p, const Mem
   constexpr QuadBox kBox = kGeometry.low;
   constexpr int kRows = kBox.height * kBox.images;
   const ChunkRange& chunks = own_chunks(p.chunks[kLow]);
-  const auto release = [](uint32_t barrier) {
-    ptx::sync_warp();
-    if (ptx::lane() == 0) ptx::arrive(barrier);
-  };
   PooledRing<Traits> pooled(kNarrow);
   StripRing<Traits> strips(kNarrow);
   strips.advance(warp);
@@ -73,12 +69,12 @@ __device__ __forceinline__ void pool_areas(const ForwardSm90Params& p, const Mem
         pool_strip<Traits, kNarrow>(p, strips.address(memory), memory.area(pooled.area()),
                                     pooled.first_byte(), row * kBox.width,
                                     item.y - 1 + row % kBox.height, item.x - 1);
-        release(memory.strip_empty(strips.stage));
+        arrive_once(memory.strip_empty(strips.stage));
         strips.advance(kSm90PoolWarps);
       }
       row -= kRows;
       ptx::fence_shared_writes();
-      release(memory.box_full(pooled.barrier()));
+      arrive_once(memory.box_full(pooled.barrier()));
       pooled.advance();
     }
   }

@@ -8,6 +8,12 @@
 
 namespace octconv::sm90 {
 
+// Tells a barrier for a warp.
+__device__ __forceinline__ void arrive_once(uint32_t barrier) {
+  ptx::sync_warp();
+  if (ptx::lane() == 0) ptx::arrive(barrier);
+}
+
 // Buffers that are filled and emptied in turns, and the barriers that say which they are.
 struct BufferRing {
   uint32_t memory, barriers;

@@ -6,33 +6,25 @@
 
 namespace octconv {
 
-template __global__ void forward_sm90<Sm90Traits<Float16, false, 0, 32, 32>>(
-    const __grid_constant__ ForwardSm90Params);
-template __global__ void forward_sm90<Sm90Traits<BFloat16, false, 0, 64, 64>>(
-    const __grid_constant__ ForwardSm90Params);
-template __global__ void forward_sm90<Sm90Traits<BFloat16, false, 2, 64, 160>>(
-    const __grid_constant__ ForwardSm90Params);
-template __global__ void forward_sm90<Sm90Traits<BFloat16, false, 3, 32, 32>>(
-    const __grid_constant__ ForwardSm90Params);
-template __global__ void forward_sm90<Sm90Traits<BFloat16, true, 4, 32, 32>>(
-    const __grid_constant__ ForwardSm90Params);
-template __global__ void forward_sm90<Sm90Traits<Float16, false, 4, 64, 64>>(
-    const __grid_constant__ ForwardSm90Params);
-template __global__ void forward_sm90<Sm90Traits<Float16, true, 5, 64, 64>>(
-    const __grid_constant__ ForwardSm90Params);
-template __global__ void forward_sm90<Sm90Traits<BFloat16, false, 5, 64, 64, true>>(
-    const __grid_constant__ ForwardSm90Params);
-template __global__ void forward_sm90<Sm90Traits<Float16, true, 0, 32, 32>>(
-    const __grid_constant__ ForwardSm90Params);
-template __global__ void forward_sm90<Sm90Traits<BFloat16, true, 0, 64, 64>>(
-    const __grid_constant__ ForwardSm90Params);
-template __global__ void forward_sm90<Sm90Traits<BFloat16, true, 2, 64, 160>>(
-    const __grid_constant__ ForwardSm90Params);
-template __global__ void forward_sm90<Sm90Traits<Float16, false, 0, 32, 32, true>>(
-    const __grid_constant__ ForwardSm90Params);
-template __global__ void forward_sm90<Sm90Traits<BFloat16, false, 0, 64, 64, true>>(
-    const __grid_constant__ ForwardSm90Params);
-template __global__ void forward_sm90<Sm90Traits<BFloat16, false, 0, 64, 160, true>>(
-    const __grid_constant__ ForwardSm90Params);
+#define OCTCONV_INSTANTIATE(...)                                  \
+  template __global__ void forward_sm90<Sm90Traits<__VA_ARGS__>>( \
+      const __grid_constant__ ForwardSm90Params);
+
+OCTCONV_INSTANTIATE(Float16, false, 0, 32, 32)
+OCTCONV_INSTANTIATE(BFloat16, false, 0, 64, 64)
+OCTCONV_INSTANTIATE(BFloat16, false, 2, 64, 160)
+OCTCONV_INSTANTIATE(BFloat16, false, 3, 32, 32)
+OCTCONV_INSTANTIATE(BFloat16, true, 4, 32, 32)
+OCTCONV_INSTANTIATE(Float16, false, 4, 64, 64)
+OCTCONV_INSTANTIATE(Float16, true, 5, 64, 64)
+OCTCONV_INSTANTIATE(BFloat16, false, 5, 64, 64, true)
+OCTCONV_INSTANTIATE(Float16, true, 0, 32, 32)
+OCTCONV_INSTANTIATE(BFloat16, true, 0, 64, 64)
+OCTCONV_INSTANTIATE(BFloat16, true, 2, 64, 160)
+OCTCONV_INSTANTIATE(Float16, false, 0, 32, 32, true)
+OCTCONV_INSTANTIATE(BFloat16, false, 0, 64, 64, true)
+OCTCONV_INSTANTIATE(BFloat16, false, 0, 64, 160, true)
+
+#undef OCTCONV_INSTANTIATE
 
 }  // namespace octconv
