@@ -130,6 +130,25 @@ def test_every_probe_is_listed_and_has_cases(library, emulator_in: Get, mode):
     assert lines == [list(map(str, entry)) for entry in emulator_in(mode)("probes")]
 
 
+def declared_products() -> set[tuple[str, ...]]:
+    """The shapes of warpgroups' products: type, columns, transposed, a through registers."""
+    text = (build.CSRC / "device" / "sm90" / "products.cuh").read_text()
+    shape = r"OCTCONV_MULTIPLY(_REGISTERS)?\(T, TYPE, (\d+), (\w+)"
+    return {
+        (dtype, columns, order, str(bool(registers)))
+        for registers, columns, transposed in re.findall(shape, text)
+        for order in ("01" if transposed == "TRANSPOSED" else transposed)
+        for dtype in ("bf16", "f16")
+    }
+
+
+def products_of(ptx: str) -> set[tuple[str, ...]]:
+    """The shapes that stand in PTX."""
+    shape = r"wgmma\.mma_async\S*m64n(\d+)k16\.f32\.(\w+)\.\w+ {[^}]*}, (\S)[^;]*, (\d);"
+    found = re.findall(shape, ptx)
+    return {(dtype, columns, order, str(a == "{")) for columns, dtype, a, order in found}
+
+
 def test_probes_contain_every_instruction(nvcc, tmp_path):
     """Each statement of asm in the device layer stands in what nvcc makes of the probes."""
     ptx = tmp_path / "probes.ptx"
@@ -144,6 +163,7 @@ def test_probes_contain_every_instruction(nvcc, tmp_path):
     patterns = [re.sub(r"%\d", r"[%\\w]+", re.escape(text)) for text in statements]
     patterns = [pattern.replace("%%", "%") for pattern in patterns]
     assert not [pattern for pattern in patterns if not re.search(pattern, made)]
+    assert products_of(made) == declared_products()
 
 
 def test_library_has_code_for_each_target(library):

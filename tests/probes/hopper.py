@@ -101,16 +101,6 @@ def patches(columns: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     }
 
 
-@on_hopper("multiply_bfloat16_32", BFLOAT16, 32)
-@on_hopper("multiply_bfloat16_64", BFLOAT16, 64)
-@on_hopper("multiply_bfloat16_128", BFLOAT16, 128)
-@on_hopper("multiply_bfloat16_160", BFLOAT16, 160)
-@on_hopper("multiply_float16_32", FLOAT16, 32)
-@on_hopper("multiply_float16_64", FLOAT16, 64)
-@on_hopper("multiply_float16_128", FLOAT16, 128)
-@on_hopper("multiply_float16_160", FLOAT16, 160)
-@on_hopper("multiply_stored_64", BFLOAT16, 64)
-@on_hopper("multiply_transposed_64", BFLOAT16, 64, True)
 def multiply(of: Format, columns: int, transposed: bool = False) -> Cases:
     """The patch that begins at the second pixel of the second row; sums begin with 1."""
     thread, index = np.indices((128, columns // 2))
@@ -126,3 +116,17 @@ def multiply(of: Format, columns: int, transposed: bool = False) -> Cases:
         bits[1] = bits[1].T if transposed else bits[1]
         data = np.concatenate([x.reshape(-1) for x in bits])
         yield name, Case(data, expected, FLOAT32, tolerance)
+
+
+SHAPES = {
+    "": (32, 64, 128, 160),
+    "_transposed": (32, 64, 128, 160),
+    "_registers": (32, 64),
+    "_transposed_registers": (32, 64, 96, 128, 192),
+}
+on_hopper("multiply_stored_64", BFLOAT16, 64)(multiply)
+for name, of in {"bfloat16": BFLOAT16, "float16": FLOAT16}.items():
+    for suffix, shapes in SHAPES.items():
+        for columns in shapes:
+            transposed = suffix.startswith("_transposed")
+            on_hopper(f"multiply_{name}_{columns}{suffix}", of, columns, transposed)(multiply)

@@ -53,7 +53,7 @@ void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& para
   check(cudaDeviceSynchronize(), "kernel");
 }
 
-// In the swizzle of 128 bytes.
+// In the swizzle of as many bytes as a row of the box, 64 or 128.
 TensorMap tensor_map(const ProbeTensor& tensor, void* memory) {
   void* encode = nullptr;
   cudaDriverEntryPointQueryResult result{};
@@ -64,11 +64,12 @@ TensorMap tensor_map(const ProbeTensor& tensor, void* memory) {
   cuuint64_t sizes[5], strides[4];
   for (int i = 0; i < 5; ++i) sizes[i] = tensor.sizes[i];
   for (int i = 0; i < 4; ++i) strides[i] = tensor.strides[i];
+  const auto swizzle = tensor.box[0] == 32 ? CU_TENSOR_MAP_SWIZZLE_64B : CU_TENSOR_MAP_SWIZZLE_128B;
   CUtensorMap made;
   const CUresult error = reinterpret_cast<decltype(&cuTensorMapEncodeTiled)>(encode)(
       &made, CU_TENSOR_MAP_DATA_TYPE_UINT16, static_cast<cuuint32_t>(tensor.rank),
       static_cast<char*>(memory) + tensor.offset, sizes, strides, tensor.box, kDense,
-      CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_NONE,
+      CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_NONE,
       CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (error != CUDA_SUCCESS) throw std::runtime_error("the driver refuses a tensor map");
   TensorMap map;

@@ -86,19 +86,46 @@ constexpr Probe rounds(const char* name) {
           kBlocks * kBytes};
 }
 
-template <typename T, int kColumns, bool kStored = false, bool kTransposed = false>
+template <typename T, int kColumns, bool kTransposed = false, Patch kPatch = Patch::kCopied>
 constexpr Probe patches(const char* name) {
-  constexpr uint32_t kRowsBytes = kColumns * kPixelBytes, kPixelsBytes = kPixels * kPixelBytes;
+  constexpr uint32_t kPixelsBytes = kPixels * kPixelBytes;
+  constexpr RowParts kParts(kColumns, kTransposed);
+  constexpr uint32_t kWidth = kTransposed ? kColumns : kPatchDepth, kBytes = 2 * kWidth;
   return {name,
-          multiply_patch<T, kColumns, kStored, kTransposed>,
-          {1, 128, 1, kPatchBytes + kRowsBytes + 16},
-          kPixelsBytes + kRowsBytes,
+          multiply_patch<T, kColumns, kTransposed, kPatch>,
+          {1, 128, 1, kPatchBytes + kParts.count * kParts.bytes() + 16},
+          kPixelsBytes + kColumns * kPixelBytes,
           64 * kColumns * 4,
           {{0, 4, {64, 10, 10, 1}, {128, 1280, 12800}, {64, 10, 10, 1}},
-           {kPixelsBytes, 4, {64, kColumns, 1, 1}, {128, 128, 128}, {64, kColumns, 1, 1}}}};
+           {kPixelsBytes,
+            4,
+            {kWidth, kParts.rows, 1, 1},
+            {kBytes, kBytes, kBytes},
+            {kParts.row_bytes / 2, kParts.rows, 1, 1}}}};
+}
+
+template <typename T, int kColumns, bool kTransposed = false>
+constexpr Probe through_registers(const char* name) {
+  return patches<T, kColumns, kTransposed, Patch::kThroughRegisters>(name);
 }
 
 }  // namespace probe
+
+// Every shape of product that the device layer has.
+#define OCTCONV_PATCHES(T, name)                                                \
+  probe::patches<T, 32>(name "_32"), probe::patches<T, 64>(name "_64"),         \
+      probe::patches<T, 128>(name "_128"), probe::patches<T, 160>(name "_160"), \
+      probe::patches<T, 32, true>(name "_32_transposed"),                       \
+      probe::patches<T, 64, true>(name "_64_transposed"),                       \
+      probe::patches<T, 128, true>(name "_128_transposed"),                     \
+      probe::patches<T, 160, true>(name "_160_transposed"),                     \
+      probe::through_registers<T, 32>(name "_32_registers"),                    \
+      probe::through_registers<T, 64>(name "_64_registers"),                    \
+      probe::through_registers<T, 32, true>(name "_32_transposed_registers"),   \
+      probe::through_registers<T, 64, true>(name "_64_transposed_registers"),   \
+      probe::through_registers<T, 96, true>(name "_96_transposed_registers"),   \
+      probe::through_registers<T, 128, true>(name "_128_transposed_registers"), \
+      probe::through_registers<T, 192, true>(name "_192_transposed_registers")
 
 inline const Probe kProbes[] = {
     {"ids", probe::ids, {3, 8, 9}, 0, 3 * 8 * 9 * 4 * probe::kIds},
@@ -198,16 +225,9 @@ inline const Probe kProbes[] = {
      24 * 3 * 72 * 2,
      128 * probe::kBox5Rows,
      {{0, 5, {72, 2, 3, 4, 3}, {432, 3456, 864, 144}, {64, 2, 4, 4, 1}}}},
-    probe::patches<BFloat16, 32>("multiply_bfloat16_32"),
-    probe::patches<BFloat16, 64>("multiply_bfloat16_64"),
-    probe::patches<BFloat16, 128>("multiply_bfloat16_128"),
-    probe::patches<BFloat16, 160>("multiply_bfloat16_160"),
-    probe::patches<Float16, 32>("multiply_float16_32"),
-    probe::patches<Float16, 64>("multiply_float16_64"),
-    probe::patches<Float16, 128>("multiply_float16_128"),
-    probe::patches<Float16, 160>("multiply_float16_160"),
-    probe::patches<BFloat16, 64, true>("multiply_stored_64"),
-    probe::patches<BFloat16, 64, false, true>("multiply_transposed_64"),
+    OCTCONV_PATCHES(BFloat16, "multiply_bfloat16"),
+    OCTCONV_PATCHES(Float16, "multiply_float16"),
+    probe::patches<BFloat16, 64, false, probe::Patch::kStored>("multiply_stored_64"),
     {"store_matrix", probe::store_matrix<uint32_t>, {1, 32, 1, 512}, 512, 512},
     // To all 40 channels of 5 x 3 pixels of 2 images.
     {"store_box",
@@ -217,5 +237,7 @@ inline const Probe kProbes[] = {
      2 * 3 * 5 * 40 * 2,
      {{0, 4, {40, 5, 3, 2}, {80, 400, 1200}, {64, 7, 4, 2}, true}}},
 };
+
+#undef OCTCONV_PATCHES
 
 }  // namespace octconv

@@ -149,19 +149,30 @@ __global__ void store_box(const __grid_constant__ ProbeParams p) {
   }
 }
 
-// 8 x 8 of 10 x 10 pixels, of 64 channels each, times kColumns rows: both copied by tensor maps, or
-// stored by the threads. Transposed: times 64 rows, one for each channel.
-constexpr uint32_t kPixels = 100, kPixelBytes = 128, kFirstPixel = 11;
+// 8 x 8 of 10 x 10 pixels, of 64 channels each, times kColumns rows of as many; or, transposed,
+// times 64 rows of kColumns, which lie in parts of 64 or 128 bytes.
+enum class Patch { kCopied, kStored, kThroughRegisters };
+constexpr uint32_t kPixels = 100, kPixelBytes = 128, kFirstPixel = 11, kPatchDepth = 64;
 constexpr uint32_t kPatchBytes = 13 * 1024;  // all pixels; a multiple of 1024
-template <typename T, int kColumns, bool kStored, bool kTransposed>
+struct RowParts {
+  uint32_t count, rows, row_bytes;
+  constexpr RowParts(uint32_t columns, bool transposed)
+      : count(transposed ? (columns + 63) / 64 : 1),
+        rows(transposed ? kPatchDepth : columns),
+        row_bytes(transposed && columns == 32 ? 64 : 128) {}
+  constexpr uint32_t bytes() const { return rows * row_bytes; }
+};
+template <typename T, int kColumns, bool kTransposed, Patch kPatch>
 __global__ void multiply_patch(const __grid_constant__ ProbeParams p) {
   if constexpr (ptx::kHopper) {
-    constexpr uint32_t kBytes = (kPixels + kColumns) * kPixelBytes;
+    constexpr RowParts kParts(kColumns, kTransposed);
+    constexpr uint32_t kRows = kParts.count * kParts.bytes();
     ptx::SharedMemory shared;
-    const uint32_t pixels = shared.take(kPatchBytes), rows = shared.take(kColumns * kPixelBytes);
+    const uint32_t pixels = shared.take(kPatchBytes), rows = shared.take(kRows);
     const uint32_t full = shared.take(16), thread = ptx::thread_x();
-    if (kStored) {
-      for (uint32_t i = thread; i < kBytes / 16; i += ptx::threads_x()) {
+    if constexpr (kPatch == Patch::kStored) {
+      constexpr uint32_t kWordsOfAll = (kPixels + kColumns) * kPixelBytes / 16;
+      for (uint32_t i = thread; i < kWordsOfAll; i += ptx::threads_x()) {
         const uint32_t row = i / 8, place = (i % 8 ^ row % 8) * 16;
         const uint32_t to =
             row < kPixels ? pixels + row * kPixelBytes : rows + (row - kPixels) * kPixelBytes;
@@ -171,24 +182,40 @@ __global__ void multiply_patch(const __grid_constant__ ProbeParams p) {
       }
       ptx::fence_shared_writes();
     } else if (thread == 0) {
-      begin_copies(full, kBytes);
+      begin_copies(full, kPixels * kPixelBytes + kRows);
       ptx::copy_box(pixels, &p.maps[0], full, 0, 0, 0, 0);
-      ptx::copy_box(rows, &p.maps[1], full, 0, 0, 0, 0);
+      for (uint32_t part = 0; part < kParts.count; ++part) {
+        ptx::copy_box(rows + part * kParts.bytes(), &p.maps[1], full, 64 * part, 0, 0, 0);
+      }
     }
     ptx::sync_block();
-    if (!kStored) ptx::wait_barrier(full, 0);
+    if constexpr (kPatch != Patch::kStored) ptx::wait_barrier(full, 0);
 
     float sum[kColumns / 2];
     for (float& each : sum) each = 1;
     const uint64_t a = ptx::matrix_at(pixels + kFirstPixel * kPixelBytes, 10);
-    const uint64_t b =
-        kTransposed ? ptx::transposed_at<128>(rows, 64 * 128) : ptx::matrix_at(rows, 8);
-    constexpr int kStep = kTransposed ? 16 * 128 / 16 : 2;
+    uint32_t fragments[4][4];
+    if constexpr (kPatch == Patch::kThroughRegisters) {
+      const uint32_t half = ptx::lane() / 16, row = thread / 32 * 16 + ptx::lane() % 16;
+      const uint32_t pixel = kFirstPixel + row / 8 * 10 + row % 8;
+#pragma unroll
+      for (uint32_t step = 0; step < 4; ++step) {
+        const uint32_t place = ((2 * step + half) ^ pixel % 8) * 16;
+        ptx::load_matrix(fragments[step], pixels + pixel * kPixelBytes + place);
+      }
+    }
+    uint64_t b = ptx::matrix_at(rows, 8);
+    if constexpr (kTransposed) b = ptx::transposed_at<kParts.row_bytes>(rows, kParts.bytes());
+    constexpr int kStep = kTransposed ? 16 * kParts.row_bytes / 16 : 2;  // 16ths of bytes
     ptx::fence_products();
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
-      ptx::multiply_async<T, kColumns, kTransposed>(sum, a + 2 * step,
-                                                    ptx::forget_offsets(b) + kStep * step);
+      const uint64_t of_step = ptx::forget_offsets(b) + kStep * step;
+      if constexpr (kPatch == Patch::kThroughRegisters) {
+        ptx::multiply_async<T, kColumns, kTransposed>(sum, fragments[step], of_step);
+      } else {
+        ptx::multiply_async<T, kColumns, kTransposed>(sum, a + 2 * step, of_step);
+      }
       if (step % 2 == 1) ptx::commit_products();
     }
     ptx::wait_products<1>();
