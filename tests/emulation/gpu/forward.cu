@@ -9,6 +9,8 @@ template __global__ void forward_sm80<ForwardTraits<Float16, 3, false, NarrowTil
     const __grid_constant__ ForwardParams);
 template __global__ void forward_sm80<ForwardTraits<BFloat16, 3, true, WideTiles>>(
     const __grid_constant__ ForwardParams);
+template __global__ void forward_sm80<ForwardTraits<BFloat16, 5, true, SmallTiles>>(
+    const __grid_constant__ ForwardParams);
 template __global__ void forward_sm80<ForwardTraits<TFloat32, 1, true, SmallTiles>>(
     const __grid_constant__ ForwardParams);
 
