@@ -64,7 +64,7 @@ def predict(
     grad = int(mode == "input_gradient")
     numbers = [batch, *layer.size, *inputs, *outputs, layer.kernel_size, 1, grad]
     plan = _plan(numbers, mode, gpu)
-    us = plan["us"] if isinstance(plan["us"], float) else plan["us"]["total"]
+    us = plan["us"]["total"] if isinstance(plan["us"], dict) else plan["us"]
     return Prediction(layer, batch, mode, us, plan["text"], _vanilla_us(layer, batch, share))
 
 
@@ -97,14 +97,15 @@ def _plan(numbers: list[int], mode: str, gpu: str) -> dict[str, Any]:
     """By family sm90 where that is the default and covers it, else by family sm80."""
     ops = torch.ops.octconv_cuda
     of_weight = mode == "weight_gradient"
-    if not (of_weight and numbers[7] == 1):
-        operator = ops.plan_weight_grad_sm90 if of_weight else ops.plan_forward_sm90
-        trial = () if of_weight else (on_trial(),)
-        try:
-            return json.loads(operator(numbers, DTYPE, gpu, *trial))  # type: ignore[no-any-return]
-        except RuntimeError as error:
-            if "does not cover" not in str(error):
-                raise
+    operator = ops.plan_weight_grad_sm90 if of_weight else ops.plan_forward_sm90
+    trial = () if of_weight else (on_trial(),)
+    try:
+        plan: dict[str, Any] = json.loads(operator(numbers, DTYPE, gpu, *trial))
+        if plan.get("is_default", True):
+            return plan
+    except RuntimeError as error:
+        if "does not cover" not in str(error):
+            raise
     operator = ops.plan_weight_grad if of_weight else ops.plan
     return json.loads(operator(numbers, DTYPE, gpu))  # type: ignore[no-any-return]
 
@@ -137,9 +138,10 @@ def _predictions(args: argparse.Namespace) -> Iterator[Prediction]:
 
 def _table(predictions: Sequence[Prediction], args: argparse.Namespace) -> Table:
     share = f"{args.vanilla_share:.0%}"
+    kernels = "with kernels on trial" if on_trial() else "by default"
     title = (
         f"PREDICTED for {args.gpu}, {DTYPE}, alpha {args.alpha:g}, by the kernels that serve there "
-        "by default; us of kernel time.\nMeasured: the newest in benchmarks/results, by the plans "
+        f"{kernels}; us of kernel time.\nMeasured: the newest in benchmarks/results, by the plans "
         f"of then. Vanilla at {share} of 790 TFLOP/s,\nor at 4.3 TB/s, is an assumption."
     )
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)

@@ -213,6 +213,7 @@ std::string plan_weight_grad_sm90_text(std::vector<int64_t> numbers, std::string
   std::ostringstream json;
   if (plan.joint.splits > 0) {
     json << "{\"joint\": " << joint_json(problem, plan)
+         << ", \"is_default\": " << (faster_than_portable(problem, plan) ? "true" : "false")
          << ", \"partial_sums\": " << plan.partial_sums << ", \"us\": " << plan.microseconds
          << ", \"text\": \"" << to_string(plan) << "\"}";
     return json.str();

@@ -35,7 +35,8 @@ def tiles(rows: int, splits: int = 1) -> GradTiles:
 
 # Channels that fill tiles, end them early, or take several, of one octave only, too; such that one
 # warpgroup has none; odd sizes; phases that no quad has; boxes of several images, which are one
-# image where their height is even; splits that have no boxes.
+# image where their height is even; splits that have no boxes; so many splits that one, two or
+# eight warps add them up.
 CASES = {
     "a tile": (case_of((64, 64), (128, 128), 16, 16), tiles(128)),
     "another tile": (case_of((128, 128), (64, 64), 16, 16), tiles(64)),
@@ -43,7 +44,7 @@ CASES = {
     "odd, wide": (case_of((72, 136), (40, 88), 13, 18, batch=3), tiles(64, 3)),
     "high": (case_of((136, 8), (200, 24), 9, 14), tiles(128)),
     "low": (case_of((8, 136), (24, 200), 9, 14), tiles(64)),
-    "narrow": (case_of((24, 32), (136, 8), 14, 14, batch=4), tiles(128, 4)),
+    "narrow": (case_of((24, 32), (136, 8), 14, 14, batch=4), tiles(128, 12)),
     "few rows": (case_of((128, 120), (32, 24), 14, 13, batch=2), tiles(64, 2)),
     "images": (case_of((40, 24), (8, 72), 5, 7, batch=9), tiles(128, 3)),
     "stacked": (case_of((24, 72), (72, 8), 6, 5, batch=8), tiles(64, 2)),

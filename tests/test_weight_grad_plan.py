@@ -58,6 +58,11 @@ def check(emulator: Emulator, problem: Problem, dtype: str, device: str) -> None
     for (items, pixel_tiles, splits), planned in zip(launch["jobs"], plan["items"], strict=True):
         assert items == planned
         assert items == 0 or 1 <= splits <= pixel_tiles
+    # No warp idles beside one that adds up few splits, and none has many while others could help.
+    most, warps = max(splits for _, _, splits in launch["jobs"]), launch["split_warps"]
+    assert warps in (1, 2, 4, 8)
+    assert warps == 1 or most > 4 * warps
+    assert warps == 8 or most <= 8 * warps
     present = [
         bool(rows and columns)
         for rows, columns in itertools.product(

@@ -82,13 +82,18 @@ def test_items_of_layers_fill_the_device_once(problem) -> None:
     assert 0.9 * MULTIPROCESSORS <= sum(job["items"] for job in plan["jobs"]) <= MULTIPROCESSORS
 
 
-# The best of weight-grad-sm90.txt and weight-grad-sm90-variants.txt, measured on an H200.
-MEASURED = (127.4, 69.1, 77.3, 90.2, 84.8, 83.9, 100.5, 163.7)
+# The best of weight-grad-sm90.txt and weight-grad-sm90-variants.txt, measured on an H200, without
+# the launch that adds up splits, which has changed since.
+MEASURED = (122.0, 62.6, 65.5, 74.6, 79.5, 57.0, 94.0, 121.8)
 
 
-@pytest.mark.parametrize(("problem", "us"), zip(LAYERS, MEASURED, strict=True), ids=str)
+@pytest.mark.parametrize(("problem", "us"), list(zip(LAYERS, MEASURED, strict=True)), ids=str)
 def test_predictions_are_near_the_best_that_was_measured(problem, us) -> None:
-    assert 0.85 * us <= plan_of(problem, device="H200")["us"] <= 1.15 * us
+    """Beside a launch and the bytes of the sums, at the rate of copies."""
+    plan = plan_of(problem, device="H200")
+    weights = 9 * sum(problem[3:5]) * sum(problem[5:7])
+    adding = 5 + 4 * (plan["partial_sums"] + weights) / 4.3e6
+    assert plan["us"] == pytest.approx(us + adding, rel=0.1)
 
 
 @pytest.mark.parametrize("problem", [LAYERS[i] for i in (1, 2, 6, 7)], ids=str)
@@ -100,7 +105,7 @@ def test_pixel_tiles_are_as_large_as_three_stages_allow(problem) -> None:
 
 
 def test_nothing_is_split_where_adding_up_would_cost_more() -> None:
-    """Of 256 channels in each part 590 thousand positions are added up, in about 50 us."""
+    """Of 256 channels in each part two splits are 19 MB, and another launch."""
     plan = plan_of(square(14, 256, 1))
     assert plan["partial_sums"] == 0
     assert plan["us"] < 20

@@ -16,7 +16,7 @@ constexpr int kSplitThreads = 32 * kSplitWarps;
 constexpr int kSplitSharedBytes = kSplitThreads * 16;
 
 inline LaunchShape splits_shape(const WeightGradParams& p) {
-  const int64_t positions = kSplitThreads / p.split_warps;  // of a block
+  const int64_t positions = kSplitThreads >> p.split_bits;  // of a block
   const int64_t blocks = (p.positions + positions - 1) / positions;
   return {static_cast<uint32_t>(blocks), kSplitThreads, 1, kSplitSharedBytes};
 }
@@ -29,20 +29,22 @@ struct SplitPosition {
 
   __device__ __forceinline__ SplitPosition(const WeightGradParams& p, const WeightGradJob& job,
                                            int32_t position) {
-    const int32_t fours = job.columns() / 4, taps = p.taps * p.taps;
-    const int32_t of_row = fours * taps;
+    const int32_t of_tap = job.columns() / 4, of_row = p.taps * p.taps * of_tap;
     bias = position >= job.rows() * of_row;
     if (bias) position -= job.rows() * of_row;
-    row = bias ? 4 * position : position / of_row;
+    row = bias ? 4 * position : job.by_row_positions.quotient(position);
     const int32_t in_row = bias ? 0 : position - row * of_row;
-    tap = in_row / (fours > 0 ? fours : 1);
-    column = 4 * (in_row - tap * fours);
-    const int32_t rectangle = row / p.tile_rows * job.column_tiles + column / p.tile_columns;
-    const int64_t item = int64_t{rectangle * job.tap_tiles + tap / p.tile_taps} * job.splits;
-    const int32_t tile_row = row % p.tile_rows, tile_tap = tap % p.tile_taps;
+    tap = job.by_tap_positions.quotient(in_row);
+    column = 4 * (in_row - tap * of_tap);
+    const int32_t of_rows = p.by_tile_rows.quotient(row), tile_row = row - of_rows * p.tile_rows;
+    const int32_t of_columns = p.by_tile_columns.quotient(column);
+    const int32_t tile_column = column - of_columns * p.tile_columns;
+    const int32_t of_taps = p.by_tile_taps.quotient(tap), tile_tap = tap - of_taps * p.tile_taps;
+    const int32_t rectangle = of_rows * job.column_tiles + of_columns;
+    const int64_t item = int64_t{rectangle * job.tap_tiles + of_taps} * job.splits;
     const int32_t in_item =
         bias ? p.tile_rows * p.tile_taps * p.tile_columns + tile_row
-             : (tile_row * p.tile_taps + tile_tap) * p.tile_columns + column % p.tile_columns;
+             : (tile_row * p.tile_taps + tile_tap) * p.tile_columns + tile_column;
     first_sum = job.first_sum + item * p.item_sums() + in_item;
   }
 };
@@ -67,8 +69,8 @@ __global__ void __launch_bounds__(kSplitThreads)
   ptx::SharedMemory shared;
   const uint32_t sums = shared.take(kSplitSharedBytes);
   const int32_t warp = ptx::thread_x() / 32;
-  const int32_t group = warp / p.split_warps, share = warp - group * p.split_warps;
-  const int32_t groups = kSplitWarps / p.split_warps;
+  const int32_t group = warp >> p.split_bits, share = warp - (group << p.split_bits);
+  const int32_t groups = kSplitWarps >> p.split_bits;
   const int64_t position = (int64_t{ptx::block_x()} * groups + group) * 32 + ptx::lane();
   const bool inside = position < p.positions;
   int index = 0;
@@ -76,9 +78,9 @@ __global__ void __launch_bounds__(kSplitThreads)
   const WeightGradJob& job = p.job[index];
   const SplitPosition at(p, job, inside ? static_cast<int32_t>(position - job.first_position) : 0);
   float four[4] = {};
-  const int32_t end = inside ? job.splits * (share + 1) / p.split_warps : 0;
+  const int32_t end = inside ? job.splits * (share + 1) >> p.split_bits : 0;
 #pragma unroll 4
-  for (int32_t split = job.splits * share / p.split_warps; split < end; ++split) {
+  for (int32_t split = job.splits * share >> p.split_bits; split < end; ++split) {
     ptx::Word128 word;
     ptx::load_global(word, p.partial_sums + at.first_sum + split * p.item_sums());
     for (int i = 0; i < 4; ++i) four[i] += ptx::as_float(word.word[i]);
@@ -88,7 +90,7 @@ __global__ void __launch_bounds__(kSplitThreads)
   ptx::store_shared(sums + ptx::thread_x() * 16, of_warp);
   ptx::sync_block();
   if (share > 0 || !inside) return;
-  for (int other = 1; other < p.split_warps; ++other) {
+  for (int other = 1; other < 1 << p.split_bits; ++other) {
     ptx::Word128 word;
     ptx::load_shared(word, sums + (ptx::thread_x() + other * 32) * 16);
     for (int i = 0; i < 4; ++i) four[i] += ptx::as_float(word.word[i]);

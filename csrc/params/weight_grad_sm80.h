@@ -28,6 +28,7 @@ struct WeightGradJob {
   int64_t first_sum;             // in partial_sums, where splits > 1
   int64_t first_position;        // of four columns each, in the launch that adds up splits
   Divisor by_height, by_period, by_tile_width;
+  Divisor by_row_positions, by_tap_positions;  // by positions of a row, of a tap of it
 
   constexpr int32_t rows() const { return dy.channels; }
   constexpr int32_t columns() const { return x.channels; }
@@ -42,7 +43,8 @@ struct WeightStrides {
 
 constexpr int kPlaceBytes = 16;  // of shared memory, for the place of a block's tile
 
-constexpr int kSplitWarps = 8;  // of a block that adds up splits
+constexpr int kSplitWarps = 8;    // of a block that adds up splits
+constexpr int kSplitsOfWarp = 8;  // of a position, if there are warps for the others
 
 constexpr int kJobs = 4;  // W_HH, W_LH (low to high), W_HL, W_LL; absent ones have no items
 
@@ -57,7 +59,8 @@ struct WeightGradParams {
   int32_t tile_rows, tile_columns, tile_taps, taps;  // of a tile; of the weight along an axis
   float* partial_sums;  // of each item: (tile_rows, tile_taps, tile_columns), then tile_rows of dy
   int64_t positions;    // all jobs'
-  int32_t split_warps;  // that share the splits of each, a power of two
+  int32_t split_bits;   // the base-2 logarithm of the warps that share the splits of each
+  Divisor by_tile_rows, by_tile_columns, by_tile_taps;
 
   constexpr int64_t items() const { return job[kJobs - 1].first_item + job[kJobs - 1].items(); }
   constexpr int64_t item_sums() const {

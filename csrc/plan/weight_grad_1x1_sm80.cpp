@@ -35,7 +35,7 @@ WeightGradPlan plan_of(const JointGradLimits& limits, const Problem& problem,
   const double end = 2 * (f.groups - 1) * sums / 128 / device.wavefronts + sums / device.l2_bytes;
   const double item = kItem + kLatency + divide_up(p.quad_tiles, p.splits) * cost.clocks + end;
   plan.tiles_us = divide_up(p.blocks(), device.multiprocessors) * item * us;
-  plan.splits_us = splits_clocks(device, p.positions) * us;
+  plan.splits_us = splits_clocks(device, p) * us;
   plan.launch_us = device.launch_us * (plan.partial_sums > 0 ? 2 : 1);
   return plan;
 }

@@ -52,8 +52,7 @@ double microseconds(const Problem& p, const DeviceFacts& device, const JointGrad
   const double items = divide_up(params.blocks(), device.multiprocessors) * item / device.clock;
   const double memory = memory_bytes(p, 2) / device.memory_bytes;
   const double both = std::max(items, memory) + (1 - kHidden) * std::min(items, memory);
-  const double splits =
-      partial_sums > 0 ? splits_clocks(device, params.positions) / device.clock : 0;
+  const double splits = splits_clocks(device, params) / device.clock;
   return (partial_sums > 0 ? 2 : 1) * kLaunchUs + 1e6 * (both + splits);
 }
 

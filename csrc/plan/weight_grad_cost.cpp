@@ -5,17 +5,18 @@
 #include <numeric>
 
 #include "problem.h"
+#include "setup/weight_grad_sm80.h"
 
 namespace octconv {
 namespace {
 
-// Clocks, assumed but for the last one.
+// Clocks, assumed.
 constexpr double kLatency = 600;
-constexpr double kPoolRound = 700;     // of up to two windows
-constexpr double kTurn = 150;          // to wait, to meet, and to find the pixels of both tiles
-constexpr double kItem = 1000;         // zeros, the first wait and the end
-constexpr double kSplitPosition = 20;  // of a multiprocessor, whatever the splits: on an H200
-constexpr int kSchedulers = 4;         // of a multiprocessor
+constexpr double kPoolRound = 700;   // of up to two windows
+constexpr double kTurn = 150;        // to wait, to meet, and to find the pixels of both tiles
+constexpr double kItem = 1000;       // zeros, the first wait and the end
+constexpr double kAddSplits = 2000;  // to find the sums, and two rounds of loads
+constexpr int kSchedulers = 4;       // of a multiprocessor
 
 // load_map: one pixel tile of an operand.
 struct MapCount {
@@ -96,8 +97,11 @@ double item_overhead(const WeightGradLimits& f, const DeviceFacts& d, const Pixe
   return kItem + 2 * kLatency + cost.l2_clocks + groups + stored / d.l2_bytes;
 }
 
-double splits_clocks(const DeviceFacts& d, int64_t positions) {
-  return kSplitPosition * positions / d.multiprocessors;
+double splits_clocks(const DeviceFacts& d, const WeightGradParams& p) {
+  if (p.positions == 0) return 0;
+  constexpr double kPositionBytes = 4 * sizeof(float);  // of a result, at most
+  const double bytes = sizeof(float) * double(partial_sums_of(p)) + kPositionBytes * p.positions;
+  return kAddSplits + bytes / (d.memory_bytes / d.clock);
 }
 
 }  // namespace octconv

@@ -27,7 +27,7 @@ PixelTileCost pixel_tile_cost(const WeightGradLimits& limits, const DeviceFacts&
 double item_overhead(const WeightGradLimits& limits, const DeviceFacts& device,
                      const PixelTileCost& cost, bool split);
 
-// Clocks of the launch that adds up the splits, without its beginning and end.
-double splits_clocks(const DeviceFacts& device, int64_t positions);
+// Clocks of the launch that adds up the splits, without its beginning and end; 0 if there is none.
+double splits_clocks(const DeviceFacts& device, const WeightGradParams& params);
 
 }  // namespace octconv

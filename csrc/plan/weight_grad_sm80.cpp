@@ -175,7 +175,7 @@ struct Planner {
     WeightGradPointers pointers{};
     pointers.dy_high = pointers.x_high = &problem;
     const WeightGradParams p = weight_grad_params(problem, limits, plan.pixel_tiles, pointers);
-    plan.splits_us = splits_clocks(device, p.positions) * us;
+    plan.splits_us = splits_clocks(device, p) * us;
     plan.shared_bytes = p.shared_bytes;
     return plan;
   }

@@ -55,8 +55,6 @@ JointGradSm90Params joint_grad_sm90_params(const Problem& problem, const JointGr
   p.down = divide_up(q.quad_height(), cut.box.height);
   p.boxes = static_cast<int32_t>(boxes_of(q, cut.box));
   p.splits = cut.splits;
-  p.split_warps = 1;
-  while (p.split_warps < kSplitWarps && 8 * p.split_warps < cut.splits) p.split_warps *= 2;
   p.tiles_across = std::max(p.job[0].column_tiles, p.job[3].column_tiles);
   p.tiles = std::max(p.job[0].row_tiles, p.job[3].row_tiles) * p.tiles_across;
   p.absent = absent_phases(q);

@@ -79,11 +79,13 @@ int32_t stage_bytes_of(const WeightGradJob& job) {
 WeightGradParams weight_grad_params(const Problem& problem, const WeightGradLimits& limits,
                                     const PixelTiles& tiles, const WeightGradPointers& pointers) {
   WeightGradParams p{};
-  p.batch = problem.batch, p.split_warps = kSplitWarps;
+  p.batch = problem.batch;
   p.dweight = pointers.dweight, p.dbias = pointers.dbias;
   p.strides = pointers.strides, p.wide_output = pointers.wide_output;
   p.tile_rows = limits.rows, p.tile_columns = limits.columns;
   p.tile_taps = limits.tap_rows * limits.taps, p.taps = limits.taps;
+  p.by_tile_rows = Divisor::of(p.tile_rows), p.by_tile_columns = Divisor::of(p.tile_columns);
+  p.by_tile_taps = Divisor::of(p.tile_taps);
   const std::array<WeightGradJob, kJobs> jobs = jobs_of(problem, pointers);
   for (int i = 0; i < kJobs; ++i) {
     WeightGradJob& job = p.job[i];
@@ -99,14 +101,22 @@ WeightGradParams weight_grad_params(const Problem& problem, const WeightGradLimi
 
 void number_items(WeightGradParams& p) {
   int64_t item = 0, sum = 0;
+  int32_t most_splits = 1;
   p.positions = 0;
   for (WeightGradJob& job : p.job) {
     job.first_item = item, job.first_sum = sum, job.first_position = p.positions;
     item += job.items();
     if (job.items() == 0 || job.splits == 1) continue;
     sum += job.items() * p.item_sums();
-    p.positions +=
-        int64_t{job.rows()} * p.taps * p.taps * job.columns() / 4 + (job.bias ? job.rows() / 4 : 0);
+    most_splits = std::max(most_splits, job.splits);
+    const int32_t of_tap = job.columns() / 4, of_row = p.taps * p.taps * of_tap;
+    job.by_tap_positions = Divisor::of(std::max(of_tap, 1));
+    job.by_row_positions = Divisor::of(std::max(of_row, 1));
+    p.positions += int64_t{job.rows()} * of_row + (job.bias ? job.rows() / 4 : 0);
+  }
+  p.split_bits = 0;
+  while (kSplitWarps >> p.split_bits > 1 && kSplitsOfWarp << p.split_bits < most_splits) {
+    ++p.split_bits;
   }
 }
 

@@ -23,7 +23,7 @@ constexpr int kGradSm90LeastStages = 3, kGradSm90MostStages = 8;
 
 // Registers of a thread, of those that load and of those that multiply. A launch gives each thread
 // a quarter of 512.
-constexpr int kGradSm90LoaderRegisters = 56, kGradSm90MultiplierRegisters = 152;
+constexpr int kGradSm90LoaderRegisters = 80, kGradSm90MultiplierRegisters = 144;
 constexpr int kGradSm90Registers = 128;
 static_assert(kGradSm90LoaderRegisters + kGradSm90Multipliers * kGradSm90MultiplierRegisters <=
               4 * kGradSm90Registers);

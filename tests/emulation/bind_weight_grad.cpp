@@ -55,6 +55,7 @@ struct LaunchCounts {
     result["jobs"] = jobs;
     result["shared_bytes"] = p.shared_bytes;
     result["partial_sums"] = partial_sums_of(p);
+    result["split_warps"] = 1 << p.split_bits;
     return result;
   }
 };

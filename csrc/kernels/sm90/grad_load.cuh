@@ -36,51 +36,78 @@ __device__ __forceinline__ void load_grad_tiles(const WeightGradSm90Params& p, c
   }
 }
 
-// 16 bytes of the four pixels of a window in shared memory, whose rows of pixels lie kRow apart,
-// to 16 bytes of their sum times `factor`.
-template <typename T, int kRow>
-__device__ __forceinline__ ptx::Word128 pool_window(uint32_t left, uint32_t right, float factor) {
-  ptx::Word128 words[4];
-  ptx::load_shared(words[0], left);
-  ptx::load_shared(words[1], right);
-  ptx::load_shared(words[2], left + kRow);
-  ptx::load_shared(words[3], right + kRow);
-  Pooled<T> top(words[0]), bottom(words[2]);
-  top.add(words[1]), bottom.add(words[3]);
-  for (int i = 0; i < Pooled<T>::kElements; ++i) top.sum[i] += bottom.sum[i];
-  return top.rounded(factor);
-}
+// What a helper pools of a pixel tile in turns: 16 bytes of two windows at once, for with one it
+// would wait. From turn to turn all addresses move by as many rows of windows.
+template <typename Traits>
+struct PoolTurns {
+  static constexpr int32_t kWindows = 2, kRow = 2 * kGradSm90Width;  // cells
+  static constexpr int32_t kApart = kGradSm90Helpers / Traits::kChunks;
+  static constexpr int32_t kRows = kWindows * kApart / kGradSm90Width;
+  static constexpr uint32_t kRowBytes = kRow * Traits::kCell, kBytes = 2 * kRows * kRowBytes;
+  static_assert(kWindows * kApart % kGradSm90Width == 0);
+  // From a pixel to its neighbour, bits that change: of 64 bytes two lie in a line.
+  static constexpr uint32_t kNeighbour = Traits::kCell == 64 ? 64 : 128 | 16;
+  int32_t x[kWindows], y[kWindows];
+  uint32_t first[kWindows], pooled[kWindows];  // bytes
 
-// In place: of each window of a stage the pixel in the upper row whose line is another than that of
-// its neighbours, so that ldmatrix meets no conflict.
+  __device__ __forceinline__ explicit PoolTurns(int32_t thread) {
+#pragma unroll
+    for (int i = 0; i < kWindows; ++i) {
+      const int32_t chunk = thread % Traits::kChunks,
+                    window = thread / Traits::kChunks + i * kApart;
+      x[i] = window % kGradSm90Width, y[i] = window / kGradSm90Width;
+      const uint32_t left = chunk_at<Traits>(2 * y[i] * kRow + 2 * x[i], chunk);
+      // Every other window from the right, for no bank twice.
+      first[i] = Traits::kCell == 64 && x[i] % 2 == 1 ? left ^ kNeighbour : left;
+      // The pixel whose line is another than that of its neighbours: ldmatrix meets no conflict.
+      pooled[i] = x[i] / 4 == 0 ? left : left ^ kNeighbour;
+    }
+  }
+
+  // One image of a pixel tile, in place. `factor`: of windows in their columns.
+  __device__ __forceinline__ void pool(uint32_t image, int32_t height,
+                                       const float (&factor)[kWindows], int32_t single_row) const {
+#pragma unroll 1
+    for (int32_t row = 0; row + y[0] < height; row += kRows, image += kBytes) {
+      Window<typename Traits::T> window[kWindows];
+#pragma unroll
+      for (int i = 0; i < kWindows; ++i) {
+        // Behind the last row it is the first window again.
+        const uint32_t from = image + (row + y[i] < height ? first[i] : first[0]);
+        window[i].factor = factor[i] * (row + y[i] == single_row ? 2.0f : 1.0f);
+#pragma unroll
+        for (int pixel = 0; pixel < 4; ++pixel) {
+          ptx::load_shared(window[i].word[pixel],
+                           (pixel % 2 ? from ^ kNeighbour : from) + pixel / 2 * kRowBytes);
+        }
+      }
+#pragma unroll
+      for (int i = 0; i < kWindows; ++i) {
+        if (row + y[i] < height) ptx::store_shared(image + pooled[i], window[i].pooled());
+      }
+    }
+  }
+};
+
 template <typename Traits>
 __device__ __forceinline__ void pool_grad_tiles(const WeightGradSm90Params& p, const GradItem& item,
                                                 GradMemory memory, int32_t thread) {
-  constexpr int32_t kRow = 2 * kGradSm90Width;  // cells
+  using Turns = PoolTurns<Traits>;
   const WeightGradJob& job = p.job[item.index];
   const GradSm90Job& more = p.more[item.index];
+  const Turns turns(thread);
   BufferRing& stages = memory.stages;
-  const int32_t units = kGradSm90Width * job.tile_height * Traits::kChunks;
   for (int32_t tile = item.split; tile < job.pixel_tiles; tile += job.splits, stages.advance()) {
     const GradPlace at(job, more, tile);
+    float factor[Turns::kWindows];
+    for (int i = 0; i < Turns::kWindows; ++i) {
+      factor[i] = at.x + turns.x[i] == more.single_column ? 0.5f : 0.25f;
+    }
     ptx::wait_barrier(stages.full(), stages.parity);
     uint32_t image = stages.buffer();
 #pragma unroll 1
-    for (int32_t i = 0; i < more.images; ++i, image += 2 * job.tile_height * kRow * Traits::kCell) {
-#pragma unroll 1
-      for (int32_t unit = thread; unit < units; unit += kGradSm90Helpers) {
-        const int32_t chunk = unit % Traits::kChunks, quad = unit / Traits::kChunks;
-        const int32_t x = quad % kGradSm90Width, y = quad / kGradSm90Width;
-        const int32_t cell = 2 * y * kRow + 2 * x;
-        // Half of the cells to a line: every other window from the right, for no bank twice.
-        const int32_t side = Traits::kCell == 64 ? x % 2 : 0;
-        const float factor = (at.x + x == more.single_column ? 0.5f : 0.25f) *
-                             (at.y + y == more.single_row ? 2.0f : 1.0f);
-        const ptx::Word128 pooled = pool_window<typename Traits::T, kRow * Traits::kCell>(
-            image + chunk_at<Traits>(cell + side, chunk),
-            image + chunk_at<Traits>(cell + 1 - side, chunk), factor);
-        ptx::store_shared(image + chunk_at<Traits>(cell + x / 4, chunk), pooled);
-      }
+    for (int32_t i = 0; i < more.images; ++i, image += 2 * job.tile_height * Turns::kRowBytes) {
+      turns.pool(image, job.tile_height, factor, more.single_row - at.y);
     }
     ptx::fence_shared_writes();  // before the next copy to this stage
     arrive_once(memory.pooled(stages.index));

@@ -34,20 +34,37 @@ __device__ __forceinline__ void load_boxes(const JointGradSm90Params& p, const J
   }
 }
 
-// Of a plane of dy: a helper has 16 bytes of every few pixels.
+// What a helper sums up of each plane of dy: 16 bytes of every few pixels, whose addresses are the
+// same in all planes. It loads them all before it adds, or it would wait for one after another.
 template <typename Traits>
-__device__ __forceinline__ void add_plane(Pooled<typename Traits::T>& sum, uint32_t plane,
-                                          int32_t thread) {
-  constexpr int kVectors = Traits::kRows / 8, kLanes = kGradSm90Helpers / kVectors;
-  const int32_t vector = thread % kVectors;
-  plane += vector / Traits::kChunks * kPlaneBytes;
-#pragma unroll 2
-  for (int32_t quad = thread / kVectors; quad < kJointGradQuads; quad += kLanes) {
-    ptx::Word128 word;
-    ptx::load_shared(word, plane + chunk_at<Traits>(quad, vector % Traits::kChunks));
-    sum.add(word);
+struct HelperWords {
+  static constexpr int kVectors = Traits::kRows / 8, kLanes = kGradSm90Helpers / kVectors;
+  static constexpr int kWords = (kJointGradQuads + kLanes - 1) / kLanes;
+  uint32_t offset[kWords];
+  int32_t count;  // the last word may be another plane's: the same for all threads of a warp
+
+  __device__ __forceinline__ explicit HelperWords(int32_t thread) {
+    const int32_t vector = thread % kVectors, first = thread / kVectors;
+    count = first + (kWords - 1) * kLanes < kJointGradQuads ? kWords : kWords - 1;
+#pragma unroll
+    for (int i = 0; i < kWords; ++i) {
+      offset[i] = vector / Traits::kChunks * kPlaneBytes +
+                  chunk_at<Traits>(first + i * kLanes, vector % Traits::kChunks);
+    }
   }
-}
+
+  __device__ __forceinline__ void add(Pooled<typename Traits::T>& sum, uint32_t plane) const {
+    ptx::Word128 word[kWords];
+#pragma unroll
+    for (int i = 0; i < kWords; ++i) {
+      if (i < count) ptx::load_shared(word[i], plane + offset[i]);
+    }
+#pragma unroll
+    for (int i = 0; i < kWords; ++i) {
+      if (i < count) sum.add(word[i]);
+    }
+  }
+};
 
 // The sums of dy of the item's rows.
 template <typename Traits>
@@ -55,15 +72,16 @@ __device__ __forceinline__ void sum_biases(const JointGradSm90Params& p, const J
                                            const JointGradMemory<Traits>& memory, int32_t thread) {
   using T = typename Traits::T;
   BufferRing stages = memory.stages;
+  const HelperWords<Traits> words(thread);
   Pooled<T> sum[2] = {Pooled<T>(ptx::Word128{}), Pooled<T>(ptx::Word128{})};
   for (int32_t box = item.split; box < p.boxes; box += p.splits, stages.advance()) {
     ptx::wait_barrier(stages.full(), stages.parity);
     uint32_t plane = stages.buffer();
 #pragma unroll 1
     for (int phase = 0; phase < 4; ++phase, plane += Traits::kRowCells * kPlaneBytes) {
-      add_plane<Traits>(sum[kHigh], plane, thread);
+      words.add(sum[kHigh], plane);
     }
-    add_plane<Traits>(sum[kLow], plane, thread);
+    words.add(sum[kLow], plane);
     arrive_once(stages.empty());
   }
 #pragma unroll

@@ -157,9 +157,11 @@ constexpr uint32_t kPatchBytes = 13 * 1024;  // all pixels; a multiple of 1024
 struct RowParts {
   uint32_t count, rows, row_bytes;
   constexpr RowParts(uint32_t columns, bool transposed)
-      : count(transposed ? (columns + 63) / 64 : 1),
-        rows(transposed ? kPatchDepth : columns),
-        row_bytes(transposed && columns == 32 ? 64 : 128) {}
+      : count(1), rows(transposed ? kPatchDepth : columns), row_bytes(128) {
+    if (!transposed) return;
+    if (columns == 32 || columns == 96) row_bytes = 64;  // as kernels have them
+    count = (2 * columns + row_bytes - 1) / row_bytes;
+  }
   constexpr uint32_t bytes() const { return rows * row_bytes; }
 };
 template <typename T, int kColumns, bool kTransposed, Patch kPatch>
@@ -185,7 +187,8 @@ __global__ void multiply_patch(const __grid_constant__ ProbeParams p) {
       begin_copies(full, kPixels * kPixelBytes + kRows);
       ptx::copy_box(pixels, &p.maps[0], full, 0, 0, 0, 0);
       for (uint32_t part = 0; part < kParts.count; ++part) {
-        ptx::copy_box(rows + part * kParts.bytes(), &p.maps[1], full, 64 * part, 0, 0, 0);
+        ptx::copy_box(rows + part * kParts.bytes(), &p.maps[1], full, part * kParts.row_bytes / 2,
+                      0, 0, 0);
       }
     }
     ptx::sync_block();
