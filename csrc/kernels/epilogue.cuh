@@ -1,6 +1,7 @@
 // What inference does to sums, activation(sum * scale + shift + residual): parts of it.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <device/ptx.cuh>
@@ -26,15 +27,16 @@ __device__ __forceinline__ PairOf<T> load_pair(const T* address) {
 
 template <int kCount>
 __device__ __forceinline__ void activate(float (&value)[kCount], Activation activation) {
-  if (activation == Activation::kRelu) {
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) value[i] = ptx::max_or_nan(value[i], 0);
-  } else if (activation == Activation::kSilu) {
+  if (activation == Activation::kSilu) {
 #pragma unroll
     for (int i = 0; i < kCount; ++i) {
       const float power = ptx::exp2_approximate(-1.4426950408889634f * value[i]);
       value[i] *= ptx::reciprocal_approximate(1 + power);
     }
+  } else {
+    const float least = activation == Activation::kRelu ? 0.0f : -INFINITY;
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) value[i] = ptx::max_or_nan(value[i], least);
   }
 }
 

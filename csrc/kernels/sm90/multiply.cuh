@@ -8,7 +8,6 @@
 #include "block.cuh"
 #include "device/phase.cuh"
 #include "device/sm90/products.cuh"
-#include "finish.cuh"
 #include "phases.cuh"
 #include "sums.cuh"
 
@@ -99,21 +98,11 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
       }
     }
     const int32_t channel = first_channel(column);
-    if constexpr (Traits::kEpilogue) {
-      finish_sums<Traits>(sum, p, memory, kHigh, channel, [&](int to, int half) {
-        return pixel_of_phase(quad_of<Traits, true>(item, warpgroup, half), to);
-      });
-    } else {
-      add_tile<Traits>(sum, p, memory);
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const Pixel quad = quad_of<Traits, true>(item, warpgroup, half);
-#pragma unroll
-        for (int to = 0; to < 4; ++to) {
-          store_sums<Traits>(sum[to], to, half, p, kHigh, pixel_of_phase(quad, to), channel);
-        }
-      }
-    }
+    add_tile<Traits>(sum, p, memory);
+    if constexpr (Traits::kEpilogue) scale_and_shift(sum, p, kHigh, channel);
+    store_sums<Traits>(sum, p, kHigh, channel, [&](int to, int half) {
+      return pixel_of_phase(quad_of<Traits, true>(item, warpgroup, half), to);
+    });
   }
 }
 
@@ -212,21 +201,11 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
       if (quarters) scale(sum, 4.0f);
     }
     const int32_t channel = first_channel(column);
-    if constexpr (Traits::kEpilogue) {
-      finish_sums<Traits>(sum, p, memory, kLow, channel, [&](int j, int half) {
-        return quad_of<Traits, false>(item, 2 * warpgroup + j, half);
-      });
-    } else {
-      add_tile<Traits>(sum, p, memory);
-#pragma unroll
-      for (int j = 0; j < 2; ++j) {
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          const Pixel pixel = quad_of<Traits, false>(item, 2 * warpgroup + j, half);
-          store_sums<Traits>(sum[j], j, half, p, kLow, pixel, channel);
-        }
-      }
-    }
+    add_tile<Traits>(sum, p, memory);
+    if constexpr (Traits::kEpilogue) scale_and_shift(sum, p, kLow, channel);
+    store_sums<Traits>(sum, p, kLow, channel, [&](int j, int half) {
+      return quad_of<Traits, false>(item, 2 * warpgroup + j, half);
+    });
   }
 }
 

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <device/ptx.cuh>
 
 #include "block.cuh"
+#include "kernels/epilogue.cuh"
 #include "kernels/window.cuh"
 
 namespace octconv::sm90 {
@@ -107,6 +109,34 @@ __device__ __forceinline__ void scale(float (&sum)[kPatches][kSums], float facto
   for (int i = 0; i < kPatches * kSums; ++i) sum[i / kSums][i % kSums] *= factor;
 }
 
+// What inference does to the sums of an octave first: sum * scale + shift. This thread has 8
+// channels of each 32 columns, the first ones from `channel` on.
+template <int kGroups, int kSums>
+__device__ __forceinline__ void scale_and_shift(float (&sum)[kGroups][kSums],
+                                                const ForwardSm90Params& p, Octave octave,
+                                                int32_t channel) {
+  const int32_t before = octave == kLow ? p.channels_out[kHigh] : 0;
+#pragma unroll
+  for (int block = 0; block < kSums / 16; ++block, channel += 32) {
+    ptx::Word128 words[4] = {};
+    if (channel < p.channels_out[octave]) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        ptx::load_constant(words[i], p.scale + before + channel + 4 * i);
+        ptx::load_constant(words[2 + i], p.shift + before + channel + 4 * i);
+      }
+    }
+    float factors[16];
+    memcpy(factors, words, sizeof(factors));
+#pragma unroll
+    for (int n = 0; n < 16 * kGroups; ++n) {
+      const int of = n % 16 / 4 * 2 + n % 2;
+      float& value = sum[n / 16][16 * block + n % 16];
+      value = value * factors[of] + factors[8 + of];
+    }
+  }
+}
+
 // A unit of the sums that splits store: a block of 32 columns of a group, which is of a phase in
 // high tiles, of a patch in low ones.
 constexpr int kUnit = 16;
@@ -134,27 +164,75 @@ __device__ __forceinline__ void add_tile(float (&sum)[kGroups][kSums], const For
   }
 }
 
-// Stores this block's units of the sums of rows `half` of a group, at a pixel.
+// Where a thread's sums of rows `half` of a group go: 8 channels of each 32 columns of one pixel.
 template <typename Traits, int kSums>
-__device__ __forceinline__ void store_sums(const float (&sum)[kSums], int group, int half,
+struct PixelUnits {
+  int group;
+  int64_t element;  // the first channel's, of the octave's output
+  int32_t channels;
+  uint32_t units;
+
+  __device__ __forceinline__ PixelUnits(const ForwardSm90Params& p, Octave octave,
+                                        const Pixel& pixel, int group_, int32_t channel)
+      : group(group_),
+        element(first_element(p, octave, pixel) + channel),
+        channels(pixel.inside(p, octave) ? p.channels_out[octave] - channel : 0),
+        units(own_units(p.units)) {}
+  // There, and this block's.
+  __device__ __forceinline__ bool has(int block) const {
+    return 32 * block < channels && has_unit(units, unit_of<kSums>(group, block));
+  }
+};
+
+// Stores this block's units of a tile's sums, group and half by half at pixel_of(group, half); of
+// inference, with the residual and the activation.
+template <typename Traits, int kGroups, int kSums, typename PixelOf>
+__device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
                                            const ForwardSm90Params& p, Octave octave,
-                                           const Pixel& pixel, int32_t channel) {
+                                           int32_t channel, const PixelOf& pixel_of) {
   using T = typename Traits::T;
-  T* to = static_cast<T*>(p.output[octave]) + first_element(p, octave, pixel);
-  const bool inside = pixel.inside(p, octave);
-  const uint32_t units = own_units(p.units);
+  constexpr int kBlocks = kSums / kUnit;
+  // Loads under way at once, as the sums leave registers for.
+  constexpr int kTogether = kGroups * kSums > 128 ? 1 : kGroups;
+  T* output = static_cast<T*>(p.output[octave]);
+  const T* residuals = static_cast<const T*>(p.residual[octave]);
 #pragma unroll
-  for (int block = 0; block < kSums / kUnit; ++block) {
-    ptx::Word128 words;
+  for (int first = 0; first < 2 * kGroups; first += kTogether) {
+    ptx::Word128 residual[kTogether][kBlocks] = {};
+    if (Traits::kEpilogue && residuals) {
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const int from = kUnit * block + 4 * j + 2 * half;
-      words.word[j] = ptx::narrow_pair<T>(sum[from], sum[from + 1]);
+      for (int i = 0; i < kTogether; ++i) {
+        const int group = (first + i) % kGroups, half = (first + i) / kGroups;
+        const PixelUnits<Traits, kSums> at(p, octave, pixel_of(group, half), group, channel);
+#pragma unroll
+        for (int block = 0; block < kBlocks; ++block) {
+          if (at.has(block)) {
+            ptx::load_constant(residual[i][block], residuals + at.element + 32 * block);
+          }
+        }
+      }
     }
-    if constexpr (Traits::kInputGrad) exchange_words(words, channel / 8 % 4);
-    ptx::store_global_if(inside && channel + 32 * block < p.channels_out[octave] &&
-                             has_unit(units, unit_of<kSums>(group, block)),
-                         to + channel + 32 * block, words);
+#pragma unroll
+    for (int i = 0; i < kTogether; ++i) {
+      const int group = (first + i) % kGroups, half = (first + i) / kGroups;
+      const PixelUnits<Traits, kSums> at(p, octave, pixel_of(group, half), group, channel);
+#pragma unroll
+      for (int block = 0; block < kBlocks; ++block) {
+        float value[8];
+#pragma unroll
+        for (int n = 0; n < 8; ++n) {
+          value[n] = sum[group][kUnit * block + n / 2 * 4 + 2 * half + n % 2];
+        }
+        if constexpr (Traits::kEpilogue) finish_values<T>(value, residual[i][block], p.activation);
+        ptx::Word128 words;
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+          words.word[j] = ptx::narrow_pair<T>(value[2 * j], value[2 * j + 1]);
+        }
+        if constexpr (Traits::kInputGrad) exchange_words(words, channel / 8 % 4);
+        ptx::store_global_if(at.has(block), output + at.element + 32 * block, words);
+      }
+    }
   }
 }
 
