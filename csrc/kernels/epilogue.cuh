@@ -25,6 +25,14 @@ __device__ __forceinline__ PairOf<T> load_pair(const T* address) {
   return pair;
 }
 
+// Of ReLU; of no activation, to leave them as they are.
+template <int kCount>
+__device__ __forceinline__ void bound(float (&value)[kCount], Activation activation) {
+  const float least = activation == Activation::kRelu ? 0.0f : -INFINITY;
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) value[i] = ptx::max_or_nan(value[i], least);
+}
+
 template <int kCount>
 __device__ __forceinline__ void activate(float (&value)[kCount], Activation activation) {
   if (activation == Activation::kSilu) {
@@ -34,9 +42,7 @@ __device__ __forceinline__ void activate(float (&value)[kCount], Activation acti
       value[i] *= ptx::reciprocal_approximate(1 + power);
     }
   } else {
-    const float least = activation == Activation::kRelu ? 0.0f : -INFINITY;
-#pragma unroll
-    for (int i = 0; i < kCount; ++i) value[i] = ptx::max_or_nan(value[i], least);
+    bound(value, activation);
   }
 }
 

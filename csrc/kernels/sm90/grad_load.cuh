@@ -64,7 +64,8 @@ struct PoolTurns {
     }
   }
 
-  // One image of a pixel tile, in place. `factor`: of windows in their columns.
+  // One image of a pixel tile, in place, in as many turns for all lanes of a warp. `factor`: of
+  // windows in their columns.
   __device__ __forceinline__ void pool(uint32_t image, int32_t height,
                                        const float (&factor)[kWindows], int32_t single_row) const {
 #pragma unroll 1
@@ -81,6 +82,7 @@ struct PoolTurns {
                            (pixel % 2 ? from ^ kNeighbour : from) + pixel / 2 * kRowBytes);
         }
       }
+      ptx::sync_warp();  // or the first one's loads move behind the other's sums
 #pragma unroll
       for (int i = 0; i < kWindows; ++i) {
         if (row + y[i] < height) ptx::store_shared(image + pooled[i], window[i].pooled());

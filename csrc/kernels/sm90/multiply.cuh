@@ -98,9 +98,7 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
       }
     }
     const int32_t channel = first_channel(column);
-    add_tile<Traits>(sum, p, memory);
-    if constexpr (Traits::kEpilogue) scale_and_shift(sum, p, kHigh, channel);
-    store_sums<Traits>(sum, p, kHigh, channel, [&](int to, int half) {
+    finish_sums<Traits>(sum, p, memory, kHigh, channel, [&](int to, int half) {
       return pixel_of_phase(quad_of<Traits, true>(item, warpgroup, half), to);
     });
   }
@@ -201,9 +199,7 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
       if (quarters) scale(sum, 4.0f);
     }
     const int32_t channel = first_channel(column);
-    add_tile<Traits>(sum, p, memory);
-    if constexpr (Traits::kEpilogue) scale_and_shift(sum, p, kLow, channel);
-    store_sums<Traits>(sum, p, kLow, channel, [&](int j, int half) {
+    finish_sums<Traits>(sum, p, memory, kLow, channel, [&](int j, int half) {
       return quad_of<Traits, false>(item, 2 * warpgroup + j, half);
     });
   }

@@ -184,9 +184,12 @@ struct PixelUnits {
   }
 };
 
-// Stores this block's units of a tile's sums, group and half by half at pixel_of(group, half); of
-// inference, with the residual and the activation.
-template <typename Traits, int kGroups, int kSums, typename PixelOf>
+// What is left to be done to scaled sums: nothing, a bound from below (of ReLU, or none), or all
+// that may be.
+enum class Finish { kNone, kBound, kAny };
+
+// Stores this block's units of a tile's sums, group and half by half at pixel_of(group, half).
+template <typename Traits, Finish kFinish, int kGroups, int kSums, typename PixelOf>
 __device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
                                            const ForwardSm90Params& p, Octave octave,
                                            int32_t channel, const PixelOf& pixel_of) {
@@ -199,7 +202,7 @@ __device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
 #pragma unroll
   for (int first = 0; first < 2 * kGroups; first += kTogether) {
     ptx::Word128 residual[kTogether][kBlocks] = {};
-    if (Traits::kEpilogue && residuals) {
+    if (kFinish == Finish::kAny && residuals) {
 #pragma unroll
       for (int i = 0; i < kTogether; ++i) {
         const int group = (first + i) % kGroups, half = (first + i) / kGroups;
@@ -223,7 +226,10 @@ __device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
         for (int n = 0; n < 8; ++n) {
           value[n] = sum[group][kUnit * block + n / 2 * 4 + 2 * half + n % 2];
         }
-        if constexpr (Traits::kEpilogue) finish_values<T>(value, residual[i][block], p.activation);
+        if constexpr (kFinish == Finish::kBound) bound(value, p.activation);
+        if constexpr (kFinish == Finish::kAny) {
+          finish_values<T>(value, residual[i][block], p.activation);
+        }
         ptx::Word128 words;
 #pragma unroll
         for (int j = 0; j < 4; ++j) {
@@ -232,6 +238,27 @@ __device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
         if constexpr (Traits::kInputGrad) exchange_words(words, channel / 8 % 4);
         ptx::store_global_if(at.has(block), output + at.element + 32 * block, words);
       }
+    }
+  }
+}
+
+// The sums of a tile to where they go, added up first if it is split; of inference they are
+// finished on the way. Most have neither residuals nor SiLU, and are done with in half the
+// instructions.
+template <typename Traits, int kGroups, int kSums, typename PixelOf>
+__device__ __forceinline__ void finish_sums(float (&sum)[kGroups][kSums],
+                                            const ForwardSm90Params& p, const Memory& memory,
+                                            Octave octave, int32_t channel,
+                                            const PixelOf& pixel_of) {
+  add_tile<Traits>(sum, p, memory);
+  if constexpr (!Traits::kEpilogue) {
+    store_sums<Traits, Finish::kNone>(sum, p, octave, channel, pixel_of);
+  } else {
+    scale_and_shift(sum, p, octave, channel);
+    if (p.residual[octave] || p.activation == Activation::kSilu) {
+      store_sums<Traits, Finish::kAny>(sum, p, octave, channel, pixel_of);
+    } else {
+      store_sums<Traits, Finish::kBound>(sum, p, octave, channel, pixel_of);
     }
   }
 }
