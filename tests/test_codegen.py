@@ -298,7 +298,16 @@ def test_weight_grad_sm90_multiplies_three_taps_at_once(compiled):
         assert kernel.forms("LDSM") == {"LDSM.16.MT88.4": 1}
         assert kernel.count(r"UTMALDG\.4D") == kernel.count("UTMALDG") == 2
         assert kernel.forms("USETMAXREG").total() == 2
+        assert most_within(20, "LDS.128", kernel.code) >= 8, kernel.name  # two windows' pixels
     assert all(kernel.count("HGMMA|UTMALDG") == 0 for kernel in compiled(WEIGHT_GRAD_SM90, "80"))
+
+
+def most_within(span: int, instruction: str, code: str) -> int:
+    """How many of an instruction stand together at most, so that their results come together."""
+    line = r"^\s+/\*[0-9a-f]{4,5}\*/\s+(?:@!?U?P\w+\s+)?([\w.]+)"
+    names = re.findall(line, code, re.MULTILINE)
+    where = [i for i, name in enumerate(names) if name == instruction]
+    return max(sum(i <= j < i + span for j in where) for i in where)
 
 
 def test_weight_grad_1x1_sm90_pools_in_registers(compiled):
@@ -307,6 +316,8 @@ def test_weight_grad_1x1_sm90_pools_in_registers(compiled):
     assert len(kernels) == 2
     for kernel in kernels:
         rows, groups = map(int, re.search(r"Li(\d+)ELi(\d)EEE", kernel.name).groups())
+        # Loads of a helper that sums up dy do not wait for each other.
+        assert most_within(20, "LDS.128", kernel.code) >= (4 if rows == 128 else 3)
         dtype = ".BF16" if "BFloat16" in kernel.name else ""
         assert kernel.forms("HGMMA") == {f"HGMMA.64x{rows}x16.F32{dtype}": 5 * groups}, kernel.name
         assert kernel.count("tnspB") == 5 * groups
