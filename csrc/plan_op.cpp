@@ -104,8 +104,9 @@ std::string tiles_text(const PlanSm90& plan, Octave octave) {
     json << ", \"" << name << "\": [" << box.width << ", " << box.height << ", " << box.images
          << "]";
   };
-  json << "{\"items\": " << tiles.items << ", \"grid\": [" << tiles.across << ", " << tiles.down
-       << "], \"columns\": [" << plan.columns[octave] << ", " << tiles.columns
+  json << "{\"items\": " << tiles.items << ", \"grid\": [" << tiles.across.value << ", "
+       << tiles.down.value << "], \"columns\": [" << plan.columns[octave] << ", "
+       << (tiles.items > 0 ? tiles.columns.value : 0)
        << "], \"weights_stay\": " << (tiles.weights_stay ? "true" : "false");
   box("tile", sm90_tile(geometry, high));
   box("quads", high ? geometry.quads : geometry.low);

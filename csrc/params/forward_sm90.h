@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "params/activation.h"
+#include "params/divisor.h"
 
 namespace octconv {
 
@@ -18,7 +19,7 @@ enum Octave : int32_t { kHigh, kLow };
 // The tiles of one octave's output: a rectangle of quads of one or several images x a range of
 // channels, which runs fastest.
 struct Sm90Tiles {
-  int32_t across, down, columns;
+  Divisor across, down, columns;
   int32_t items;
   bool weights_stay;  // one load of the weight serves all tiles of a block
 };

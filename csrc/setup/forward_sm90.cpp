@@ -31,16 +31,18 @@ Sm90Tiles sm90_tiles(const Problem& problem, int32_t geometry, Octave octave, in
   const Problem p = as_convolution(problem);
   const QuadBox tile = sm90_tile(kSm90Geometries[geometry], octave == kHigh);
   Sm90Tiles tiles;
-  tiles.across = divide_up(p.quad_width(), tile.width);
-  tiles.down = divide_up(p.quad_height(), tile.height);
-  tiles.columns = divide_up(octave == kHigh ? p.high_out : p.low_out, columns);
-  tiles.items = tiles.across * tiles.down * tiles.columns * divide_up(p.batch, tile.images);
+  const int32_t across = divide_up(p.quad_width(), tile.width);
+  const int32_t down = divide_up(p.quad_height(), tile.height);
+  const int32_t column_tiles = divide_up(octave == kHigh ? p.high_out : p.low_out, columns);
+  tiles.across = Divisor::of(across), tiles.down = Divisor::of(down);
+  tiles.columns = Divisor::of(std::max(column_tiles, 1));
+  tiles.items = across * down * column_tiles * divide_up(p.batch, tile.images);
   // The chunks of both inputs fill the ring of slots, of three taps each, at most once.
   const int32_t most_columns = octave == kHigh ? 64 : 32;
   const int32_t chunks = divide_up(p.high_in, kSm90Chunk) + divide_up(p.low_in, kSm90Chunk);
   const int32_t copied = std::max(
       columns, sm90_columns_of_copy(kSm90Geometries[geometry], problem.input_grad, columns));
-  tiles.weights_stay = tiles.columns == 1 && copied <= most_columns && 3 * chunks <= kSm90Slots;
+  tiles.weights_stay = column_tiles == 1 && copied <= most_columns && 3 * chunks <= kSm90Slots;
   return tiles;
 }
 

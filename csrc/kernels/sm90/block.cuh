@@ -161,11 +161,12 @@ struct Item {
   int32_t x, y, image, column_tile;
 
   __device__ __forceinline__ Item(const Sm90Tiles& tiles, QuadBox tile, int32_t index) {
-    const int32_t place = index / tiles.columns, row = place / tiles.across;
-    column_tile = index - place * tiles.columns;
-    x = (place - row * tiles.across) * tile.width;
-    y = row % tiles.down * tile.height;
-    image = row / tiles.down * tile.images;
+    const int32_t place = tiles.columns.quotient(index), row = tiles.across.quotient(place);
+    const int32_t images = tiles.down.quotient(row);
+    column_tile = index - place * tiles.columns.value;
+    x = (place - row * tiles.across.value) * tile.width;
+    y = (row - images * tiles.down.value) * tile.height;
+    image = images * tile.images;
   }
 };
 

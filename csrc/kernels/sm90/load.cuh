@@ -129,7 +129,7 @@ __device__ __forceinline__ void load_high_weight(const ForwardSm90Params& p, con
   const ChunkRange& chunks = own_chunks(p.chunks[kHigh]);
   SlotRing ring;
   for (int32_t tile = share.first; tile < share.end; tile += share.step) {
-    const int32_t column_tile = tile % p.tiles[kHigh].columns;
+    const int32_t column_tile = tile % p.tiles[kHigh].columns.value;
 #pragma unroll 1
     for (int i = 0; i < 2; ++i) {
       const Octave from = i == 0 ? kLow : kHigh;
@@ -153,7 +153,7 @@ __device__ __forceinline__ void load_low_weight(const ForwardSm90Params& p, cons
   const ChunkRange& chunks = own_chunks(p.chunks[kLow]);
   Ring<Traits::kLowSlots> ring;
   for (int32_t tile = share.first; tile < share.end; tile += share.step) {
-    const int32_t column_tile = tile % p.tiles[kLow].columns;
+    const int32_t column_tile = tile % p.tiles[kLow].columns.value;
     for (int32_t turn = 0; turn < turns_of(chunks); ++turn) {
 #pragma unroll 1
       for (int i = 0; i < 2; ++i) {
