@@ -196,7 +196,7 @@ __device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
   using T = typename Traits::T;
   constexpr int kBlocks = kSums / kUnit;
   // Loads under way at once, as the sums leave registers for.
-  constexpr int kTogether = kGroups * kSums > 128 ? 1 : kGroups;
+  constexpr int kTogether = kBlocks > 2 ? 1 : kGroups;
   T* output = static_cast<T*>(p.output[octave]);
   const T* residuals = static_cast<const T*>(p.residual[octave]);
 #pragma unroll
