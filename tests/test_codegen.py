@@ -36,7 +36,8 @@ REGISTERS = {
 # multipliers of small tiles: what is the same for a row of taps is stored. With an epilogue it is
 # what follows from the first sums to leave, beside all others.
 SPILLED = {
-    ("90a", "forward_sm90.*Li160ELb1EEE"): 64,  # with an epilogue
+    ("90a", "forward_sm90.*Li128ELb1EEE"): 8,  # with an epilogue
+    ("90a", "forward_sm90.*Li160ELb1EEE"): 64,
     ("80", "forward_sm80.*Small"): 112,
     ("90a", "forward_sm80.*WideTilesELb1E"): 16,  # with an epilogue
 }
