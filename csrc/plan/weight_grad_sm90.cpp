@@ -15,18 +15,19 @@
 namespace octconv {
 namespace {
 
-// Fitted to times on an H200: of all jobs, of each alone, and without its loads or its pooling.
+// Fitted to times on an H200, but for the last two: of all jobs, of each alone, and without its
+// loads or its pooling.
 constexpr double kLaunchUs = 4;
 constexpr double kHidden = 0.8;  // of the shorter of what goes on side by side
 // Clocks. A warpgroup waits for each product, which takes half a clock for each column and so many
 // more, while the others multiply.
 constexpr double kProduct = 145;
-constexpr double kStage = 450;  // to meet at a stage's barriers, and to begin its products
-// In which each helper pools 16 bytes: 350, when it did one window at a time. A stage without any
-// pooling took a fifth less, as it now would by this.
+constexpr double kStage = 450;   // to meet at a stage's barriers, and to begin its products
+constexpr double kItem = 14800;  // until the first stage has come, and to store the sums
+// In which each helper pools 16 bytes. Assumed: it was 350 with one window at a time, and a stage
+// without any pooling took a fifth less, as one now would by this.
 constexpr double kPoolRound = 280;
-constexpr double kItem = 14800;     // until the first stage has come, and to store the sums
-constexpr double kOfSplits = 1.03;  // times as fast they must be, for they take memory
+constexpr double kWorthwhile = 0.97;  // of the time without splits, which take memory; assumed
 
 constexpr int32_t kMostHeight = 128;  // a box has at most 256 pixels along a side
 constexpr int32_t kMostImages = 8;
@@ -135,7 +136,7 @@ GradPlanSm90 plan_of(const Problem& p, int32_t tile, const Works& works,
 }
 
 double cost(const GradPlanSm90& plan) {
-  return plan.microseconds * (plan.partial_sums > 0 ? kOfSplits : 1);
+  return plan.microseconds / (plan.partial_sums > 0 ? kWorthwhile : 1);
 }
 
 }  // namespace

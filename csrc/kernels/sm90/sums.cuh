@@ -199,14 +199,17 @@ __device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
   constexpr int kTogether = kBlocks > 2 ? 1 : kGroups;
   T* output = static_cast<T*>(p.output[octave]);
   const T* residuals = static_cast<const T*>(p.residual[octave]);
+  const auto units_of = [&](int i) {
+    const int group = i % kGroups, half = i / kGroups;
+    return PixelUnits<Traits, kSums>(p, octave, pixel_of(group, half), group, channel);
+  };
 #pragma unroll
   for (int first = 0; first < 2 * kGroups; first += kTogether) {
     ptx::Word128 residual[kTogether][kBlocks] = {};
     if (kFinish == Finish::kAny && residuals) {
 #pragma unroll
       for (int i = 0; i < kTogether; ++i) {
-        const int group = (first + i) % kGroups, half = (first + i) / kGroups;
-        const PixelUnits<Traits, kSums> at(p, octave, pixel_of(group, half), group, channel);
+        const auto at = units_of(first + i);
 #pragma unroll
         for (int block = 0; block < kBlocks; ++block) {
           if (at.has(block)) {
@@ -218,7 +221,7 @@ __device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
 #pragma unroll
     for (int i = 0; i < kTogether; ++i) {
       const int group = (first + i) % kGroups, half = (first + i) / kGroups;
-      const PixelUnits<Traits, kSums> at(p, octave, pixel_of(group, half), group, channel);
+      const auto at = units_of(first + i);
 #pragma unroll
       for (int block = 0; block < kBlocks; ++block) {
         float value[8];
@@ -243,8 +246,7 @@ __device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
 }
 
 // The sums of a tile to where they go, added up first if it is split; of inference they are
-// finished on the way. Most have neither residuals nor SiLU, and are done with in half the
-// instructions.
+// finished on the way. Most have neither residuals nor SiLU: fewer instructions do.
 template <typename Traits, int kGroups, int kSums, typename PixelOf>
 __device__ __forceinline__ void finish_sums(float (&sum)[kGroups][kSums],
                                             const ForwardSm90Params& p, const Memory& memory,
