@@ -35,11 +35,12 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def(
       "weight_grad(Tensor? x_high, Tensor? x_low, Tensor dy_high, Tensor dy_low, SymInt[2] size, "
       "SymInt[2] kernel_size, int stride, bool allow_tf32, bool channels_last=False, "
-      "str family=\"\", bool float32=False) -> (Tensor, Tensor)");
+      "str family=\"\", bool bias=True, bool float32=False) -> (Tensor, Tensor)");
   m.def(
       "composed_weight_grad(Tensor? x_high, Tensor? x_low, Tensor dy_high, Tensor dy_low, "
       "SymInt[2] size, SymInt[2] kernel_size, int stride, bool allow_tf32, "
-      "bool channels_last=False, str family=\"\", bool float32=False) -> (Tensor, Tensor)");
+      "bool channels_last=False, str family=\"\", bool bias=True, bool float32=False) -> (Tensor, "
+      "Tensor)");
   m.def(
       "explain_forward(Tensor? x_high, Tensor? x_low, Tensor weight, SymInt high_out, "
       "SymInt[2] size, int stride, bool allow_tf32, str family=\"\") -> str");

@@ -190,7 +190,7 @@ std::string plan_weight_grad_text(std::vector<int64_t> numbers, std::string dtyp
 // What plan_weight_grad_sm90 says of weight_grad_1x1_sm90.
 std::string joint_json(const Problem& problem, const GradPlanSm90& plan) {
   const JointGradSm90Cut& cut = plan.joint;
-  const JointGradSm90Params params = joint_grad_sm90_params(problem, cut, {});
+  const JointGradSm90Params params = joint_grad_sm90_params(problem, cut, pointers_of_plan());
   std::ostringstream json;
   json << "{\"tile\": [" << cut.rows << ", " << cut.columns << "], \"box\": [" << cut.box.width
        << ", " << cut.box.height << ", " << cut.box.images << "], \"boxes\": " << params.boxes
@@ -219,7 +219,8 @@ std::string plan_weight_grad_sm90_text(std::vector<int64_t> numbers, std::string
          << ", \"text\": \"" << to_string(plan) << "\"}";
     return json.str();
   }
-  const WeightGradSm90Params params = weight_grad_sm90_params(problem, plan.cut, {});
+  const WeightGradSm90Params params =
+      weight_grad_sm90_params(problem, plan.cut, pointers_of_plan());
   json << "{\"tile\": " << plan.cut.tile << ", \"jobs\": [";
   for (int i = 0; i < kJobs; ++i) {
     const PixelTile& tile = plan.cut.pixel_tiles[i];

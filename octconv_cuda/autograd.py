@@ -3,7 +3,7 @@
 T(x, W, dy) = <dy, conv(x, W)> is linear in each argument. Its derivatives are the operators:
 forward F(x, W) by dy, input gradient D(dy, W) by x, weight gradient G(x, dy) by W. The backward of
 each is the other two, so the three Functions close over themselves. The bias belongs to W: F adds
-it, G returns its gradient beside that of W, D does not see it.
+it, G returns its gradient beside that of W where it is asked for, D does not see it.
 """
 
 from collections.abc import Callable
@@ -31,10 +31,10 @@ def _input_grad(dy: TensorPair, weight: Tensor, high_in: int, *call: Any) -> Ten
 
 
 def _weight_grad(
-    x: Parts, dy: TensorPair, kernel_size: Pair, channels_last: bool, *call: Any
+    x: Parts, dy: TensorPair, kernel_size: Pair, channels_last: bool, bias: bool, *call: Any
 ) -> TensorPair:
     size, stride, allow_tf32, family = call
-    flags = (stride, allow_tf32, channels_last, family)
+    flags = (stride, allow_tf32, channels_last, family, bias)
     return _run(_WeightGrad, _ops.weight_grad, *x, *dy, size, kernel_size, *flags)
 
 
@@ -67,6 +67,7 @@ class _Forward(torch.autograd.Function):
     def backward(ctx: Any, *dy: Any) -> Any:
         x_high, x_low, weight = ctx.saved_tensors
         needs_x, needs_weight = any(ctx.needs_input_grad[:2]), any(ctx.needs_input_grad[2:4])
+        needs_bias = ctx.needs_input_grad[3]
         dx: Parts = (None, None)
         dweight = dbias = None
         if needs_x:
@@ -74,8 +75,8 @@ class _Forward(torch.autograd.Function):
             dx = _present((x_high, x_low), _input_grad(dy, weight, high_in, *ctx.call))
         if needs_weight:
             layout = (weight.shape[2:], ctx.channels_last)
-            dweight, dbias = _weight_grad((x_high, x_low), dy, *layout, *ctx.call)
-        return (*dx, dweight, dbias if ctx.needs_input_grad[3] else None, *5 * (None,))
+            dweight, dbias = _weight_grad((x_high, x_low), dy, *layout, needs_bias, *ctx.call)
+        return (*dx, dweight, dbias if needs_bias else None, *5 * (None,))
 
 
 class _InputGrad(torch.autograd.Function):
@@ -96,7 +97,7 @@ class _InputGrad(torch.autograd.Function):
             ddy = forward(g, weight, None, dy_high.shape[1], *ctx.call)
         if ctx.needs_input_grad[2]:
             layout = (weight.shape[2:], ctx.channels_last)
-            dweight, _ = _weight_grad(g, (dy_high, dy_low), *layout, *ctx.call)
+            dweight, _ = _weight_grad(g, (dy_high, dy_low), *layout, False, *ctx.call)
         return (*ddy, dweight, *5 * (None,))
 
 
@@ -114,10 +115,11 @@ class _WeightGrad(torch.autograd.Function):
         allow_tf32: bool,
         channels_last: bool,
         family: str,
+        bias: bool,
     ) -> Any:
         ctx.save_for_backward(x_high, x_low, dy_high, dy_low)
-        ctx.call = (size, stride, allow_tf32, family)
-        flags = (stride, allow_tf32, channels_last, family)
+        ctx.call, ctx.bias = (size, stride, allow_tf32, family), bias
+        flags = (stride, allow_tf32, channels_last, family, bias)
         return _ops.weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, *flags)
 
     @staticmethod
@@ -130,8 +132,9 @@ class _WeightGrad(torch.autograd.Function):
             grads = _input_grad((dy_high, dy_low), g_weight, high_in, *ctx.call)
             dx = _present((x_high, x_low), grads)
         if any(ctx.needs_input_grad[2:4]):
-            ddy = forward((x_high, x_low), g_weight, g_bias, dy_high.shape[1], *ctx.call)
-        return (*dx, *ddy, *6 * (None,))
+            bias = g_bias if ctx.bias else None
+            ddy = forward((x_high, x_low), g_weight, bias, dy_high.shape[1], *ctx.call)
+        return (*dx, *ddy, *7 * (None,))
 
 
 def _is_channels_last(weight: Tensor) -> bool:

@@ -111,10 +111,12 @@ def weight_grad(
     allow_tf32: bool,
     channels_last: bool = False,
     family: str = "",
+    bias: bool = True,
     float32: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """DW (C_out, C_in, k_h, k_w), contiguous or channels_last, and dbias (C_out).
 
+    ``bias``: whether dbias is asked for; it has no elements else.
     ``float32``: both in float32, where the maps are of a 16-bit type, and not rounded to that.
     """
     check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride)
@@ -129,7 +131,10 @@ def weight_grad(
     high_out = dy_high.shape[1]
     c_out = high_out + dy_low.shape[1]
     dw = empty_weight(dy_high, (c_out, c_in, *kernel_size), channels_last)
-    dbias = torch.cat([dy_high.sum((0, 2, 3)), dy_low.sum((0, 2, 3))])
+    if bias:
+        dbias = torch.cat([dy_high.sum((0, 2, 3)), dy_low.sum((0, 2, 3))])
+    else:
+        dbias = dy_high.new_empty(0)
     high, low = _channels_last(dy_high), _channels_last(dy_low)
     if high is not None:
         if x_high is not None:

@@ -88,15 +88,16 @@ def weight_grad(
     allow_tf32: bool,
     channels_last: bool = False,
     family: str = "",
+    bias: bool = True,
     float32: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """DW (C_out, C_in, k_h, k_w), contiguous or channels_last, and dbias (C_out)."""
+    """DW (C_out, C_in, k_h, k_w), contiguous or channels_last, and dbias (C_out) if asked for."""
     check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride)
     c_in, c_out = sum(channels(x_high, x_low)), sum(channels(dy_high, dy_low))
     if float32 and dy_high.dtype.itemsize == 2:
         dy_high = dy_high.new_empty(dy_high.shape, dtype=torch.float32)
     dw = empty_weight(dy_high, (c_out, c_in, *kernel_size), channels_last)
-    return dw, dy_high.new_empty((c_out,))
+    return dw, dy_high.new_empty((c_out if bias else 0,))
 
 
 def pool2x2(high: Tensor, low: Tensor | None, mean: bool) -> Tensor:

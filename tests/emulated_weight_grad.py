@@ -37,6 +37,7 @@ def run_weight_grad(
     *,
     channels_last: bool = False,
     wide_output: bool = False,
+    bias: bool = True,
     shared_limit: int = SHARED,
     kernel: str = "weight_grad_sm80",
     run: Run | None = None,
@@ -52,7 +53,7 @@ def run_weight_grad(
         for name, part in zip(("x_high", "x_low", "dy_high", "dy_low"), (*x, *dy), strict=True)
     }
     arguments = (str(dtype).removeprefix("torch."), tiles.name, numbers, tiles.shapes, arrays)
-    flags = (channels_last, wide_output, shared_limit)
+    flags = (channels_last, wide_output, bias, shared_limit)
     dweight, dbias, counters = emulator(kernel, *arguments, *flags, run=run)
     rows, columns, k = sum(case.out_channels), sum(case.in_channels), case.kernel_size[0]
     shape = (rows, k, k, columns) if channels_last else (rows, columns, k, k)

@@ -40,7 +40,10 @@ def test_only_what_is_asked_for(names: tuple[str, ...], stride: int, device: tor
             assert_equal_values(tensor.grad, exact[name])
     assert calls.names.count("forward") == 1
     assert calls.names.count("input_grad") == bool({"x_high", "x_low"} & set(names))
-    assert calls.names.count("weight_grad") == bool({"weight", "bias"} & set(names))
+    of_weight = [a for n, a in zip(calls.names, calls.arguments, strict=True) if n == "weight_grad"]
+    assert len(of_weight) == bool({"weight", "bias"} & set(names))
+    for arguments in of_weight:  # the last one: whether the bias's gradient is wanted
+        assert arguments[10:] == (() if "bias" in names else (False,))
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])

@@ -175,12 +175,14 @@ def test_pooling_is_exact(mean: bool, emulated: EmulatedOperators) -> None:
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("family", ["", "sm80"])
+@pytest.mark.parametrize("bias", [False, True])
 def test_weight_gradients_may_be_float32(
-    stride: int, family: str, emulated: EmulatedOperators
+    bias: bool, stride: int, family: str, emulated: EmulatedOperators
 ) -> None:
+    """With the bias's gradient and without it."""
     case = Case((40, 24), (24, 40), (3, 3), stride, (18, 15))
     x, dy = integer_operands(case)
-    flags = (case.size, case.kernel_size, stride, True, False, family, True)
+    flags = (case.size, case.kernel_size, stride, True, False, family, bias, True)
     results = emulated.ops.weight_grad(*moved((*x, *dy), torch.bfloat16), *flags)
     assert all(result.dtype == torch.float32 for result in results)
     check_exact(results, OPS.composed_weight_grad(*moved((*x, *dy), torch.float64), *flags))

@@ -209,6 +209,8 @@ def test_weight_grad_of_family_sm90(case: Case, dtype: torch.dtype, device: torc
     assert explained.startswith(kernel)
     first, again = (OPS.weight_grad(*operands, *arguments, False, "sm90") for _ in range(2))
     assert all(map(torch.equal, first, again))
+    weight_alone, _ = OPS.weight_grad(*operands, *arguments, False, "sm90", False)
+    assert torch.equal(weight_alone, first[0])
 
 
 def test_family_sm90_says_what_it_does_not_cover(device: torch.device) -> None:

@@ -89,6 +89,9 @@ def test_weight_grad(case: Case, device: torch.device) -> None:
     dw_channels_last, _ = ops.weight_grad(x_high, x_low, *rest, channels_last=True)
     assert torch.equal(dw, dw_channels_last)
     assert is_exactly_channels_last(dw_channels_last)
+    dw_alone, no_dbias = ops.weight_grad(x_high, x_low, *rest, bias=False)
+    assert torch.equal(dw, dw_alone)
+    assert no_dbias.shape == (0,)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -120,7 +123,7 @@ def test_opcheck(case: Case, name: str, device: torch.device) -> None:
 @pytest.mark.parametrize("case", SMALL, ids=str)
 def test_opcheck_of_a_weight_gradient_in_channels_last(case: Case, device: torch.device) -> None:
     arguments = operator_arguments(case, device)["weight_grad"]
-    torch.library.opcheck(ops.weight_grad, arguments, {"channels_last": True})
+    torch.library.opcheck(ops.weight_grad, arguments, {"channels_last": True, "bias": False})
 
 
 @pytest.mark.parametrize("case", SMALL, ids=str)

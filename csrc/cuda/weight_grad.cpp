@@ -67,7 +67,8 @@ Choice choose(const char* op, const Tensor& dy, const Problem& problem, int64_t 
 }
 
 TensorPair run(const Problem& problem, const Choice& choice, const Part& x_high, const Part& x_low,
-               const Tensor& dy_high, const Tensor& dy_low, bool channels_last, bool float32) {
+               const Tensor& dy_high, const Tensor& dy_low, bool channels_last, bool bias,
+               bool float32) {
   const torch::stable::accelerator::DeviceGuard guard(dy_high.get_device_index());
   const int64_t rows = problem.high_out + problem.low_out;
   const int64_t columns = problem.high_in + problem.low_in, k = problem.kernel, taps = k * k;
@@ -75,7 +76,7 @@ TensorPair run(const Problem& problem, const Choice& choice, const Part& x_high,
   const Strides4 strides = channels_last ? Strides4{taps * columns, 1, k * columns, columns}
                                          : Strides4{columns * taps, taps, k, 1};
   const Tensor dweight = empty_strided<4>(dy_high, {rows, columns, k, k}, strides, float32);
-  const Tensor dbias = empty_strided<1>(dy_high, {rows}, {1}, float32);
+  const Tensor dbias = empty_strided<1>(dy_high, {bias ? rows : 0}, {1}, float32);
 
   const Part maps[] = {dense(x_high), dense(x_low), dense(Part(dy_high)), dense(Part(dy_low))};
   const WeightGradPointers pointers{data_of(maps[0]),
@@ -83,7 +84,7 @@ TensorPair run(const Problem& problem, const Choice& choice, const Part& x_high,
                                     data_of(maps[2]),
                                     data_of(maps[3]),
                                     dweight.mutable_data_ptr(),
-                                    dbias.mutable_data_ptr(),
+                                    bias ? dbias.mutable_data_ptr() : nullptr,
                                     {strides[0], strides[3], strides[1]},
                                     float32};
   Part partial_sums;
@@ -121,22 +122,22 @@ Problem problem_of(const Part& x_high, const Part& x_low, const Tensor& dy_high,
 TensorPair weight_grad(const Part& x_high, const Part& x_low, const Tensor& dy_high,
                        const Tensor& dy_low, std::vector<int64_t> size,
                        std::vector<int64_t> kernel_size, int64_t stride, bool allow_tf32,
-                       bool channels_last, std::string family, bool float32) {
+                       bool channels_last, std::string family, bool bias, bool float32) {
   check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
   const Problem problem = problem_of(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
   const Choice choice = choose("weight_grad", dy_high, problem, kernel_size[1], allow_tf32, family);
   if (choice.covered()) {
     if (!choice.of_pooled) {
-      return run(problem, choice, x_high, x_low, dy_high, dy_low, channels_last, float32);
+      return run(problem, choice, x_high, x_low, dy_high, dy_low, channels_last, bias, float32);
     }
     return run(of_pooled(problem), choice, pooled(x_high, x_low), std::nullopt, dy_high, dy_low,
-               channels_last, float32);
+               channels_last, bias, float32);
   }
   using torch::stable::detail::from;
-  return dispatch<11>(
-      "octconv_cuda::composed_weight_grad",
-      {from(x_high), from(x_low), from(dy_high), from(dy_low), from(size), from(kernel_size),
-       from(stride), from(allow_tf32), from(channels_last), from(family), from(float32)});
+  return dispatch<12>("octconv_cuda::composed_weight_grad",
+                      {from(x_high), from(x_low), from(dy_high), from(dy_low), from(size),
+                       from(kernel_size), from(stride), from(allow_tf32), from(channels_last),
+                       from(family), from(bias), from(float32)});
 }
 
 // What weight_grad does for the same arguments: the kernel and its plan, or nothing.

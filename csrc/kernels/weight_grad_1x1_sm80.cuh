@@ -122,7 +122,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
   const auto warp = static_cast<int32_t>(ptx::shuffle(ptx::thread_x() / 32, 0));
   const int32_t warp_n = warp % Traits::kWarpsN, warp_m = warp / Traits::kWarpsN % Traits::kWarpsM;
   const int32_t group = warp / (Traits::kWarpsN * Traits::kWarpsM);
-  const bool with_bias = item.tile_column == 0 && warp_n == 0;
+  const bool of_bias = p.job[0].bias && item.tile_column == 0;
   const LaneQuads<Traits> lane(warp_m, warp_n);
   const QuadWeights<T> quarters(0.25f);
 
@@ -159,7 +159,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
 #pragma unroll 1
       for (int32_t step = group; step < Traits::kQuads / Traits::kStepQuads;
            step += Traits::kGroups) {
-        multiply_quads<Traits>(sum, bias, with_bias, p, quarters,
+        multiply_quads<Traits>(sum, bias, of_bias && warp_n == 0, p, quarters,
                                tile * Traits::kQuads + step * Traits::kStepQuads, stage + lane.rows,
                                stage + lane.columns, step);
       }
@@ -167,7 +167,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
     stage = stage + Traits::kStageBytes == end ? memory : stage + Traits::kStageBytes;
   }
 
-  if (item.tile_column == 0) {
+  if (of_bias) {
     for (int part = 0; part < 2; ++part) {
       const float of_row = add_bias<Traits>(bias[part], memory) * (part == 0 ? 4.0f : 1.0f);
       JobOutput<Traits>{p, p.job[part == 0 ? 0 : 2], item}.store_bias(of_row);

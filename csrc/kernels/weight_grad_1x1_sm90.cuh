@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(kJointGradThreads, 1)
     ptx::SharedMemory shared;
     const sm90::JointGradMemory<Traits> memory(shared.take(Traits::kSharedBytes));
     const sm90::JointGradItem item = sm90::JointGradItem::of<Traits>(p);
-    const bool with_bias = item.tile_column == 0;
+    const bool with_bias = p.job[0].bias && item.tile_column == 0;
     const int32_t multipliers = item.multipliers<Traits>(p);
     if (ptx::thread_x() == 0) {
       memory.stages.init(4 * multipliers + (with_bias ? sm90::kGradHelperWarps : 0));

@@ -20,7 +20,7 @@ void launch_weight_grad_kernel(const WeightGradLaunch& call, void (*kernel)(Para
   launch(kernel,
          {static_cast<uint32_t>(blocks), threads, 1, static_cast<uint32_t>(params.shared_bytes)},
          params, call.stream);
-  if (call.plan.partial_sums > 0) {
+  if (params.positions > 0) {
     const WeightGradParams& of_splits = params;
     launch(add_weight_grad_splits<T>, splits_shape(of_splits), of_splits, call.stream);
   }

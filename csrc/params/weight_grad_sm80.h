@@ -53,7 +53,7 @@ struct WeightGradParams {
   int32_t batch;
   int32_t stage_bytes, shared_bytes;                 // of a block
   void* dweight;                                     // (rows, columns) x taps
-  void* dbias;                                       // one for each row
+  void* dbias;                                       // one for each row, or null
   WeightStrides strides;                             // of dweight
   bool wide_output;                                  // dweight and dbias are float32
   int32_t tile_rows, tile_columns, tile_taps, taps;  // of a tile; of the weight along an axis

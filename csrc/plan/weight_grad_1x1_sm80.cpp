@@ -54,9 +54,7 @@ std::vector<JointGradLimits> joint_grads_for(ElementType type) {
 
 JointGradParams joint_grad_counts(const Problem& problem, const JointGradLimits& limits,
                                   const JointGradShape& shape) {
-  WeightGradPointers pointers{};
-  pointers.dy_high = pointers.x_high = &problem;
-  return joint_grad_params(problem, limits, shape, pointers);
+  return joint_grad_params(problem, limits, shape, pointers_of_plan());
 }
 
 PixelTileCost joint_tile_cost(const JointGradLimits& limits, const DeviceFacts& d,

@@ -63,12 +63,12 @@ GradPlanSm90 plan_joint_grad_sm90(const Problem& p, const DeviceFacts& device) {
   for_each_joint_grad_sm90<BFloat16>([&](auto traits) {  // the same for float16
     using Traits = decltype(traits);
     JointGradSm90Cut cut{Traits::kRows, Traits::kColumns, grad_box(p), 1};
-    const WeightGradPointers nowhere{};
-    const JointGradSm90Params whole = joint_grad_sm90_params(p, cut, nowhere);
+    const WeightGradPointers pointers = pointers_of_plan();
+    const JointGradSm90Params whole = joint_grad_sm90_params(p, cut, pointers);
     const double box_clocks = stage_clocks<Traits>(device, bytes_of_box(p, whole));
     const int32_t most = std::max(1, std::min(device.multiprocessors / whole.tiles, whole.boxes));
     for (cut.splits = 1; cut.splits <= most; ++cut.splits) {
-      const JointGradSm90Params params = joint_grad_sm90_params(p, cut, nowhere);
+      const JointGradSm90Params params = joint_grad_sm90_params(p, cut, pointers);
       const double us = microseconds(p, device, params, box_clocks);
       if (best.joint.splits > 0 && us >= best.microseconds) continue;
       best.joint = cut, best.microseconds = us;

@@ -45,9 +45,7 @@ struct Planner {
   const DeviceFacts& device;
 
   WeightGradParams params(const PixelTile& shape) const {
-    WeightGradPointers pointers{};
-    pointers.dy_high = pointers.x_high = &problem;  // nothing is read there
-    return weight_grad_params(problem, limits, {shape, shape, shape, shape}, pointers);
+    return weight_grad_params(problem, limits, {shape, shape, shape, shape}, pointers_of_plan());
   }
 
   // Bytes of a stage, of all that a block may have.
@@ -172,9 +170,8 @@ struct Planner {
     plan.partial_sums = partial_sums(works, splits);
     plan.launch_us = device.launch_us * (plan.partial_sums > 0 ? 2 : 1);
     plan.tiles_us = makespan(works, splits) * us;
-    WeightGradPointers pointers{};
-    pointers.dy_high = pointers.x_high = &problem;
-    const WeightGradParams p = weight_grad_params(problem, limits, plan.pixel_tiles, pointers);
+    const WeightGradParams p =
+        weight_grad_params(problem, limits, plan.pixel_tiles, pointers_of_plan());
     plan.splits_us = splits_clocks(device, p) * us;
     plan.shared_bytes = p.shared_bytes;
     return plan;

@@ -122,7 +122,7 @@ GradPlanSm90 plan_of(const Problem& p, int32_t tile, const Works& works,
   GradPlanSm90 plan{};
   plan.cut.tile = tile;
   for (int i = 0; i < kJobs; ++i) plan.cut.pixel_tiles[i] = works[i].shape;
-  const WeightGradSm90Params params = weight_grad_sm90_params(p, plan.cut, {});
+  const WeightGradSm90Params params = weight_grad_sm90_params(p, plan.cut, pointers_of_plan());
   for (int i = 0; i < kJobs; ++i) plan.items[i] = params.job[i].items();
   plan.partial_sums = partial_sums_of(params);
   const double us = 1e6 / device.clock, tiles = makespan(works, device) * us;

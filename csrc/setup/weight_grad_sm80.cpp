@@ -38,12 +38,13 @@ WeightGradJob operands(const Problem& q, const WeightGradPointers& pointers, boo
 std::array<WeightGradJob, kJobs> jobs_of(const Problem& q, const WeightGradPointers& pointers) {
   std::array<WeightGradJob, kJobs> jobs;
   for (int i = 0; i < kJobs; ++i) jobs[i] = operands(q, pointers, i >= 2, i % 2 == 1);
-  // The bias of the rows comes from the first job that has dy as it is. If none has, the high rows'
-  // is to have no columns, and gives nothing but the bias.
+  // The bias of the rows, where asked for, comes from the first job that has dy as it is. If none
+  // has, the high rows' is to have no columns, and gives nothing but the bias.
   for (int rows = 0; rows < kJobs; rows += 2) {
     WeightGradJob &high = jobs[rows], &low = jobs[rows + 1];
-    high.bias = high.columns() > 0 || low.dy.pools > 0;
-    low.bias = !high.bias;
+    const bool from_high = high.columns() > 0 || low.dy.pools > 0;
+    high.bias = pointers.dbias && from_high;
+    low.bias = pointers.dbias && !from_high;
     if (high.bias && high.columns() == 0) high.x.source = high.dy.source;
   }
   return jobs;
@@ -70,6 +71,11 @@ void complete(WeightGradJob& job, const WeightGradLimits& limits, const PixelTil
 }
 
 }  // namespace
+
+WeightGradPointers pointers_of_plan() {
+  static char any;
+  return {&any, &any, &any, &any, &any, &any, {}, false};
+}
 
 int32_t stage_bytes_of(const WeightGradJob& job) {
   const int32_t bytes = job.x_offset + job.x_rows * job.x_row_stride;

@@ -26,10 +26,13 @@ struct WeightGradPointers {
   const void* dy_high;
   const void* dy_low;
   void* dweight;  // (rows, columns) x taps, by strides
-  void* dbias;
+  void* dbias;    // or null: it is not asked for
   WeightStrides strides;
   bool wide_output;  // both are float32, whatever the others are
 };
+
+// For plans, in which nothing is read: of a call with all maps that asks for dbias.
+WeightGradPointers pointers_of_plan();
 
 // All but partial_sums, which is not set, and of which partial_sums_of says how long it is. The
 // problem is that of the operator forward.

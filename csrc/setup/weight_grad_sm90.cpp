@@ -1,6 +1,7 @@
 #include "setup/weight_grad_sm90.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "traits/weight_grad_sm90.h"
 
@@ -29,7 +30,7 @@ WeightGradSm90Params weight_grad_sm90_params(const Problem& q, const GradSm90Cut
   WeightGradSm90Params p{};
   static_cast<WeightGradParams&>(p) =
       weight_grad_params(q, grad_sm90_limits(cut.tile), cut.pixel_tiles, pointers);
-  p.job[kToLow].bias = false, p.job[kLowAlone].bias = true;
+  std::swap(p.job[kToLow].bias, p.job[kLowAlone].bias);  // it comes from dy that is not pooled
   p.shared_bytes = 0;
   for (int i = 0; i < kJobs; ++i) {
     WeightGradJob& job = p.job[i];

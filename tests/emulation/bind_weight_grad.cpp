@@ -21,15 +21,15 @@ PixelTiles pixel_tiles_of(const py::tuple& shapes) {
 // last each. The counters are those of the products' launch; launches counts both.
 py::tuple weight_grad_sm80(const std::string& dtype, const std::string& tiles,
                            const py::tuple& numbers, const py::tuple& shapes,
-                           const py::dict& arrays, bool channels_last, bool wide_output,
+                           const py::dict& arrays, bool channels_last, bool wide_output, bool bias,
                            int32_t shared_limit, const py::dict& options) {
   const Problem problem = grad_problem_of(numbers);
   const PixelTiles pixel_tiles = pixel_tiles_of(shapes);
   const RunWeightGrad& run = dtype == "bfloat16"  ? weight_grad_bfloat16
                              : dtype == "float16" ? weight_grad_float16
                                                   : weight_grad_tfloat32;
-  return run(tiles,
-             {problem, pixel_tiles, arrays, channels_last, wide_output, shared_limit, options});
+  return run(tiles, {problem, pixel_tiles, arrays, channels_last, wide_output, bias, shared_limit,
+                     options});
 }
 
 // Of all pixel tiles, and of what else is checked.
@@ -81,9 +81,8 @@ py::dict weight_grad_launch(const std::string& dtype, const std::string& tiles,
   }
   for (const octconv::WeightGradLimits& limits : weight_grads_for(problem, type)) {
     if (tiles != limits.name) continue;
-    octconv::WeightGradPointers nowhere{};
-    nowhere.x_high = nowhere.dy_high = &problem;
-    const WeightGradParams p = weight_grad_params(problem, limits, pixel_tiles_of(shapes), nowhere);
+    const WeightGradParams p =
+        weight_grad_params(problem, limits, pixel_tiles_of(shapes), octconv::pointers_of_plan());
     for (const octconv::WeightGradJob& job : p.job) {
       counts.jobs.append(py::make_tuple(job.items(), job.pixel_tiles, job.splits));
       if (job.items() == 0) continue;

@@ -44,12 +44,12 @@ py::tuple with_rows(const std::string& rows, const WeightGradCall& call) {
 py::tuple weight_grad_1x1_sm90(const std::string& dtype, const std::string& rows,
                                const py::tuple& numbers, const py::tuple& shapes,
                                const py::dict& arrays, bool channels_last, bool wide_output,
-                               int32_t shared_limit, const py::dict& options) {
+                               bool bias, int32_t shared_limit, const py::dict& options) {
   PixelTiles tiles;
   tiles[0].splits = shapes[0].cast<py::tuple>()[2].cast<int32_t>();
   const Problem problem = grad_problem_of(numbers);
-  const WeightGradCall call{problem,     tiles,        arrays, channels_last,
-                            wide_output, shared_limit, options};
+  const WeightGradCall call{problem,     tiles, arrays,       channels_last,
+                            wide_output, bias,  shared_limit, options};
   return dtype == "bfloat16" ? with_rows<octconv::BFloat16>(rows, call)
                              : with_rows<octconv::Float16>(rows, call);
 }

@@ -41,7 +41,7 @@ py::tuple with_tile(int32_t tile, const WeightGradCall& call) {
 // W_HH, W_LH, W_HL and W_LL (height, images, splits).
 py::tuple weight_grad_sm90(const std::string& dtype, const std::string& tile,
                            const py::tuple& numbers, const py::tuple& shapes,
-                           const py::dict& arrays, bool channels_last, bool wide_output,
+                           const py::dict& arrays, bool channels_last, bool wide_output, bool bias,
                            int32_t shared_limit, const py::dict& options) {
   PixelTiles tiles;
   for (int i = 0; i < octconv::kJobs; ++i) {
@@ -50,8 +50,8 @@ py::tuple weight_grad_sm90(const std::string& dtype, const std::string& tile,
     tiles[i] = {octconv::kGradSm90Width, number(0), number(2), number(1)};
   }
   const Problem problem = grad_problem_of(numbers);
-  const WeightGradCall call{problem,     tiles,        arrays, channels_last,
-                            wide_output, shared_limit, options};
+  const WeightGradCall call{problem,     tiles, arrays,       channels_last,
+                            wide_output, bias,  shared_limit, options};
   return dtype == "bfloat16" ? with_tile<octconv::BFloat16>(std::stoi(tile), call)
                              : with_tile<octconv::Float16>(std::stoi(tile), call);
 }

@@ -30,7 +30,7 @@ struct WeightGradCall {
   const Problem& problem;
   const PixelTiles& tiles;
   const py::dict& arrays;
-  bool channels_last, wide_output;
+  bool channels_last, wide_output, bias;
   int32_t shared_limit;
   const py::dict& options;
 };
@@ -55,7 +55,7 @@ py::tuple run(const WeightGradCall& call, const ParamsOf& params_of, const Block
   const size_t element = call.wide_output ? sizeof(float) : sizeof(T);
   const size_t count = rows * columns * taps;
   pointers.dweight = device.output("dweight", count * element);
-  pointers.dbias = device.output("dbias", rows * element);
+  if (call.bias) pointers.dbias = device.output("dbias", rows * element);
 
   auto p = params_of(pointers);
   if (p.shared_bytes > call.shared_limit) {
@@ -70,7 +70,7 @@ py::tuple run(const WeightGradCall& call, const ParamsOf& params_of, const Block
       kernel, {static_cast<uint32_t>(blocks(p)), threads, 1, static_cast<uint32_t>(p.shared_bytes)},
       p);
   py::dict counters = to_dict(device.counters());
-  if (sums > 0) {
+  if (p.positions > 0) {
     device.launch(octconv::add_weight_grad_splits<T>, splits_shape(p), WeightGradParams(p));
   }
   device.check_outputs();
@@ -80,7 +80,8 @@ py::tuple run(const WeightGradCall& call, const ParamsOf& params_of, const Block
   const auto copy = [&](const void* data, size_t elements) {
     return call.wide_output ? copy_out<float>(data, elements) : copy_out<Number>(data, elements);
   };
-  return py::make_tuple(copy(pointers.dweight, count), copy(pointers.dbias, rows), counters);
+  return py::make_tuple(copy(pointers.dweight, count), copy(pointers.dbias, call.bias ? rows : 0),
+                        counters);
 }
 
 template <typename Traits>
