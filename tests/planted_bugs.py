@@ -191,8 +191,9 @@ SPLIT_K = (
 )
 LEFT = "exit: a copy is under way (copy_box at ...)"
 STUCK = "deadlock: ... wait at wait_barrier;..."
+LOADED = "copy_box: thread ... has loaded there without a fence_shared behind it"
 BOX_COPIES = (
-    Bug("wrong_parity", BOXES[0], (WRONG, RACE, STUCK, LEFT)),
+    Bug("wrong_parity", BOXES[0], (WRONG, RACE, STUCK, LEFT, LOADED)),
     Bug(
         "too_few_bytes_expected",
         BOXES[0],
@@ -207,8 +208,9 @@ BOX_COPIES = (
     Bug(
         "copy_over_unfenced_store",
         BOXES[0],
-        ("copy_box: thread ... has stored there without a fence_shared_writes behind it",),
+        ("copy_box: thread ... has stored there without a fence_shared behind it",),
     ),
+    Bug("copy_over_unfenced_load", BOXES[0], (LOADED,)),
     Bug(
         "arrival_beyond_the_count",
         BOXES[0],
@@ -233,7 +235,7 @@ BOX_COPIES = (
     Bug(
         "box_refilled_before_read",
         BOXES.sum(0),
-        (NAN, RACE, "wait_barrier: 2 phases have ended while ...", STUCK),
+        (NAN, RACE, "wait_barrier: 2 phases have ended while ...", STUCK, LOADED),
         MIXED,
     ),
 )
@@ -267,7 +269,7 @@ OF_PRODUCTS = (
     Bug(
         "product_of_unfenced_store",
         PICKED,
-        ("multiply_async: thread ... has stored what B is without a fence_shared_writes ...",),
+        ("multiply_async: thread ... has stored what B is without a fence_shared ...",),
     ),
     Bug("operand_refilled_before_wait", PICKED, (WRONG, RACE), REFILLED),
     Bug("fragment_replaced_before_wait", PICKED, (WRONG,), REPLACED),

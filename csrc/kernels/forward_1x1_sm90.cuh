@@ -46,7 +46,10 @@ __device__ __forceinline__ void multiply_joint(const JointSm90Params& p,
                                              memory.boxes.memory, thread);
       if constexpr (Traits::kEpilogue) {
         sm90::BufferRing ring = boxes;
-        if (thread == 0) sm90::JointLoader<Traits>(p, index).load_residuals(ring);
+        if (thread == 0) {
+          ptx::fence_shared();  // of the other blocks' loads, too, which were before the barrier
+          sm90::JointLoader<Traits>(p, index).load_residuals(ring);
+        }
       }
     }
     out.store(p, sum, item, column, boxes);

@@ -56,6 +56,7 @@ constexpr Kernel kKernels[] = {
     PLANTED(too_many_bytes_expected, 1, 64, 64),
     PLANTED(missing_barrier_fence, 1, 64, 64),
     PLANTED(copy_over_unfenced_store, 1, 64, 64),
+    PLANTED(copy_over_unfenced_load, 1, 64, 64),
     PLANTED(arrival_beyond_the_count, 1, 64, 64),
     PLANTED(box_behind_block_barrier, 1, 64, 64),
     PLANTED(box_past_stage, 1, 64, 64),

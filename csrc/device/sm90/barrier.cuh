@@ -56,8 +56,9 @@ __device__ __forceinline__ void wait_barrier(uint32_t barrier, uint32_t parity) 
 }
 
 // Parallel Synchronization and Communication Instructions: fence.proxy.async. What this thread
-// wrote to shared memory comes before what multiply_async and tensor copies do with it later.
-__device__ __forceinline__ void fence_shared_writes() {
+// read of shared memory, and wrote to it, comes before what multiply_async and tensor copies do
+// with it later.
+__device__ __forceinline__ void fence_shared() {
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 

@@ -111,8 +111,7 @@ __device__ __forceinline__ void pool_grad_tiles(const WeightGradSm90Params& p, c
     for (int32_t i = 0; i < more.images; ++i, image += 2 * job.tile_height * Turns::kRowBytes) {
       turns.pool(image, job.tile_height, factor, more.single_row - at.y);
     }
-    ptx::fence_shared_writes();  // before the next copy to this stage
-    arrive_once(memory.pooled(stages.index));
+    hand_over(memory.pooled(stages.index));
   }
 }
 
@@ -166,7 +165,7 @@ __device__ __forceinline__ void sum_bias(const WeightGradSm90Params& p, const Gr
       ptx::load_shared(word, stages.buffer() + chunk_at<Traits>(cell, thread % Traits::kChunks));
       sum.add(word);
     }
-    arrive_once(stages.empty());
+    hand_over(stages.empty());
   }
   store_bias<Traits::kTile>(p, job, item.item, item.row, sum, memory.sums, thread);
 }

@@ -105,7 +105,7 @@ __device__ __forceinline__ void multiply_grad(const WeightGradSm90Params& p, con
     if (more.pools) ptx::wait_barrier(memory.pooled(stages.index), stages.parity);
     multiply_stage<Traits>(sum, stages.buffer() + lane, stages.buffer() + shifted, images,
                            image_steps, step_cells);
-    arrive_once(stages.empty());
+    hand_over(stages.empty());
     stages.advance();
   }
 

@@ -73,8 +73,7 @@ __device__ __forceinline__ void add_joint_residual(float (&sum)[Traits::kColumns
         }
       }
     }
-    ptx::sync_warp();  // of the other group's box, some lanes could still have to see that it came
-    release(boxes.empty());
+    hand_over(boxes.empty());
     boxes.advance();
   }
 }

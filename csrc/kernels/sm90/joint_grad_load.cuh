@@ -82,7 +82,7 @@ __device__ __forceinline__ void sum_biases(const JointGradSm90Params& p, const J
       words.add(sum[kHigh], plane);
     }
     words.add(sum[kLow], plane);
-    arrive_once(stages.empty());
+    hand_over(stages.empty());
   }
 #pragma unroll
   for (int octave = 0; octave < 2; ++octave) {

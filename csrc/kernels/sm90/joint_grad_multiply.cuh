@@ -169,7 +169,7 @@ __device__ __forceinline__ void multiply_joint_grad(const JointGradSm90Params& p
       const uint32_t begin = stages.buffer() + step * kStepBytes;
       multiply_step<Traits>(sum, begin, begin + x, x_step, shares);
     }
-    arrive_once(stages.empty());
+    hand_over(stages.empty());
     stages.advance();
   }
 #pragma unroll

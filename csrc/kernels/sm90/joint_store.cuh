@@ -41,7 +41,7 @@ class JointStore {
       }
       const uint32_t staging = stagings_ + turn_ * Traits::kStaging;
       write(staging, sum[part]);
-      ptx::fence_shared_writes();
+      ptx::fence_shared();
       // What the next part is written to has been stored before the others go on.
       if (issues()) ptx::wait_stores_read<Traits::kStagings - 2>();
       ptx::sync_named(barrier_, kWarpgroupThreads);

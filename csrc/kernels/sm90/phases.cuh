@@ -100,7 +100,7 @@ __device__ __forceinline__ void multiply_through_registers(
   constexpr QuadBox kBox = kGeometry.phases;
   constexpr int kTogether = 2, kParts = kSteps / kTogether, kOfPlane = 4 * kParts;
   const int32_t first_cell = sm90_first_cell(kGeometry, true, warpgroup, kBox);
-  uint32_t part[2][kTogether][4];
+  uint32_t part[2][kTogether][4], emptied = 0;
 #pragma unroll
   for (int i = 0; i <= 4 * kOfPlane; ++i) {
     if (i > 0) {
@@ -117,6 +117,8 @@ __device__ __forceinline__ void multiply_through_registers(
         }
       });
       ptx::commit_products();
+      // Their registers have come by now, so that nothing waits for the fence.
+      if (i % kOfPlane == 0) hand_over(emptied);
     }
     if (i == 4 * kOfPlane) break;
     if (i > 1) ptx::wait_products<1>();  // with the registers that come next
@@ -129,7 +131,7 @@ __device__ __forceinline__ void multiply_through_registers(
       ptx::load_matrix(part[i % 2][j], at ^ (i % kParts * kTogether + j) * kStepBytes);
     }
     if ((i + 1) % kOfPlane == 0) {
-      arrive_once(memory.box_empty(planes.stage));
+      emptied = memory.box_empty(planes.stage);
       planes.advance();
     }
   }

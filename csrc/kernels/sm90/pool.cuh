@@ -69,12 +69,11 @@ __device__ __forceinline__ void pool_areas(const ForwardSm90Params& p, const Mem
         pool_strip<Traits, kNarrow>(p, strips.address(memory), memory.area(pooled.area()),
                                     pooled.first_byte(), row * kBox.width,
                                     item.y - 1 + row % kBox.height, item.x - 1);
-        arrive_once(memory.strip_empty(strips.stage));
+        hand_over(memory.strip_empty(strips.stage));
         strips.advance(kSm90PoolWarps);
       }
       row -= kRows;
-      ptx::fence_shared_writes();
-      arrive_once(memory.box_full(pooled.barrier()));
+      arrive_once(memory.box_full(pooled.barrier()));  // behind the fence of each strip
       pooled.advance();
     }
   }

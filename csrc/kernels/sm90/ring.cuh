@@ -14,6 +14,13 @@ __device__ __forceinline__ void arrive_once(uint32_t barrier) {
   if (ptx::lane() == 0) ptx::arrive(barrier);
 }
 
+// Tells a barrier for a warp whose lanes have read a buffer by ordinary loads, or written: what
+// tensor copies and products do there comes later.
+__device__ __forceinline__ void hand_over(uint32_t barrier) {
+  ptx::fence_shared();
+  arrive_once(barrier);
+}
+
 // Buffers that are filled and emptied in turns, and the barriers that say which they are.
 struct BufferRing {
   uint32_t memory, barriers;

@@ -60,7 +60,7 @@ __device__ __forceinline__ void add_splits(float (&sum)[kGroups][kSums], int32_t
       ptx::store_shared(at(unit, i), word);
     }
   }
-  ptx::fence_shared_writes();  // of copies that come to the same place later
+  ptx::fence_shared();  // of copies that come to the same place later
   ptx::arrive_cluster();
   ptx::wait_cluster();
 #pragma unroll

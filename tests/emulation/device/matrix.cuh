@@ -17,7 +17,7 @@ void load_rows(uint32_t (&fragment)[kMatrices], bool transposed, uint32_t row, S
   static_assert(kMatrices == 1 || kMatrices == 2 || kMatrices == 4);
   unsigned char bytes[16];
   if (emulation::self->lane < 8 * kMatrices) {
-    std::memcpy(bytes, emulation::shared(row, 16, "load_matrix", at), 16);
+    std::memcpy(bytes, emulation::shared_load(row, 16, "load_matrix", at), 16);
   }
   emulation::load_matrix(fragment, kMatrices, transposed, bytes, row, at);
 }

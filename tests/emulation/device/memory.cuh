@@ -50,7 +50,7 @@ void store_global_if(bool wanted, void* address, Word value, Site at = Site::cur
 
 template <typename Word>
 void load_shared(Word& value, uint32_t address, Site at = Site::current()) {
-  read_word(value, emulation::shared(address, sizeof(Word), "load_shared", at));
+  read_word(value, emulation::shared_load(address, sizeof(Word), "load_shared", at));
   emulation::count_shared(address, sizeof(Word), false, at);
 }
 

@@ -1,6 +1,7 @@
 """Compiles the probes, and gemm, for GPUs: a library that needs neither torch nor Python."""
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 
@@ -40,7 +41,8 @@ def build(nvcc: Path | None) -> Path | None:
         return None
     LIBRARY.parent.mkdir(parents=True, exist_ok=True)
     command = [nvcc, "-shared", "-Xcompiler=-fPIC", *FLAGS, *INCLUDES, *TARGETS]
-    new = LIBRARY.with_suffix(".new")  # a process may have the old one loaded
+    # A process may have the old one loaded, and another may build it, too.
+    new = LIBRARY.with_suffix(f".{os.getpid()}")
     log = subprocess.run([*command, SOURCE, "-o", new], capture_output=True, text=True)
     if log.returncode != 0:
         raise RuntimeError(log.stdout + log.stderr)

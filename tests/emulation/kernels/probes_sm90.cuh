@@ -140,7 +140,7 @@ __global__ void store_box(const __grid_constant__ ProbeParams p) {
     for (uint32_t i = ptx::thread_x(); i < 8 * kStoredRows; i += ptx::threads_x()) {
       ptx::store_shared(box + (16 * i ^ i / 8 % 8 * 16), input<Word>(p, i));
     }
-    ptx::fence_shared_writes();
+    ptx::fence_shared();
     ptx::sync_block();
     if (ptx::thread_x() > 0) return;
     ptx::store_box(&p.maps[0], box, -8, -1, -1, 0);
@@ -182,7 +182,7 @@ __global__ void multiply_patch(const __grid_constant__ ProbeParams p) {
         const uint32_t of_row = (i % 8 ^ (row - kPixels) % 8) * 16;
         ptx::store_shared(to + (row < kPixels ? place : of_row), input<ptx::Word128>(p, i));
       }
-      ptx::fence_shared_writes();
+      ptx::fence_shared();
     } else if (thread == 0) {
       begin_copies(full, kPixels * kPixelBytes + kRows);
       ptx::copy_box(pixels, &p.maps[0], full, 0, 0, 0, 0);

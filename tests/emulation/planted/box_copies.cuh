@@ -14,6 +14,7 @@ enum class CopyBug {
   kManyBytes,
   kNoBarrierFence,
   kNoProxyFence,
+  kLoadsUnfenced,
   kTooManyArrivals,
   kBlockBarrierForWait,
   kShortStage,
@@ -33,7 +34,7 @@ __device__ __forceinline__ float word_of_box(uint32_t stage) {
   return ptx::as_float(word);
 }
 
-// Two warps store zeros, and read what a copy puts in their place.
+// Two warps store zeros and load them, and read what a copy puts in their place.
 template <CopyBug kBug>
 __device__ __forceinline__ void copy_and_read(const Params& p) {
   ptx::SharedMemory shared;
@@ -41,8 +42,11 @@ __device__ __forceinline__ void copy_and_read(const Params& p) {
   const uint32_t full = shared.take(16), thread = ptx::thread_x();
   if (thread == 0 && kBug != CopyBug::kLateInit) ptx::init_barrier(full, 1);
   if (thread == 0 && kBug != CopyBug::kNoBarrierFence) ptx::fence_barriers();
-  ptx::store_shared(stage + 16 * thread, ptx::Word128{});
-  if (kBug != CopyBug::kNoProxyFence) ptx::fence_shared_writes();
+  ptx::Word128 zeros{};
+  ptx::store_shared(stage + 16 * thread, zeros);
+  ptx::load_shared(zeros, stage + 16 * thread);
+  if (kBug != CopyBug::kNoProxyFence) ptx::fence_shared();
+  if (kBug == CopyBug::kLoadsUnfenced) ptx::load_shared(zeros, stage + 16 * thread);
   ptx::sync_block();
   if (thread == 0 && kBug == CopyBug::kLateInit) {
     ptx::init_barrier(full, 1);
@@ -96,6 +100,11 @@ __global__ void missing_barrier_fence(const Params p) {
 template <bool kBroken>
 __global__ void copy_over_unfenced_store(const Params p) {
   copy_and_read<kBroken ? CopyBug::kNoProxyFence : CopyBug::kNone>(p);
+}
+
+template <bool kBroken>
+__global__ void copy_over_unfenced_load(const Params p) {
+  copy_and_read<kBroken ? CopyBug::kLoadsUnfenced : CopyBug::kNone>(p);
 }
 
 // The phase lacks bytes and no more arrivals.
@@ -177,6 +186,7 @@ __global__ void box_refilled_before_read(const Params p) {
     }
     ptx::wait_barrier(full, round);
     sum += word_of_box(stage);
+    ptx::fence_shared();
     ptx::arrive(empty);
   }
   ptx::store_global(p.out + ptx::thread_x(), ptx::as_bits(sum));

@@ -57,7 +57,7 @@ __device__ __forceinline__ void multiply_rows(const Params& p) {
     }
   }
   store_b(b, 1);
-  if (kBug != ProductBug::kUnfenced) ptx::fence_shared_writes();
+  if (kBug != ProductBug::kUnfenced) ptx::fence_shared();
   ptx::sync_block();
   ptx::wait_barrier(full, 0);
 
@@ -90,7 +90,7 @@ __device__ __forceinline__ void multiply_rows(const Params& p) {
   if (kBug != ProductBug::kNoCommit) ptx::commit_products();
   if (kBug == ProductBug::kAddsEarly) sum[0] += 1;
   if (kBug == ProductBug::kLoadsEarly) load_fragment(1 - ptx::lane() / 16);
-  if (kBug == ProductBug::kRefillsEarly) store_b(b, 2), ptx::fence_shared_writes();
+  if (kBug == ProductBug::kRefillsEarly) store_b(b, 2), ptx::fence_shared();
   const auto store = [&] {
     for (uint32_t half = 0; half < 2; ++half) {
       const uint32_t row = warp() * 16 + half * 8 + ptx::lane() / 4;

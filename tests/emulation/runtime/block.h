@@ -114,11 +114,15 @@ struct SharedBuffer {
   uint32_t address, bytes;
 };
 
-// 16 bytes of shared memory: who has stored there last, and has not yet passed a proxy fence if it
-// has passed no more than it had then.
-struct SharedPiece {
-  const Thread* writer;
+// Who has last used 16 bytes of shared memory by ordinary stores or loads, and has not yet passed a
+// proxy fence if it has passed no more than it had then.
+struct LastUse {
+  const Thread* thread;
   uint32_t fences;
+};
+
+struct SharedPiece {
+  LastUse store, load;
   bool holds_barrier;
 };
 
@@ -132,7 +136,9 @@ struct Block {
   std::vector<Warpgroup> warpgroups;
   Barrier barriers[kBarriers];
   std::map<uint32_t, CountingBarrier> counting_barriers;  // by address
-  std::byte* shared;  // the arena; its first byte has address kSharedBase
+  std::byte* shared;                                      // the arena
+  // Of its first byte: in a cluster the rank is in the upper 8 bits.
+  uint32_t first_address;
   std::vector<SharedBuffer> buffers;
   std::vector<SharedPiece> pieces;  // of the arena
   uint32_t shared_taken;

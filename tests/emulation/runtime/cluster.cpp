@@ -101,7 +101,8 @@ const std::byte* shared_of_rank(uint32_t address, uint32_t rank, uint32_t bytes,
   }
   check_aligned(address, bytes, kName, at);
   engine->counters.cluster_bytes += bytes;
-  return shared_range(block, address, bytes, kName, at);
+  const uint32_t mapped = address - self->block->first_address + block.first_address;
+  return shared_range(block, mapped, bytes, kName, at);
 }
 
 }  // namespace emulation

@@ -63,7 +63,7 @@ std::byte* use_barrier(uint32_t address, const char* instruction, const Site& at
 
 void fence_barriers() { ++self->barrier_fences; }
 
-void fence_shared_writes() { ++self->proxy_fences; }
+void fence_shared() { ++self->proxy_fences; }
 
 void arrive(uint32_t address, uint32_t expected_bytes, const char* instruction, const Site& at) {
   CountingBarrier* barrier;

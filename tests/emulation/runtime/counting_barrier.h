@@ -15,7 +15,7 @@ std::byte* use_barrier(uint32_t barrier, const char* instruction, const Site& at
 // What the running thread has initialised is known to copies; what it has stored, to copies and
 // products.
 void fence_barriers();
-void fence_shared_writes();
+void fence_shared();
 
 void arrive(uint32_t barrier, uint32_t expected_bytes, const char* instruction, const Site& at);
 // Sleeps until a phase ends, if the one of this parity has not. Returns whether it has.

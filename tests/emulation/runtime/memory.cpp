@@ -148,24 +148,29 @@ std::byte* shared_range(const Block& block, uint32_t address, uint32_t bytes,
              std::to_string(before - block.buffers.data()) + ", which has " +
              std::to_string(before->bytes));
   }
-  return block.shared + (address - kSharedBase);
+  return block.shared + (address - block.first_address);
 }
 
 SharedPiece& piece_at(Block& block, uint32_t address) {
-  return block.pieces[(address - kSharedBase) / 16];
+  return block.pieces[(address - block.first_address) / 16];
 }
 
-const Thread* unfenced_writer(const Block& block, uint32_t address) {
-  const SharedPiece& piece = block.pieces[(address - kSharedBase) / 16];
-  return piece.writer && piece.writer->proxy_fences == piece.fences ? piece.writer : nullptr;
+const Thread* unfenced(const LastUse& use) {
+  return use.thread && use.thread->proxy_fences == use.fences ? use.thread : nullptr;
 }
 
 std::byte* shared_store(uint32_t address, uint32_t bytes, const char* instruction, const Site& at) {
   std::byte* memory = shared(address, bytes, instruction, at);
   SharedPiece& piece = piece_at(*self->block, address);
   if (piece.holds_barrier) fail(instruction, at, "a barrier lies there");
-  piece.writer = self;
-  piece.fences = self->proxy_fences;
+  piece.store = {self, self->proxy_fences};
+  return memory;
+}
+
+std::byte* shared_load(uint32_t address, uint32_t bytes, const char* instruction, const Site& at) {
+  const IgnoreAccesses ignore;
+  std::byte* memory = shared(address, bytes, instruction, at);
+  piece_at(*self->block, address).load = {self, self->proxy_fences};
   return memory;
 }
 
@@ -200,7 +205,7 @@ bool next_to_land(uint32_t pending, Copy& copy) {
   copy = self->copies.front();
   self->copies.pop_front();
   const auto offset = static_cast<const std::byte*>(copy.target) - self->block->shared;
-  self->block->pieces[offset / 16].fences = self->proxy_fences;  // it is stored now
+  self->block->pieces[offset / 16].store.fences = self->proxy_fences;  // it is stored now
   return true;
 }
 
@@ -266,13 +271,13 @@ uint32_t take_shared(uint32_t bytes, const Site& at) {
          bytes_text(block.shared_taken) + " in all; the launch gives " +
              bytes_text(engine->shape().shared_bytes));
   }
-  uint32_t address = kSharedBase;
+  uint32_t address = block.first_address;
   if (number > 0) {
     const SharedBuffer& last = block.buffers.back();
     address = last.address + last.bytes + kRedZone;
   }
   block.buffers.push_back({address, bytes});
-  unpoison(block.shared + (address - kSharedBase), bytes);
+  unpoison(block.shared + (address - block.first_address), bytes);
   return address;
 }
 

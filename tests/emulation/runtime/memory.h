@@ -14,7 +14,7 @@
 namespace emulation {
 
 constexpr uint32_t kMostSharedBytes = 232448;  // of a block (sm_90)
-constexpr uint32_t kSharedBase = 1024;         // the address of a block's first byte of its own
+constexpr uint32_t kSharedBase = 1024;         // the address of a block's first byte, of rank 0
 constexpr uint32_t kRedZone = 1024;  // behind each shared buffer; keeps banks and swizzles
 
 // Global memory that kernels may touch.
@@ -32,11 +32,12 @@ enum class Access { kReadConstant, kRead, kWrite };  // ld.global.nc, ld.global,
 std::byte* global(const void* address, uint32_t bytes, Access access, const char* instruction,
                   const Site& at);
 std::byte* shared(uint32_t address, uint32_t bytes, const char* instruction, const Site& at);
-// The same without the alignment, of any block; and of a store, which products and copies do not
-// see before the thread has passed a proxy fence.
+// The same without the alignment, of any block; and of a load and a store, which products and
+// copies do not know of before the thread has passed a proxy fence.
 std::byte* shared_range(uint32_t address, uint32_t bytes, const char* instruction, const Site& at);
 std::byte* shared_range(const Block& block, uint32_t address, uint32_t bytes,
                         const char* instruction, const Site& at);
+std::byte* shared_load(uint32_t address, uint32_t bytes, const char* instruction, const Site& at);
 std::byte* shared_store(uint32_t address, uint32_t bytes, const char* instruction, const Site& at);
 void check_aligned(uintptr_t address, uint32_t bytes, const char* instruction, const Site& at);
 Buffer& buffer_of(const void* address, uint32_t bytes, const char* instruction, const Site& at);
@@ -44,8 +45,8 @@ void check_written(Buffer& buffer, const void* address, uint32_t bytes, const ch
                    const Site& at);
 
 SharedPiece& piece_at(Block& block, uint32_t address);
-// Who has stored to a piece and has not passed a proxy fence since; null if nobody has.
-const Thread* unfenced_writer(const Block& block, uint32_t address);
+// Who has last loaded or stored a piece and has not passed a proxy fence since; null if nobody has.
+const Thread* unfenced(const LastUse& use);
 
 // The checks of a cp.async that reads `source_bytes` and writes 16. It is queued, to land when its
 // thread waits for it, if copies are late.

@@ -294,16 +294,18 @@ void finish_products(uint64_t pending, const Site& at) {
 const std::byte* piece_of(const Product& product, uint32_t piece) {
   const IgnoreAccesses ignore;
   const bool of_a = piece < product.a_pieces();
-  const uint32_t address =
+  const uint32_t in_block =
       of_a ? address_of({product.a}, product.shape.a_across, piece)
            : address_of({product.b}, product.shape.b_across, piece - product.a_pieces());
+  // Descriptors leave out the rank that addresses have in a cluster.
+  const uint32_t address = self->block->first_address - kSharedBase + in_block;
   const std::byte* bytes = shared_range(address, 16, product.instruction, product.at);
-  const Thread* writer = unfenced_writer(*self->block, address);
+  const Thread* writer = unfenced(piece_at(*self->block, address).store);
   if (!writer) return bytes;
   if (of_a) return nullptr;
   fail(product.instruction, product.at,
        "thread " + std::to_string(writer->index) +
-           " has stored what B is without a fence_shared_writes behind it");
+           " has stored what B is without a fence_shared behind it");
 }
 
 }  // namespace emulation

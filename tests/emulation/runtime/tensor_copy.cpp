@@ -55,6 +55,14 @@ uint32_t BoxCopy::rows() const {
 
 namespace {
 
+void check_fenced(const LastUse& use, const char* what, const char* instruction, const Site& at) {
+  const Thread* thread = unfenced(use);
+  if (!thread) return;
+  fail(instruction, at,
+       "thread " + std::to_string(thread->index) + " has " + what +
+           " there without a fence_shared behind it");
+}
+
 // What loads and stores have in common.
 BoxCopy box_of(const void* map, uint32_t shared, uint32_t rank, const int32_t* first,
                const char* instruction, const Site& at) {
@@ -77,14 +85,9 @@ BoxCopy box_of(const void* map, uint32_t shared, uint32_t rank, const int32_t* f
   check_aligned(shared, kAlignment, instruction, at);
   shared_range(shared, copy.bytes(), instruction, at);
   for (uint32_t offset = 0; offset < copy.bytes(); offset += 16) {
-    if (piece_at(*self->block, shared + offset).holds_barrier) {
-      fail(instruction, at, "a barrier lies there");
-    }
-    const Thread* writer = unfenced_writer(*self->block, shared + offset);
-    if (!writer) continue;
-    fail(instruction, at,
-         "thread " + std::to_string(writer->index) +
-             " has stored there without a fence_shared_writes behind it");
+    const SharedPiece& piece = piece_at(*self->block, shared + offset);
+    if (piece.holds_barrier) fail(instruction, at, "a barrier lies there");
+    check_fenced(piece.store, "stored", instruction, at);
   }
   return copy;
 }
@@ -97,6 +100,9 @@ BoxCopy begin_box(uint32_t target, const void* map, uint32_t barrier, uint32_t r
   BoxCopy copy = box_of(map, target, rank, first, kName, at);
   copy.barrier = barrier;
   copy.land = land;
+  for (uint32_t offset = 0; offset < copy.bytes(); offset += 16) {
+    check_fenced(piece_at(*self->block, target + offset).load, "loaded", kName, at);
+  }
   check_fenced(barrier, kName, at);
   ++engine->counters.box_copies;
   engine->counters.box_bytes += copy.bytes();
@@ -147,8 +153,9 @@ std::byte* box_piece(const BoxCopy& copy, uint32_t row, uint32_t piece, bool sto
   const IgnoreAccesses ignore;
   uint32_t address = copy.shared + row * copy.row_bytes() + piece * 16;
   if (copy.tensor.is_swizzled) address = swizzled(address, copy.row_bytes());
-  if (!store) piece_at(*copy.thread->block, address).writer = nullptr;
-  return copy.thread->block->shared + (address - kSharedBase);
+  Block& block = *copy.thread->block;
+  if (!store) piece_at(block, address).store = piece_at(block, address).load = {};
+  return block.shared + (address - block.first_address);
 }
 
 BoxCopy begin_store(const void* map, uint32_t shared, uint32_t rank, const int32_t* first,

@@ -46,6 +46,6 @@ inline void wait_barrier(uint32_t barrier, uint32_t parity, Site at = Site::curr
   emulation::try_wait(barrier, parity, "wait_barrier", at);
 }
 
-inline void fence_shared_writes() { emulation::fence_shared_writes(); }
+inline void fence_shared() { emulation::fence_shared(); }
 
 }  // namespace octconv::ptx
