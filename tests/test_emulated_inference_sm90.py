@@ -1,11 +1,17 @@
-"""The epilogue of the kernel for Hopper in the emulation: exact, rounded once, read once."""
+"""The epilogue of the kernels for Hopper in the emulation: exact, rounded once, read once."""
 
 from collections.abc import Callable
 
 import pytest
 import torch
 from cases import Case, check_equal, multiples_of
-from emulated_forward import HopperTiles, check_same_bits, present, run_forward
+from emulated_forward import (
+    HopperJointTiles,
+    HopperTiles,
+    check_same_bits,
+    present,
+    run_forward,
+)
 from emulation.emulator import RUNS, Emulator
 from emulators import ASAN, NO_COMPILER, PLAIN
 from epilogues import Extras
@@ -32,9 +38,27 @@ CASES = {
     "small, registers": (Case((40, 0), (40, 24), size=(13, 17)), (5, (64, 64))),
     "split": (Case((136, 72), (40, 104), size=(9, 14), batch=3), (2, (64, 128))),
 }
+# Of a kernel of one tap: each block has several items, whose boxes refill the residuals' place.
+CASES_1X1 = {
+    "1x1": (
+        Case((24, 72), (72, 24), (1, 1), size=(13, 17)),
+        HopperJointTiles(64, boxes=6, slots=2, blocks=1),
+    ),
+    "1x1, narrow": (
+        Case((72, 8), (40, 72), (1, 1), size=(14, 19)),
+        HopperJointTiles(32, boxes=5, slots=0, blocks=1),
+    ),
+    "1x1, groups": (
+        Case((136, 24), (24, 200), (1, 1), size=(18, 18)),
+        HopperJointTiles(64, groups=2, boxes=12, slots=2, blocks=2),
+    ),
+}
+ALL_CASES = CASES | CASES_1X1
 
 
-def tiles_of(name: str) -> HopperTiles:
+def tiles_of(name: str) -> HopperTiles | HopperJointTiles:
+    if name in CASES_1X1:
+        return CASES_1X1[name][1]
     late = {"narrow": (2, 2, 1000), "low 160": (4, 2, 1), "wide, registers": (3, 2, 3)}
     blocks = (3, 0) if name == "last" else late.get(name, (3, 1))
     return HopperTiles(*CASES[name][1], blocks, splits=4 if name == "split" else 1)
@@ -43,7 +67,7 @@ def tiles_of(name: str) -> HopperTiles:
 def sample() -> pytest.MarkDecorator:
     """Activations, types and residuals in turns."""
     params = []
-    for i, name in enumerate(CASES):
+    for i, name in enumerate(ALL_CASES):
         for residual in (False, True):
             dtype = (BF16, F16)[(i + residual) % 2]
             modes = [(PLAIN, dtype), *([(ASAN, BF16)] if residual and i % 3 == 0 else [])]
@@ -55,7 +79,7 @@ def sample() -> pytest.MarkDecorator:
 
 @sample()
 def test_is_exact_on_integers(emulator_in: Get, mode, name, dtype, residual, activation):
-    case = CASES[name][0]
+    case = ALL_CASES[name][0]
     operands = case.integers().to(dtype)
     extras = Extras(case, residual, multiples_of(1))
     extras.scale[extras.scale == 0] = 2
@@ -109,9 +133,9 @@ def test_a_residual_of_one_part(emulator_in: Get):
 
 
 @NO_COMPILER
-@pytest.mark.parametrize("name", ["images", "split"])
+@pytest.mark.parametrize("name", ["images", "split", "1x1", "1x1, groups"])
 def test_every_schedule_gives_the_same_bits(emulator_in: Get, name):
-    case = CASES[name][0]
+    case = ALL_CASES[name][0]
     operands = case.normal().to(BF16)
     extras = Extras(case, True)
     extras.round_to(BF16)

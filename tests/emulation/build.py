@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pybind11
@@ -38,7 +40,6 @@ LIBRARIES = {"asan": ["libasan.so", "libubsan.so"], "tsan": ["libtsan.so"]}
 def build(mode: str) -> Path:
     """The folder of the module ``kernel_emulation`` of a mode, brought up to date."""
     folder = ROOT / "build" / "emulation" / mode
-    folder.mkdir(parents=True, exist_ok=True)
     flags, kernel_flags = MODES[mode]
     includes = [HERE, ROOT / "csrc"]  # the first holds the twin of <device/ptx.cuh>
     system = [pybind11.get_include(), sysconfig.get_path("include")]
@@ -46,8 +47,7 @@ def build(mode: str) -> Path:
     common += ["-Wno-unknown-pragmas", "-Wno-psabi"]  # unroll is nvcc's; arguments of 128 bytes
     common += [*flags, *(f"-I{path}" for path in includes), *(f"-isystem{path}" for path in system)]
 
-    with (folder / "build.ninja").open("w") as file:
-        ninja = Writer(file)
+    with building_in(folder) as ninja:
         add_compile_rule(ninja, [*common, "$extra"])
         ninja.rule("link", f"{COMPILER} -shared $extra $in -o $out")
         precompiled = "precompiled.h.gch"
@@ -65,8 +65,6 @@ def build(mode: str) -> Path:
         module = f"kernel_emulation{sysconfig.get_config_var('EXT_SUFFIX')}"
         link_flags = " ".join(flag for flag in [*flags, *kernel_flags] if "sanitize" in flag)
         ninja.build(module, "link", objects, variables={"extra": link_flags})
-
-    run_ninja(folder)
     return folder
 
 
@@ -76,10 +74,14 @@ def add_compile_rule(ninja: Writer, flags: list[str]) -> None:
     ninja.rule("compile", command, depfile="$out.d", deps="gcc")
 
 
-def run_ninja(folder: Path) -> None:
-    """Brings up to date what the folder's build.ninja says."""
+@contextmanager
+def building_in(folder: Path) -> Iterator[Writer]:
+    """Takes what is to be built in a folder, and then brings it up to date."""
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs may build at a time
+        with (folder / "build.ninja").open("w") as file:
+            yield Writer(file)
         command = [Path(BIN_DIR) / "ninja", "-C", folder]
         log = subprocess.run(command, capture_output=True, text=True)
     if log.returncode != 0:

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import torch
-from ninja.ninja_syntax import Writer
 from torch.utils import cpp_extension
 
-from ..build import COMPILER, HERE, HOST, ROOT, add_compile_rule, run_ninja
+from ..build import COMPILER, HERE, HOST, ROOT, add_compile_rule, building_in
 
 CSRC = ROOT / "csrc"
 
@@ -14,7 +13,6 @@ CSRC = ROOT / "csrc"
 def build() -> Path:
     """The library, brought up to date."""
     folder = ROOT / "build" / "emulation" / "operators"
-    folder.mkdir(parents=True, exist_ok=True)
     includes = [HERE / "operators", HERE, CSRC]
     flags = ["-std=c++20", "-Og", "-fPIC", "-w", "-Wno-psabi", "-fvisibility-inlines-hidden"]
     flags += ["-DTORCH_TARGET_VERSION=0x020a000000000000"]
@@ -25,8 +23,7 @@ def build() -> Path:
     of_cuda = [*CSRC.glob("cuda/*.cpp"), *CSRC.glob("launch/*.cpp"), *CSRC.glob("launch/*.cu")]
     sources = [*of_cuda, *CSRC.glob("*.cpp"), *HOST]
     sources += [HERE / "operators" / "runtime.cpp", *HERE.glob("runtime/*.cpp")]
-    with (folder / "build.ninja").open("w") as file:
-        ninja = Writer(file)
+    with building_in(folder) as ninja:
         add_compile_rule(ninja, [*flags, "-x c++"])
         libraries = f"-L{Path(torch.__file__).parent / 'lib'} -ltorch -ltorch_cpu -ldl"
         link = f"-shared -Wl,-Bsymbolic -Wl,--no-as-needed {libraries}"
@@ -35,7 +32,6 @@ def build() -> Path:
         for target, source in zip(objects, sources, strict=True):
             ninja.build(target, "compile", str(source))
         ninja.build("operators.so", "link", objects)
-    run_ninja(folder)
     return folder / "operators.so"
 
 
