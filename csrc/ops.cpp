@@ -52,8 +52,10 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
       "SymInt[2] size, SymInt[2] kernel_size, int stride, bool allow_tf32, str family=\"\") -> "
       "str");
   m.def("pool2x2(Tensor high, Tensor? low, bool mean) -> Tensor");
+  m.def("composed_pool2x2(Tensor high, Tensor? low, bool mean) -> Tensor");
   m.def("upsample2x2_(Tensor(a!) out, Tensor low, bool accumulate, bool mean) -> ()");
   m.def("build_info() -> str");
+  m.def("why_no_kernels(int device) -> str");
   m.def("allow_onednn(bool allowed) -> ()");
   m.def("plan(int[] numbers, str dtype, str device) -> str");
   m.def("plan_forward_sm90(int[] numbers, str dtype, str device, bool trial=False) -> str");

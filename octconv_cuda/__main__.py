@@ -9,7 +9,7 @@ import sys
 import torch
 
 from . import __version__
-from .build import build_info, kernels_run_on
+from .build import build_info, why_no_kernels
 from .known_answers import check
 from .ops import SERVED, native_kernels
 
@@ -19,10 +19,11 @@ def _devices() -> dict[str, str]:
     devices = {"cpu": f"{platform.machine()}, {torch.get_num_threads()} threads"}
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
+        why = why_no_kernels(torch.device("cuda", index))
         devices[f"cuda:{index}"] = (
             f"{properties.name}, compute capability {properties.major}.{properties.minor}, "
             f"{properties.multi_processor_count} multiprocessors"
-            + ("" if kernels_run_on(torch.device("cuda", index)) else "; no kernels run on it")
+            + (f"; no kernels run on it: {why}" if why else "")
         )
     return devices
 

@@ -140,9 +140,11 @@ class _WeightGrad(torch.autograd.Function):
 def _is_channels_last(weight: Tensor) -> bool:
     """Whether dW should be so too, or somebody would have to copy it into the weight's layout.
 
-    Asked in a Function's forward: in its backward, Dynamo loses the symbolic sizes over it.
+    Strides decide where both layouts are the same: DistributedDataParallel compares them. Asked in
+    a Function's forward: in its backward, Dynamo loses the symbolic sizes over it.
     """
-    return not weight.is_contiguous() and weight.is_contiguous(memory_format=torch.channels_last)
+    is_so = weight.is_contiguous(memory_format=torch.channels_last)
+    return is_so and weight.stride(1) == 1 and weight.stride(3) == weight.shape[1]
 
 
 def _present(parts: Parts, grads: TensorPair) -> Parts:

@@ -1,4 +1,4 @@
-"""What the native library was built with and for, and which devices its kernels run on."""
+"""What the native library was built with and for, and whether its kernels run on a device."""
 
 import functools
 import json
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-__all__ = ["BuildInfo", "build_info", "kernels_run_on", "runs_on"]
+__all__ = ["BuildInfo", "build_info", "why_no_kernels"]
 
 
 class BuildInfo(NamedTuple):
@@ -29,25 +29,9 @@ def build_info() -> BuildInfo:
     return BuildInfo(**json.loads(torch.ops.octconv_cuda.build_info()))
 
 
-@functools.cache
-def kernels_run_on(device: torch.device) -> bool:
-    """Whether the library has kernels, and they run on this CUDA device."""
-    info = build_info()
-    return info.nvcc is not None and runs_on(info.archs, torch.cuda.get_device_capability(device))
-
-
-def runs_on(archs: str, capability: tuple[int, int]) -> bool:
-    """Whether code built for ``archs`` runs on a compute capability (major, minor).
-
-    Machine code runs on its major version from its minor one on, with an "a" on just its own; PTX
-    on every later card (CUDA C++ Programming Guide, "Application Compatibility").
-    """
-    for arch in archs.split(";"):
-        number, _, ptx = arch.partition("+")
-        major, minor = (int(digits) for digits in number.rstrip("a").split("."))
-        if number.endswith("a"):
-            if capability == (major, minor):
-                return True
-        elif capability >= (major, minor) and (ptx or capability[0] == major):
-            return True
-    return False
+def why_no_kernels(device: torch.device) -> str:
+    """Why no kernel of the library runs on this CUDA device; empty if they do."""
+    if build_info().nvcc is None:
+        return "a library without CUDA kernels"
+    why: str = torch.ops.octconv_cuda.why_no_kernels(device.index)
+    return why

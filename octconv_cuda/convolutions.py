@@ -20,8 +20,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import resample
-from .build import kernels_run_on
 from .operands import check_forward, check_input_grad, check_weight_grad
 from .problem import Pair, low_size
 
@@ -198,8 +196,6 @@ def _octave(
 
 
 def _pool(high: Tensor, low: Tensor | None, mean: bool) -> Tensor:
-    if high.is_cuda and not kernels_run_on(high.device):
-        return resample.pool2x2(high, low, mean)
     pooled: Tensor = torch.ops.octconv_cuda.pool2x2(high, low, mean)
     return pooled
 

@@ -71,6 +71,7 @@ _COMPOSED: dict[str, Callable[..., Any]] = {
     "composed_inference": inference.inference,
     "composed_input_grad": convolutions.input_grad,
     "composed_weight_grad": convolutions.weight_grad,
+    "composed_pool2x2": resample.pool2x2,
 }
 for _name, _function in {**SERVED, **_COMPOSED}.items():
     _served = _without_autocast(_function)

@@ -39,6 +39,13 @@ class EmulatedOperators:
         index = SCHEDULES.index(schedule)
         self._library.emulated_begin(index, late, seed, resident_blocks, room)
 
+    def refuse(self, params: str, *, for_memory: bool = False) -> None:
+        """From now on the code of kernels with such parameters does not load.
+
+        A thread that has asked for it before knows better: it takes a new one.
+        """
+        self._library.emulated_refuse(params.encode(), for_memory)
+
     def launches(self) -> list[Launch]:
         """What was launched since ``begin``."""
         lines = self._library.emulated_launches().decode().splitlines()

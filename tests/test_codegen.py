@@ -247,6 +247,15 @@ def step_density(code: str) -> float:
     return (of_high[-1] - loads[0] + 1) / len(of_high)
 
 
+@pytest.mark.parametrize("source", [FORWARD_SM90, FORWARD_1X1_SM90], ids=lambda source: source.stem)
+def test_kernels_wait_for_launches_before_them_before_they_touch_memory(compiled, source):
+    """The compiler may move loads of what it takes to be constant, such as residuals."""
+    for kernel in compiled(source, "90a"):
+        assert kernel.count("ACQBULK") > 0, kernel.name
+        before = kernel.code[: kernel.code.index("ACQBULK")]
+        assert not re.search(r"\b(LDG|STG|RED|ATOMG|UTMA\w+|UBLKCP)\b", before), kernel.name
+
+
 @pytest.mark.parametrize("arch", ARCHS)
 def test_weight_grad_is_made_of_tensor_core_instructions(compiled, arch):
     """The products of a step stand once in the code; their operands come as whole fragments."""

@@ -1,5 +1,5 @@
-// What the operators on CUDA need for a call: operands as kernels read them, facts of the device,
-// workspace, and the operators that serve the rest.
+// What the operators on CUDA need for a call: operands as kernels read them, workspace, and the
+// operators that serve the rest.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -8,14 +8,12 @@
 
 #include <array>
 #include <cstdlib>
-#include <map>
 #include <string>
 #include <tuple>
 
-#include "build_info.h"
 #include "check/check.h"
+#include "cuda/device.h"
 #include "plan/cache.h"
-#include "plan/device_facts.h"
 #include "tensor.h"
 
 // Only CUDA builds of torch have it. Were it not weak, CPU builds could not load the library.
@@ -36,7 +34,9 @@ inline cudaStream_t current_stream(const Tensor& tensor) {
 // To be called straight after a launch.
 inline void check_launch(const char* op) {
   const cudaError_t error = cudaGetLastError();
-  if (error != cudaSuccess) fail(op, "the launch failed: ", cudaGetErrorString(error));
+  if (error != cudaSuccess) {
+    fail(op, "the launch, or a kernel before it, failed: ", cudaGetErrorString(error));
+  }
 }
 
 // The tensor, which is dense, at an address of 16 bytes.
@@ -72,22 +72,6 @@ inline const void* data_of(const Part& part) { return part ? part->const_data_pt
 // The same of a vector, but for its address.
 inline Tensor dense_vector(const Tensor& tensor) {
   return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
-}
-
-inline const DeviceFacts& facts_of(int device) {
-  thread_local std::map<int, DeviceFacts> known;
-  const auto found = known.find(device);
-  if (found != known.end()) return found->second;
-  const auto attribute = [&](cudaDeviceAttr name) {
-    int value = 0;
-    cudaDeviceGetAttribute(&value, name, device);
-    return value;
-  };
-  return known[device] =
-             device_facts(attribute(cudaDevAttrComputeCapabilityMajor),
-                          attribute(cudaDevAttrComputeCapabilityMinor),
-                          attribute(cudaDevAttrMultiProcessorCount),
-                          attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin), built_archs());
 }
 
 inline std::optional<ElementType> element_type(ScalarType dtype, bool allow_tf32) {
@@ -133,11 +117,19 @@ auto with_element_type(ScalarType dtype, const Run& run) {
   return dtype == ScalarType::Float ? run(TypeTag<TFloat32>()) : with_16_bit_type(dtype, run);
 }
 
+// Calls an operator, whose results replace its arguments.
 template <size_t kArguments>
-TensorPair dispatch(const char* op, std::array<StableIValue, kArguments> stack) {
-  using torch::stable::detail::to;
+std::array<StableIValue, kArguments> dispatch(const char* op,
+                                              std::array<StableIValue, kArguments> stack) {
   TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(op, "", stack.data(), TORCH_ABI_VERSION));
-  return {to<Tensor>(stack[0]), to<Tensor>(stack[1])};
+  return stack;
+}
+
+template <size_t kArguments>
+TensorPair dispatch_pair(const char* op, const std::array<StableIValue, kArguments>& arguments) {
+  using torch::stable::detail::to;
+  const auto results = dispatch(op, arguments);
+  return {to<Tensor>(results[0]), to<Tensor>(results[1])};
 }
 
 inline int32_t number(int64_t value) { return static_cast<int32_t>(value); }

@@ -15,7 +15,6 @@
 #include "cuda/pool2x2.h"
 #include "launch/forward_sm80.h"
 #include "plan/coverage.h"
-#include "plan/device_facts.h"
 
 namespace octconv {
 namespace {
@@ -38,11 +37,10 @@ Choice find_plan(const Tensor& weight, const Problem& problem, bool allow_tf32) 
   if (problem.batch == 0) return {{}, "an empty batch"};
   const char* reason = why_not_covered(problem, static_cast<int32_t>(weight.size(3)));
   if (reason) return {{}, reason};
-  const DeviceFacts& facts = facts_of(weight.get_device_index());
-  if (facts.major < 8) return {{}, "a GPU of compute capability below 8.0"};
-  if (!facts.has_code) return {{}, "a GPU that the library has no code for"};
+  const Device& device = device_of(weight.get_device_index());
+  if (!device.why_no_kernels.empty()) return {{}, device.why_no_kernels};
   thread_local PlanCache cache;
-  const Plan plan = cache.plan(problem, *type, facts);
+  const Plan plan = cache.plan(problem, *type, device.facts);
   if (!plan.tiles) return {{}, "no tile of the kernels has a halo that fits shared memory"};
   return {plan, ""};
 }
@@ -167,9 +165,9 @@ TensorPair forward(const Part& x_high, const Part& x_low, const Tensor& weight, 
   const Choice choice = choose("forward", weight, problem, allow_tf32, family, KernelUse::kForward);
   if (choice.covered()) return serve("forward", problem, choice, x_high, x_low, weight, bias);
   using torch::stable::detail::from;
-  return dispatch<9>("octconv_cuda::composed_forward",
-                     {from(x_high), from(x_low), from(weight), from(bias), from(high_out),
-                      from(size), from(stride), from(allow_tf32), from(family)});
+  return dispatch_pair<9>("octconv_cuda::composed_forward",
+                          {from(x_high), from(x_low), from(weight), from(bias), from(high_out),
+                           from(size), from(stride), from(allow_tf32), from(family)});
 }
 
 TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight, const Part& bias,
@@ -193,10 +191,11 @@ TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight
                   residual_low, static_cast<Activation>(activation)});
   }
   using torch::stable::detail::from;
-  return dispatch<14>("octconv_cuda::composed_inference",
-                      {from(x_high), from(x_low), from(weight), from(bias), from(scale),
-                       from(shift), from(residual_high), from(residual_low), from(activation),
-                       from(high_out), from(size), from(stride), from(allow_tf32), from(family)});
+  return dispatch_pair<14>(
+      "octconv_cuda::composed_inference",
+      {from(x_high), from(x_low), from(weight), from(bias), from(scale), from(shift),
+       from(residual_high), from(residual_low), from(activation), from(high_out), from(size),
+       from(stride), from(allow_tf32), from(family)});
 }
 
 // As JSON: the kernel and its plan, or why there is none.
@@ -243,9 +242,9 @@ TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor&
     return serve("input_grad", problem, choice, dy_high, dy_low, weight, std::nullopt);
   }
   using torch::stable::detail::from;
-  return dispatch<8>("octconv_cuda::composed_input_grad",
-                     {from(dy_high), from(dy_low), from(weight), from(high_in), from(size),
-                      from(stride), from(allow_tf32), from(family)});
+  return dispatch_pair<8>("octconv_cuda::composed_input_grad",
+                          {from(dy_high), from(dy_low), from(weight), from(high_in), from(size),
+                           from(stride), from(allow_tf32), from(family)});
 }
 
 // What input_grad does for the same arguments.

@@ -11,6 +11,13 @@
 namespace octconv {
 
 Tensor pool2x2_cuda(const Tensor& high, const std::optional<Tensor>& low, bool mean) {
+  if (!device_of(high.get_device_index()).why_no_kernels.empty()) {
+    using torch::stable::detail::from;
+    using torch::stable::detail::to;
+    const auto results =
+        dispatch<3>("octconv_cuda::composed_pool2x2", {from(high), from(low), from(mean)});
+    return to<Tensor>(results[0]);
+  }
   const Pool2x2Call call = prepare_pool2x2(high, low, mean);
   const Pool2x2Params& p = call.params;
   if (call.out.numel() == 0) return call.out;

@@ -38,10 +38,10 @@ std::optional<WeightGradPlan> find_plan(const Tensor& dy, const Problem& problem
   if (problem.kernel != kernel_width || why_not_covered(problem, problem.kernel)) {
     return std::nullopt;
   }
-  const DeviceFacts& facts = facts_of(dy.get_device_index());
-  if (facts.major < 8 || !facts.has_code) return std::nullopt;
+  const Device& device = device_of(dy.get_device_index());
+  if (!device.why_no_kernels.empty()) return std::nullopt;
   thread_local WeightGradPlanCache cache;
-  const WeightGradPlan plan = cache.plan(problem, *type, facts);
+  const WeightGradPlan plan = cache.plan(problem, *type, device.facts);
   return plan.tiles ? std::optional(plan) : std::nullopt;
 }
 
@@ -134,10 +134,10 @@ TensorPair weight_grad(const Part& x_high, const Part& x_low, const Tensor& dy_h
                channels_last, bias, float32);
   }
   using torch::stable::detail::from;
-  return dispatch<12>("octconv_cuda::composed_weight_grad",
-                      {from(x_high), from(x_low), from(dy_high), from(dy_low), from(size),
-                       from(kernel_size), from(stride), from(allow_tf32), from(channels_last),
-                       from(family), from(bias), from(float32)});
+  return dispatch_pair<12>("octconv_cuda::composed_weight_grad",
+                           {from(x_high), from(x_low), from(dy_high), from(dy_low), from(size),
+                            from(kernel_size), from(stride), from(allow_tf32), from(channels_last),
+                            from(family), from(bias), from(float32)});
 }
 
 // What weight_grad does for the same arguments: the kernel and its plan, or nothing.

@@ -55,7 +55,8 @@ ChoiceGradSm90 find_grad_plan_sm90(const Tensor& dy, const Problem& problem, int
   const char* reason = why_not_covered(problem, kernel_width);
   if (reason) return {{}, reason};
   const int device = dy.get_device_index();
-  const DeviceFacts& facts = facts_of(device);
+  const auto& [facts, why_no_kernels] = device_of(device);
+  if (!why_no_kernels.empty()) return {{}, why_no_kernels};
   reason = why_not_grad_sm90(problem, *type, facts);
   if (reason) return {{}, reason};
   if (problem.batch == 0) return {{}, "an empty batch"};

@@ -24,6 +24,10 @@ struct Launch {
 template <typename T, bool kInputGrad>
 void launch_forward_sm80(const Launch& launch);
 
+// Whether the current device runs code of forward_sm80 whose threads pass registers on; other code
+// of kernels that need it does nothing.
+bool code_passes_registers();
+
 // Of plans with joint tiles.
 template <typename T>
 void launch_forward_1x1_sm80(const Launch& launch);

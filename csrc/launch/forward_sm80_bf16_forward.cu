@@ -2,6 +2,17 @@
 
 namespace octconv {
 
+bool code_passes_registers() {
+  bool passes = true;
+  for_each_forward<BFloat16, 3, false>([&](auto traits) {
+    using Traits = decltype(traits);
+    if constexpr (Traits::kNeedsPassing) {
+      passes = passes && registers_of(forward_sm80<Traits>) == Traits::kRegisters;
+    }
+  });
+  return passes;
+}
+
 template void launch_forward_sm80<BFloat16, false>(const Launch&);
 
 }  // namespace octconv

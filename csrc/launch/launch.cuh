@@ -4,6 +4,8 @@
 
 #include <cuda_runtime.h>
 
+#include <stdexcept>
+
 #include "launch/launch_config.cuh"
 #include "launch_shape.h"
 
@@ -33,13 +35,23 @@ bool have_room(void (*kernel)(Params), LaunchShape shape) {
   return error == cudaSuccess && static_cast<uint32_t>(most) * shape.cluster >= shape.blocks;
 }
 
+// Asks for the attributes of a kernel, for which its code is loaded to the current device. Raises
+// where there was no memory for that, which may be otherwise the next time.
+template <typename Params>
+cudaError_t load(void (*kernel)(Params), cudaFuncAttributes& attributes) {
+  const cudaError_t error = cudaFuncGetAttributes(&attributes, kernel);
+  if (error != cudaSuccess) cudaGetLastError();  // not to be found by a later call
+  if (error == cudaErrorMemoryAllocation) {
+    throw std::runtime_error("octconv_cuda: no memory on the device to load a kernel to");
+  }
+  return error;
+}
+
 // Of a kernel's threads; 0 if the library has no code of it for the current device.
 template <typename Params>
 int registers_of(void (*kernel)(Params)) {
   cudaFuncAttributes attributes{};
-  if (cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess) return attributes.numRegs;
-  cudaGetLastError();  // not to be found by a later call
-  return 0;
+  return load(kernel, attributes) == cudaSuccess ? attributes.numRegs : 0;
 }
 
 }  // namespace octconv

@@ -6,6 +6,11 @@
 
 namespace octconv {
 
+cudaError_t load_pool2x2() {
+  cudaFuncAttributes attributes;
+  return load(pool2x2<Pool2x2Traits<float, 1>>, attributes);
+}
+
 template <typename T>
 void launch_pool2x2(const Pool2x2Params& p, cudaStream_t stream) {
   constexpr int kVector = 16 / sizeof(T);

@@ -8,6 +8,10 @@
 
 namespace octconv {
 
+// Loads the library's code for the current device, of which that of all kernels is alike; why it
+// does not load.
+cudaError_t load_pool2x2();
+
 // T is float, double, BFloat16 or Float16.
 template <typename T>
 void launch_pool2x2(const Pool2x2Params& params, cudaStream_t stream);

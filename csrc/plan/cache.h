@@ -31,7 +31,8 @@ class PlanCacheOf {
                   int32_t(type),
                   10 * device.major + device.minor,
                   device.multiprocessors,
-                  device.shared_per_block};
+                  device.shared_per_block,
+                  device.passes_registers};
     const auto found = plans_.find(key);
     if (found != plans_.end()) return found->second;
     if (plans_.size() == kMostPlans) plans_.clear();  // shapes that change without end
@@ -40,7 +41,7 @@ class PlanCacheOf {
 
  private:
   static constexpr size_t kMostPlans = 256;
-  using Key = std::array<int32_t, 14>;  // the problem, the type, how devices' facts differ
+  using Key = std::array<int32_t, 15>;  // the problem, the type, how devices' facts differ
   std::map<Key, Plan> plans_;
 };
 

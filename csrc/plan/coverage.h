@@ -32,6 +32,7 @@ inline const char* why_not_covered(const Problem& p, int32_t kernel_width) {
 inline const char* why_not_hopper(const Problem& p, ElementType type, const DeviceFacts& device,
                                   int32_t shared_bytes) {
   if (device.major != 9 || device.minor != 0) return "a GPU of another compute capability than 9.0";
+  if (device.multiprocessors < 2) return "a GPU with one multiprocessor";  // for both octaves
   if (device.shared_per_block < shared_bytes) return "a GPU with too little shared memory";
   if (type == ElementType::kTFloat32) return "tf32, and kernels for bfloat16 and float16";
   if ((p.kernel != 3 && p.kernel != 1) || p.stride != 1) {

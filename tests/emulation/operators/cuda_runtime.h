@@ -6,7 +6,7 @@
 #include <functional>
 #include <typeinfo>
 
-enum cudaError_t { cudaSuccess, cudaErrorInvalidValue };
+enum cudaError_t { cudaSuccess, cudaErrorInvalidValue, cudaErrorMemoryAllocation };
 using cudaStream_t = void*;
 
 struct dim3 {
@@ -61,7 +61,7 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, 
 namespace emulation {
 
 // `params` is the name of the type of the kernel's parameters.
-int registers_of(const char* params);
+cudaError_t find_attributes(cudaFuncAttributes& attributes, const char* params);
 cudaError_t launch_grid(const cudaLaunchConfig_t& config, const void* kernel, const char* params,
                         const std::function<void()>& run);
 int most_clusters(const cudaLaunchConfig_t& config);
@@ -70,8 +70,7 @@ int most_clusters(const cudaLaunchConfig_t& config);
 
 template <typename Params>
 cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, void (*)(Params)) {
-  attributes->numRegs = emulation::registers_of(typeid(Params).name());
-  return cudaSuccess;
+  return emulation::find_attributes(*attributes, typeid(Params).name());
 }
 
 template <typename Params>

@@ -18,6 +18,7 @@
 #include "runtime/device.h"
 #include "runtime/tensor_copy.h"
 #include "traits/forward_1x1_sm90.h"
+#include "traits/forward_sm80.h"
 #include "traits/weight_grad_1x1_sm90.h"
 
 namespace emulation {
@@ -29,7 +30,10 @@ const cudaStream_t kStream = reinterpret_cast<cudaStream_t>(0x100);  // its curr
 
 std::unique_ptr<Device> device;
 bool has_room = true;  // for clusters
-int questions = 0;     // to the runtime, since the device was made
+// Of kernels of such parameters the code does not load, with this error.
+std::string refused;
+cudaError_t refusal = cudaSuccess;
+int questions = 0;  // to the runtime, since the device was made
 std::map<const void*, size_t> shared_limits;
 cudaError_t last_error = cudaSuccess;
 int current_device = 0;
@@ -86,9 +90,18 @@ void check_place(const char* what, cudaStream_t stream) {
 
 static_assert(octconv::kJointGradRegisters == octconv::kJointRegisters &&
               octconv::kGradSm90Registers == octconv::kSm90Registers);
-int registers_of(const char* params) {
+cudaError_t find_attributes(cudaFuncAttributes& attributes, const char* params) {
   ++questions;
-  return std::strstr(params, "Joint") ? octconv::kJointRegisters : octconv::kSm90Registers;
+  const std::string name = name_of(params);
+  if (name == refused) return last_error = refusal;
+  if (name == "ForwardParams") {
+    attributes.numRegs =
+        octconv::ForwardTraits<octconv::BFloat16, 3, false, octconv::WideTiles, false>::kRegisters;
+  } else {
+    attributes.numRegs =
+        std::strstr(params, "Joint") ? octconv::kJointRegisters : octconv::kSm90Registers;
+  }
+  return cudaSuccess;
 }
 
 int most_clusters(const cudaLaunchConfig_t& config) {
@@ -144,7 +157,9 @@ cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int valu
 }
 
 cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
-const char* cudaGetErrorString(cudaError_t) { return "invalid argument"; }
+const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorMemoryAllocation ? "out of memory" : "invalid argument";
+}
 
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t stream) {
   check_place("a memset", stream);
@@ -232,7 +247,14 @@ void emulated_begin(int schedule, bool late, uint64_t seed, uint32_t resident_bl
       Options{static_cast<Schedule>(schedule), late, seed, resident_blocks, false});
   has_room = room;
   questions = 0;
+  refused.clear();
   launches.str("");
+}
+
+// The code of kernels whose parameters are of this type does not load: no memory, or another error.
+void emulated_refuse(const char* params, bool for_memory) {
+  refused = params;
+  refusal = for_memory ? cudaErrorMemoryAllocation : cudaErrorInvalidValue;
 }
 
 int emulated_questions() { return questions; }
