@@ -46,6 +46,16 @@ def test_only_what_is_asked_for(names: tuple[str, ...], stride: int, device: tor
         assert arguments[10:] == (() if "bias" in names else (False,))
 
 
+def test_second_derivatives_want_no_gradient_of_the_bias(device: torch.device) -> None:
+    case = Case(*split(8, 0.5, 6, 0.5), size=(7, 5))
+    leaves = case.integers().leaves(device)
+    first = torch.autograd.grad(case.call(leaves)[0].sum(), leaves.x_high, create_graph=True)
+    with Dispatched() as calls:
+        first[0].sum().backward()
+    of_weight = [a for n, a in zip(calls.names, calls.arguments, strict=True) if n == "weight_grad"]
+    assert [arguments[10:] for arguments in of_weight] == [(False,)]
+
+
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
 def test_no_graph_where_none_is_wanted(context: Any, device: torch.device) -> None:
     case = Case((4, 4), (3, 3), size=(5, 6))

@@ -22,7 +22,6 @@ from kernel_checks import (
 pytestmark = pytest.mark.skipif(build.COMPILER is None, reason="no g++")
 
 BF16, EXACT = torch.bfloat16, torch.float64
-CASE = Case((64, 64), (64, 64), size=(32, 32))
 
 
 def in_a_new_thread(call: Callable[..., Any], *arguments: Any) -> Any:
@@ -72,18 +71,42 @@ def test_small_tiles_serve_where_code_passes_no_registers(emulated: EmulatedOper
     assert "small tiles" in in_a_new_thread(emulated.ops.explain_forward, *explain)
 
 
-@pytest.mark.parametrize("params", ["Pool2x2Params", "ForwardSm90Params"])
-def test_what_there_was_no_memory_to_load_is_asked_for_again(
-    params: str, emulated: EmulatedOperators
-) -> None:
-    call = forward_call(CASE, BF16)
+LOADS = [
+    ("Pool2x2Params", 3, "forward", "ForwardSm90Params"),
+    ("ForwardSm90Params", 3, "forward", "ForwardSm90Params"),
+    ("JointSm90Params", 1, "forward", "JointSm90Params"),
+    ("WeightGradSm90Params", 3, "weight_grad", "WeightGradSm90Params"),
+    ("JointGradSm90Params", 1, "weight_grad", "JointGradSm90Params"),
+]
 
-    def fail_and_try_again() -> str:
+
+@pytest.mark.parametrize(("params", "kernel", "name", "launched"), LOADS)
+def test_what_there_was_no_memory_to_load_is_asked_for_again(
+    params: str, kernel: int, name: str, launched: str, emulated: EmulatedOperators
+) -> None:
+    case = Case((64, 136), (136, 64), (kernel, kernel), size=(18, 16))
+    x, dy = integer_operands(case)
+    flags = (case.size, case.kernel_size, 1, True)
+    calls = {"forward": forward_call(case, BF16), "weight_grad": (*moved((*x, *dy), BF16), *flags)}
+
+    def fail_and_try_again() -> None:
         emulated.refuse(params, for_memory=True)
         with pytest.raises(RuntimeError, match="no memory on the device to load a kernel to"):
-            emulated.ops.forward(*call)
+            getattr(emulated.ops, name)(*calls[name])
         emulated.begin()
-        explained: str = emulated.ops.explain_forward(*call[:3], *call[4:])
-        return explained
+        getattr(emulated.ops, name)(*calls[name])
 
-    assert "forward_sm90" in in_a_new_thread(fail_and_try_again)
+    in_a_new_thread(fail_and_try_again)
+    assert emulated.launches()[0].params == launched
+
+
+def test_errors_of_the_runtime_are_not_remembered(emulated: EmulatedOperators) -> None:
+    def fail_and_try_again() -> list[str]:
+        emulated.refuse("Pool2x2Params")
+        first: str = emulated.ops.why_no_kernels(1)
+        emulated.begin()
+        return [first, emulated.ops.why_no_kernels(1)]
+
+    first, second = in_a_new_thread(fail_and_try_again)
+    assert first
+    assert second == ""

@@ -189,6 +189,16 @@ def test_weight_gradients_may_be_float32(
     assert emulated.launches()
 
 
+def test_splits_of_the_bias_alone_may_not_be_asked_for(emulated: EmulatedOperators) -> None:
+    """The plan has them, and nothing else to add up."""
+    case = Case((0, 64), (8, 512), (3, 3), size=(28, 28), batch=1)
+    x, dy = integer_operands(case)
+    flags = (case.size, case.kernel_size, 1, True, False, "sm80", False)
+    results = emulated.ops.weight_grad(*moved((*x, *dy), torch.bfloat16), *flags)
+    check_exact(results, OPS.composed_weight_grad(*moved((*x, *dy), torch.float64), *flags))
+    assert len(emulated.launches()) == 1
+
+
 @pytest.mark.parametrize(("family", "trial"), [("sm80", ""), ("", ""), ("", "1")])
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
 @pytest.mark.parametrize("kernel", [1, 3])

@@ -27,14 +27,15 @@ Device ask(int index) {
   const int minor = attribute(cudaDevAttrComputeCapabilityMinor);
   const int multiprocessors = attribute(cudaDevAttrMultiProcessorCount);
   const int shared_bytes = attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin);
-  Device device{device_facts(major, minor, multiprocessors, shared_bytes, built_archs()), ""};
+  Device device{device_facts(major, minor, multiprocessors, shared_bytes, built_archs())};
   if (error == cudaSuccess) {
     if (major < 8) {
       device.why_no_kernels = "a GPU of compute capability below 8.0";
     } else if (!device.facts.has_code) {
       device.why_no_kernels = "a GPU that the library has no code for";
     }
-    if (!device.why_no_kernels.empty()) return device;
+    device.is_known = !device.why_no_kernels.empty();
+    if (device.is_known) return device;
     error = load_pool2x2();
   }
   if (error != cudaSuccess) {
@@ -44,6 +45,7 @@ Device ask(int index) {
     return device;
   }
   device.facts.passes_registers = device.facts.passes_registers && code_passes_registers();
+  device.is_known = true;
   return device;
 }
 
@@ -51,10 +53,10 @@ Device ask(int index) {
 
 const Device& device_of(int index) {
   thread_local std::map<int, Device> known;
-  const auto found = known.find(index);
-  if (found != known.end()) return found->second;
+  Device& device = known[index];
+  if (device.is_known) return device;
   const torch::stable::accelerator::DeviceGuard guard(index);
-  return known[index] = ask(index);
+  return device = ask(index);
 }
 
 }  // namespace octconv

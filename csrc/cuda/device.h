@@ -10,10 +10,11 @@ namespace octconv {
 struct Device {
   DeviceFacts facts;
   std::string why_no_kernels;  // run on it; empty if they do
+  bool is_known = false;       // without an error of the runtime
 };
 
-// The same object for all calls of a thread, which asks the runtime once, and so has the context
-// that tensor maps are made in.
+// A thread asks the runtime until there is no error. Then it has a context on the device, without
+// which the driver makes no tensor maps.
 const Device& device_of(int index);
 
 }  // namespace octconv

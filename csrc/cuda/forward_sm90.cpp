@@ -97,8 +97,9 @@ ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem, KernelUs
   const char* reason = why_not_covered(problem, static_cast<int32_t>(weight.size(3)));
   if (reason) return {{}, reason};
   const int device = weight.get_device_index();
-  const auto& [facts, why_no_kernels] = device_of(device);
-  if (!why_no_kernels.empty()) return {{}, why_no_kernels};
+  const Device& known = device_of(device);
+  const DeviceFacts& facts = known.facts;
+  if (!known.why_no_kernels.empty()) return {{}, known.why_no_kernels};
   reason = why_not_sm90(problem, *type, facts);
   if (reason) return {{}, reason};
   if (problem.batch == 0) return {{}, "an empty batch"};

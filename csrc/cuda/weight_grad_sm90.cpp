@@ -17,18 +17,17 @@ namespace octconv {
 namespace {
 
 bool has_code(const GradPlanSm90& plan, ScalarType dtype, int device) {
-  thread_local std::map<std::tuple<int, ScalarType, int32_t, int32_t>, bool> known;
-  const auto [found, is_new] =
-      known.try_emplace({device, dtype, plan.cut.tile, plan.joint.rows}, false);
-  if (is_new) {
-    const torch::stable::accelerator::DeviceGuard guard(device);
-    found->second = with_16_bit_type(dtype, [&](auto type) {
-      using T = typename decltype(type)::type;
-      return plan.joint.splits > 0 ? has_joint_grad_code_sm90<T>(plan.joint.rows)
-                                   : has_grad_code_sm90<T>(plan.cut.tile);
-    });
-  }
-  return found->second;
+  using Key = std::tuple<int, ScalarType, int32_t, int32_t>;
+  thread_local std::map<Key, bool> known;
+  const Key key{device, dtype, plan.cut.tile, plan.joint.rows};
+  const auto found = known.find(key);
+  if (found != known.end()) return found->second;
+  const torch::stable::accelerator::DeviceGuard guard(device);
+  return known[key] = with_16_bit_type(dtype, [&](auto type) {
+           using T = typename decltype(type)::type;
+           return plan.joint.splits > 0 ? has_joint_grad_code_sm90<T>(plan.joint.rows)
+                                        : has_grad_code_sm90<T>(plan.cut.tile);
+         });
 }
 
 void launch_1x1(const Problem& problem, const JointGradSm90Cut& cut,
@@ -55,8 +54,9 @@ ChoiceGradSm90 find_grad_plan_sm90(const Tensor& dy, const Problem& problem, int
   const char* reason = why_not_covered(problem, kernel_width);
   if (reason) return {{}, reason};
   const int device = dy.get_device_index();
-  const auto& [facts, why_no_kernels] = device_of(device);
-  if (!why_no_kernels.empty()) return {{}, why_no_kernels};
+  const Device& known = device_of(device);
+  const DeviceFacts& facts = known.facts;
+  if (!known.why_no_kernels.empty()) return {{}, known.why_no_kernels};
   reason = why_not_grad_sm90(problem, *type, facts);
   if (reason) return {{}, reason};
   if (problem.batch == 0) return {{}, "an empty batch"};

@@ -8,8 +8,7 @@
 
 namespace octconv {
 
-// Loads the library's code for the current device, of which that of all kernels is alike; why it
-// does not load.
+// Loads one kernel to the current device, as a sample of all; the error if that does not run there.
 cudaError_t load_pool2x2();
 
 // T is float, double, BFloat16 or Float16.

@@ -13,7 +13,7 @@ std::byte* init_barrier(uint32_t barrier, uint32_t arrivals, const Site& at);
 std::byte* use_barrier(uint32_t barrier, const char* instruction, const Site& at);
 
 // What the running thread has initialised is known to copies; what it has stored, to copies and
-// products.
+// products; that it has loaded, to copies.
 void fence_barriers();
 void fence_shared();
 

@@ -6,26 +6,13 @@
 
 #include "device/matrix.cuh"
 #include "device/memory.cuh"
+#include "device/sm90/descriptors.h"
 #include "runtime/engine.h"
 #include "runtime/products.h"
 
 namespace octconv::ptx {
 
 using emulation::Site;
-
-constexpr uint32_t kMatrixAddress = 0x3FFFF;
-
-inline uint64_t matrix_at(uint32_t shared, uint32_t group_rows, uint32_t block_bytes = 16) {
-  return uint64_t{1} << 62 | uint64_t{group_rows * 8} << 32 | uint64_t{block_bytes / 16} << 16 |
-         (shared & kMatrixAddress) / 16;
-}
-
-template <int kRowBytes>
-uint64_t transposed_at(uint32_t shared, uint32_t next, uint32_t group_rows = 8) {
-  static_assert(kRowBytes == 64 || kRowBytes == 128);
-  return uint64_t{kRowBytes == 128 ? 1 : 2} << 62 | uint64_t{group_rows * kRowBytes / 16} << 32 |
-         uint64_t{next / 16} << 16 | (shared & kMatrixAddress) / 16;
-}
 
 inline uint64_t forget_offsets(uint64_t matrix) { return matrix; }
 
