@@ -22,6 +22,11 @@ class GradTiles(NamedTuple):
     shapes: tuple[Shape, Shape, Shape, Shape]
 
 
+def tiles(name: str, *shapes: Shape) -> GradTiles:
+    """For W_HH, W_LH, W_HL and W_LL, of which the last shape given stands for more."""
+    return GradTiles(name, (*shapes, *(4 - len(shapes)) * [shapes[-1]]))
+
+
 class Gradients(NamedTuple):
     dweight: Tensor
     dbias: Tensor

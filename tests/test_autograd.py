@@ -40,7 +40,7 @@ def test_only_what_is_asked_for(names: tuple[str, ...], stride: int, device: tor
             assert_equal_values(tensor.grad, exact[name])
     assert calls.names.count("forward") == 1
     assert calls.names.count("input_grad") == bool({"x_high", "x_low"} & set(names))
-    of_weight = [a for n, a in zip(calls.names, calls.arguments, strict=True) if n == "weight_grad"]
+    of_weight = calls.arguments_of("weight_grad")
     assert len(of_weight) == bool({"weight", "bias"} & set(names))
     for arguments in of_weight:  # the last one: whether the bias's gradient is wanted
         assert arguments[10:] == (() if "bias" in names else (False,))
@@ -52,8 +52,7 @@ def test_second_derivatives_want_no_gradient_of_the_bias(device: torch.device) -
     first = torch.autograd.grad(case.call(leaves)[0].sum(), leaves.x_high, create_graph=True)
     with Dispatched() as calls:
         first[0].sum().backward()
-    of_weight = [a for n, a in zip(calls.names, calls.arguments, strict=True) if n == "weight_grad"]
-    assert [arguments[10:] for arguments in of_weight] == [(False,)]
+    assert [arguments[10:] for arguments in calls.arguments_of("weight_grad")] == [(False,)]
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])

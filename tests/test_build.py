@@ -1,10 +1,15 @@
-"""What the library is built with, and for which cards."""
+"""What the library is built with, for which cards, and what it needs."""
 
+import re
+import shutil
+import subprocess
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from machine_code import ROOT
 
+from octconv_cuda import ops
 from octconv_cuda.build import build_info
 
 
@@ -92,3 +97,23 @@ def test_nvcc_runs_again_for_its_own_headers_alone(setup_py: ModuleType) -> None
     reached = {str(path) for path in setup_py.included(sources)}
     assert {"csrc/launch/launch.cuh", "csrc/device/ptx.cuh", "csrc/problem.h"} <= reached
     assert not {"csrc/tensor.h", "csrc/check/check.h"} & reached
+
+
+def test_the_library_depends_on_no_cuda_library():
+    """One file serves CPU and CUDA builds of torch, so it may need only what both have."""
+    readelf = shutil.which("readelf")
+    if readelf is None:
+        pytest.skip("no readelf")
+    library = ROOT / "octconv_cuda" / "_C.abi3.so"
+    dynamic = subprocess.check_output([readelf, "-d", library], text=True)
+    needed = set(re.findall(r"NEEDED.*\[(.*)\]", dynamic))
+    assert not {name for name in needed if re.search("cuda|cudart|python", name)}
+    # Through libtorch.so the stream of a CUDA build is found.
+    assert {"libc10.so", "libtorch.so", "libtorch_cpu.so"} <= needed
+
+    symbols = subprocess.check_output([readelf, "-W", "--dyn-syms", library], text=True)
+    undefined = re.findall(r"(GLOBAL|WEAK)\s+\w+\s+UND\s+([\w.]+)", symbols)
+    weak = {name for binding, name in undefined if binding == "WEAK" and "torch" in name}
+    kernels = "pool2x2" in ops.native_kernels("cuda")
+    assert weak == ({"aoti_torch_get_current_cuda_stream"} if kernels else set())
+    assert not {name for _, name in undefined if re.match("(__)?cuda|cu[A-Z]", name)}

@@ -1,14 +1,10 @@
-"""What the compilers make of the kernels: registers and machine code; what the library needs."""
+"""What the compilers make of the kernels: registers and machine code."""
 
 import re
-import shutil
-import subprocess
 from collections import Counter
 
 import pytest
-from machine_code import ARCHS, CSRC, EMULATION, ROOT
-
-from octconv_cuda import ops
+from machine_code import ARCHS, CSRC, EMULATION
 
 POOL2X2 = CSRC / "launch" / "pool2x2.cu"
 GEMM = EMULATION / "gpu" / "gemm.cu"
@@ -385,23 +381,3 @@ def test_kernels_use_only_the_instructions_of_ptx():
         code = re.sub(r"//.*", "", path.read_text())
         assert re.search(foreign, code) is None, path
         assert "#include <device/ptx.cuh>" in code or '#include "kernels/' in code, path
-
-
-def test_the_library_depends_on_no_cuda_library():
-    """One file serves CPU and CUDA builds of torch, so it may need only what both have."""
-    readelf = shutil.which("readelf")
-    if readelf is None:
-        pytest.skip("no readelf")
-    library = ROOT / "octconv_cuda" / "_C.abi3.so"
-    dynamic = subprocess.check_output([readelf, "-d", library], text=True)
-    needed = set(re.findall(r"NEEDED.*\[(.*)\]", dynamic))
-    assert not {name for name in needed if re.search("cuda|cudart|python", name)}
-    # Through libtorch.so the stream of a CUDA build is found.
-    assert {"libc10.so", "libtorch.so", "libtorch_cpu.so"} <= needed
-
-    symbols = subprocess.check_output([readelf, "-W", "--dyn-syms", library], text=True)
-    undefined = re.findall(r"(GLOBAL|WEAK)\s+\w+\s+UND\s+([\w.]+)", symbols)
-    weak = {name for binding, name in undefined if binding == "WEAK" and "torch" in name}
-    kernels = "pool2x2" in ops.native_kernels("cuda")
-    assert weak == ({"aoti_torch_get_current_cuda_stream"} if kernels else set())
-    assert not {name for _, name in undefined if re.match("(__)?cuda|cu[A-Z]", name)}

@@ -6,20 +6,13 @@ import torch
 from cases import Case
 from emulated_weight_grad import (
     HOPPER_SHARED,
-    GradTiles,
-    Shape,
     integer_operands,
     moved,
     run_weight_grad,
+    tiles,
 )
 from emulation.emulator import Emulator
 from emulators import ASAN, PLAIN, cases_in_modes
-
-
-def tiles(name: str, *shapes: Shape) -> GradTiles:
-    """Of W_HH, W_LH, W_HL and W_LL, of which the last one given stands for more."""
-    return GradTiles(name, (*shapes, *(4 - len(shapes)) * [shapes[-1]]))
-
 
 # Each kernel, with splits and without; the last two have a job for the bias alone, split or not.
 CASES = {

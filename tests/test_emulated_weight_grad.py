@@ -13,6 +13,7 @@ from emulated_weight_grad import (
     integer_operands,
     reference_gradients,
     run_weight_grad,
+    tiles,
 )
 from emulation.emulator import RUNS, Emulator, Run
 from emulators import ASAN, PLAIN, TSAN
@@ -21,12 +22,6 @@ from torch import Tensor
 
 Get = Callable[[str], Emulator]
 BF16, F16, TF32 = torch.bfloat16, torch.float16, torch.float32
-
-
-def tiles(name: str, high: tuple[int, int, int], *low: tuple[int, int, int]) -> GradTiles:
-    """For W_HH, then for the other three, which the last one given stands for."""
-    shapes = [high, *low, *3 * [(low or (high,))[-1]]]
-    return GradTiles(name, tuple(shapes[:4]))
 
 
 WIDE = tiles("wide", (8, 12, 1))

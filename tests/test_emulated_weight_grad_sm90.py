@@ -10,12 +10,11 @@ from cases import Case, Parts, half
 from emulated_forward import check_same_bits
 from emulated_weight_grad import (
     Gradients,
-    GradTiles,
-    Shape,
     integer_operands,
     moved,
     reference_gradients,
     run_hopper_grad,
+    tiles,
 )
 from emulation.emulator import RUNS, Emulator, Run
 from emulators import ASAN, NO_COMPILER, PLAIN, TSAN, cases_in_modes
@@ -29,31 +28,26 @@ Get = Callable[[str], Emulator]
 BF16, F16 = torch.bfloat16, torch.float16
 
 
-def tiles(channels: int, *shapes: Shape) -> GradTiles:
-    """(height, images, splits) of W_HH, W_LH, W_HL and W_LL; the last one given stands for more."""
-    return GradTiles(str(channels), (*shapes, *(4 - len(shapes)) * [shapes[-1]]))
-
-
 # Channels that fill tiles, end them early, or take several; images as wide as pixel tiles or not,
 # of odd sizes, several of them to a pixel tile, and fewer than that; splits that have no pixels; so
 # many splits that one, four or eight warps add them up.
 CASES = {
-    "a tile": (Case((64, 64), (64, 64), size=(8, 16), batch=1), tiles(64, (8, 1, 1), (4, 1, 1))),
-    "narrow": (Case((32, 32), (32, 32), size=(16, 16)), tiles(32, (4, 1, 2), (8, 1, 1))),
+    "a tile": (Case((64, 64), (64, 64), size=(8, 16), batch=1), tiles("64", (8, 1, 1), (4, 1, 1))),
+    "narrow": (Case((32, 32), (32, 32), size=(16, 16)), tiles("32", (4, 1, 2), (8, 1, 1))),
     "odd": (
         Case((72, 104), (40, 88), size=(13, 17), batch=3),
-        tiles(64, (4, 1, 2), (4, 1, 3), (8, 2, 1), (8, 2, 2)),
+        tiles("64", (4, 1, 2), (4, 1, 3), (8, 2, 1), (8, 2, 2)),
     ),
     "odd, narrow": (
         Case((24, 40), (8, 72), size=(11, 23), batch=3),
-        tiles(32, (6, 1, 2), (6, 2, 1), (2, 1, 5), (6, 4, 1)),
+        tiles("32", (6, 1, 2), (6, 2, 1), (2, 1, 5), (6, 4, 1)),
     ),
     "a pixel": (
         Case((24, 40), (8, 40), size=(1, 1), batch=5),
-        tiles(32, (2, 1, 2), (2, 2, 1), (2, 1, 5), (2, 8, 1)),
+        tiles("32", (2, 1, 2), (2, 2, 1), (2, 1, 5), (2, 8, 1)),
     ),
-    "a row": (Case((8, 72), (72, 8), size=(1, 40)), tiles(64, (2, 1, 20), (2, 2, 2))),
-    "a column": (Case((72, 8), (8, 8), size=(30, 1)), tiles(64, (2, 1, 40), (16, 2, 1))),
+    "a row": (Case((8, 72), (72, 8), size=(1, 40)), tiles("64", (2, 1, 20), (2, 2, 2))),
+    "a column": (Case((72, 8), (8, 8), size=(30, 1)), tiles("64", (2, 1, 40), (16, 2, 1))),
 }
 
 
@@ -98,7 +92,7 @@ def test_pixel_tiles_of_plans_are_exact(emulator_in: Get, layer):
         size=(min(layer.size[0], rows), 18),
         batch=max(images for _, images in shapes) + 1,
     )
-    of_case = tiles(plan["tile"], *((height, images, 2) for height, images in shapes))
+    of_case = tiles(str(plan["tile"]), *((height, images, 2) for height, images in shapes))
     operands = integer_operands(case)
     result = run_hopper_grad(emulator_in("plain"), "weight_grad_sm90", case, of_case, operands)
     for gradient, exact in zip(result[:2], reference_gradients(case, *operands), strict=True):

@@ -39,7 +39,7 @@ Device ask(int index) {
     error = load_pool2x2();
   }
   if (error != cudaSuccess) {
-    cudaGetLastError();
+    cudaGetLastError();  // not to be found by a later call
     device.why_no_kernels =
         "a GPU on which the library's code does not run: " + std::string(cudaGetErrorString(error));
     return device;
