@@ -66,16 +66,17 @@ class _Forward(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *dy: Any) -> Any:
         x_high, x_low, weight = ctx.saved_tensors
-        needs_x, needs_weight = any(ctx.needs_input_grad[:2]), any(ctx.needs_input_grad[2:4])
-        needs_bias = ctx.needs_input_grad[3]
+        _, _, needs_weight, needs_bias, *_ = ctx.needs_input_grad
         dx: Parts = (None, None)
         dweight = dbias = None
-        if needs_x:
+        if any(ctx.needs_input_grad[:2]):
             high_in = 0 if x_high is None else x_high.shape[1]
             dx = _present((x_high, x_low), _input_grad(dy, weight, high_in, *ctx.call))
         if needs_weight:
             layout = (weight.shape[2:], ctx.channels_last)
             dweight, dbias = _weight_grad((x_high, x_low), dy, *layout, needs_bias, *ctx.call)
+        elif needs_bias:  # beside a frozen weight
+            dbias = torch.cat([part.sum((0, 2, 3)) for part in dy])
         return (*dx, dweight, dbias if needs_bias else None, *5 * (None,))
 
 

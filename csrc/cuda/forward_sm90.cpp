@@ -3,10 +3,10 @@
 
 #include <torch/csrc/stable/accelerator.h>
 
+#include <array>
 #include <cstdlib>
 #include <map>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 
 #include "cuda/call.h"
@@ -28,17 +28,20 @@ auto with_kernels(ScalarType dtype, bool input_grad, const Run& run) {
 }
 
 bool can_run(const PlanSm90& plan, ScalarType dtype, KernelUse use, int device) {
-  using Key =
-      std::tuple<int, ScalarType, KernelUse, int32_t, int32_t, int32_t, int32_t, int32_t, int32_t>;
+  const JointCut& cut = plan.joint;
+  const int32_t splits = plan.joint_items > 0 ? cut.splits : plan.splits;
+  using Key = std::array<int32_t, 12>;
   thread_local std::map<Key, bool> known;
-  const int32_t splits = plan.joint_items > 0 ? plan.joint.splits : plan.splits;
   const Key key{device,
-                dtype,
-                use,
+                static_cast<int32_t>(dtype),
+                static_cast<int32_t>(use),
                 plan.geometry,
-                plan.columns[kHigh] + plan.joint.columns,
+                plan.columns[kHigh],
                 plan.columns[kLow],
-                plan.joint.column_groups,
+                cut.columns,
+                cut.column_groups,
+                cut.boxes,
+                cut.slots,
                 splits,
                 splits > 1 ? plan.blocks : 0};
   const auto found = known.find(key);
