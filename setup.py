@@ -159,6 +159,9 @@ def main() -> None:
     cuda_home, archs = find_cuda(), ""
     if cuda_home is not None:
         cpp_extension.CUDA_HOME = str(cuda_home)  # None under CPU builds of torch
+        # Under CUDA builds PyTorch refuses a compiler of another major version than theirs, but
+        # this library takes nothing from them.
+        torch.version.cuda = None
         archs = os.environ.get("TORCH_CUDA_ARCH_LIST") or DEFAULT_ARCHS
         os.environ["TORCH_CUDA_ARCH_LIST"] = archs = checked_archs(archs)
     distribution = setup(

@@ -4,10 +4,13 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 from machine_code import ROOT
+from torch.utils import cpp_extension
 
 from octconv_cuda import ops
 from octconv_cuda.build import build_info
@@ -90,6 +93,22 @@ def test_toolkits_that_cannot_compile_the_library_are_passed_over(
         monkeypatch.delenv("CUDA_HOME")
         monkeypatch.setenv("PATH", str(toolkit / "bin"))
         assert setup_py.find_cuda() != toolkit.resolve()
+
+
+def test_compilers_of_any_major_version_serve_any_torch(
+    setup_py: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CUDA_HOME", str(make_toolkit(tmp_path, "13.0")))
+    monkeypatch.setenv("TORCH_CUDA_ARCH_LIST", "")
+    monkeypatch.setattr(cpp_extension, "CUDA_HOME", None)
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+
+    def build(**_: Any) -> SimpleNamespace:
+        cpp_extension._check_cuda_version("g++", torch.torch_version.TorchVersion("12.2"))
+        return SimpleNamespace(have_run={})
+
+    monkeypatch.setattr(setup_py, "setup", build)
+    setup_py.main()
 
 
 def test_nvcc_runs_again_for_its_own_headers_alone(setup_py: ModuleType) -> None:
