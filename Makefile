@@ -1,4 +1,4 @@
-# make build | bench | device-report | test | sanitize | lint | format. Each but the last two sets up
+# make build | bench | device-report | test | sanitize | coverage | lint | format | clean. Each sets up
 # what it needs.
 VENV := .venv
 BIN := $(VENV)/bin

@@ -25,8 +25,7 @@ from octconv_cuda.ops import native_kernels
 
 from . import device_markdown
 from .device_stages import BUDGET_S, STAGES, device_stages, rehearsal_stages
-from .files import write_json, write_text
-from .layers import RESULTS
+from .files import RESULTS, json_path, write_json, write_text
 from .machine import describe, slug
 from .stages import BAD, Stage, not_run, run
 
@@ -111,7 +110,7 @@ def run_all(
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.device_report", description=__doc__)
     add = parser.add_argument
-    add("--out", type=Path, help="JSON file (default: results/<machine>/device-report.json)")
+    add("--out", type=json_path, help="JSON file (default: results/<machine>/device-report.json)")
     add("--budget-seconds", type=float, default=BUDGET_S, metavar="S")
     add("--stages", nargs="+", choices=STAGES, default=list(STAGES), metavar="STAGE",
         help=f"of {', '.join(STAGES)}")  # fmt: skip

@@ -1,11 +1,22 @@
-"""Writing results so that an interruption leaves the last whole file."""
+"""Where results lie, and writing them so that an interruption leaves the last whole file."""
 
+import argparse
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-__all__ = ["write_json", "write_text"]
+__all__ = ["RESULTS", "json_path", "write_json", "write_text"]
+
+RESULTS = Path(__file__).with_name("results")
+
+
+def json_path(text: str) -> Path:
+    """An argument of a command line: the file that results go to, pictures beside it."""
+    path = Path(text)
+    if path.suffix != ".json":
+        raise argparse.ArgumentTypeError(f"must be a .json file, got {text}")
+    return path
 
 
 def write_json(path: Path, data: Any) -> None:

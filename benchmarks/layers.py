@@ -10,7 +10,6 @@ import itertools
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -20,7 +19,7 @@ from octconv_cuda import split_channels
 
 from . import report
 from .contenders import BUILDERS, MODES
-from .files import write_json
+from .files import RESULTS, json_path, write_json
 from .harness import Case, Outcome, run_case
 from .inputs import INPUTS
 from .layer_list import ALPHAS, HEADLINE_ALPHA, LAYERS
@@ -28,7 +27,6 @@ from .machine import DTYPES, describe, measure_ceilings, on_trial, slug
 
 __all__ = ["main"]
 
-RESULTS = Path(__file__).with_name("results")
 QUICK = {
     "layers": ["resnet 3x3 56", "resnet 1x1 56 expand", "unet 3x3 64"],
     "batches": ["1"],
@@ -154,7 +152,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     add("--samples", type=int, default=25, help="samples of each contender")
     add("--min-time", type=float, default=0.5, metavar="S", help="seconds they last together")
-    add("--out", type=Path, help="JSON file (default: results/<machine>/layers.json or quick.json)")
+    add(
+        "--out",
+        type=json_path,
+        help="JSON file (default: results/<machine>/layers.json or quick.json)",
+    )
     if parser.parse_known_args(argv)[0].quick:
         parser.set_defaults(**QUICK)
     args = parser.parse_args(argv)

@@ -12,6 +12,8 @@ import matplotlib.pyplot as plt
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from .report import machine_text
+
 __all__ = ["PAPER", "draw", "markdown", "ratios", "table"]
 
 Result = dict[str, Any]
@@ -46,7 +48,7 @@ def ratios(result: Result) -> list[tuple[Row, float | None, float | None]]:
 
 def table(result: Result) -> Table:
     """One line per row, for the terminal."""
-    view = Table(title=_machine(result), title_justify="left", box=SIMPLE_HEAD)
+    view = Table(title=machine_text(result), title_justify="left", box=SIMPLE_HEAD)
     for name in ("network", "batch", "mode", "treatment"):
         view.add_column(name)
     for name in ("alpha", "ms", "images/s", "of vanilla", "operations"):
@@ -68,7 +70,7 @@ def markdown(result: Result) -> str:
     alphas = sorted({row["alpha"] for row in result["timings"]} - {0})
     heads = ["network", "batch", "mode", "treatment", "vanilla, ms", *map("{:g}".format, alphas)]
     text = [
-        f"{_machine(result)}; networks at {result['timings'][0]['size']} px, "
+        f"{machine_text(result)}; networks at {result['timings'][0]['size']} px, "
         f"{result['timings'][0]['dtype']}; time over the vanilla twin's, by alpha",
         "",
         "| " + " | ".join(heads) + " |",
@@ -94,7 +96,7 @@ def markdown(result: Result) -> str:
     if any(network == "oct_resnet50" for network, _ in shown):
         paper = [f"{PAPER[a][1] / PAPER[0][1]:.2f}" if a in PAPER else "" for a in alphas]
         text.append(
-            "| the paper's ResNet-50, another machine | 1 | inference | TVM | 115 | "
+            f"| the paper's ResNet-50, another machine | 1 | inference | TVM | {PAPER[0][1]} | "
             + " | ".join(paper)
             + " |"
         )
@@ -131,7 +133,7 @@ def draw(result: Result, path: Path) -> None:
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, loc="lower left")
-    figure.suptitle(f"{_machine(result)}; {result['timings'][0]['dtype']}", fontsize=10)
+    figure.suptitle(f"{machine_text(result)}; {result['timings'][0]['dtype']}", fontsize=10)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
@@ -168,10 +170,3 @@ def _draw_paper(axes: Any) -> None:
 def _group(row: Row) -> tuple[object, ...]:
     names = ("network", "variant", "batch", "dtype", "mode", "treatment", "size")
     return tuple(row[name] for name in names)
-
-
-def _machine(result: Result) -> str:
-    machine = result["machine"]
-    threads = f"{machine['threads']} thread" + "s" * (machine["threads"] != 1)
-    parts = [machine["device"], threads, f"torch {machine['torch']}", machine["date"][:10]]
-    return ", ".join(parts)

@@ -11,7 +11,6 @@ import itertools
 import math
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from octconv_cuda import cost, models
 
 from . import network_report
-from .files import write_json
+from .files import RESULTS, json_path, write_json
 from .gpu import gpu_of
 from .inputs import photo_crops
 from .machine import DTYPES, describe, on_trial, precision, slug
@@ -31,7 +30,6 @@ from .treatments import TREATMENTS, calibrate, inference_call, prepared, trainin
 
 __all__ = ["Case", "main", "run_case"]
 
-RESULTS = Path(__file__).with_name("results")
 ALPHAS = (0.0, 0.125, 0.25, 0.5, 0.75)
 MODES = ("inference", "training")
 # A fused or compiled network may be as far from float64 as twice the eager one, and this, relative
@@ -150,6 +148,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.backends.cudnn.benchmark = True
     machine = describe(device)
     cases = _cases(args)
+    if not cases:
+        console.print("nothing to time: fused networks are for inference", style="red")
+        return 2
     result: dict[str, Any] = {
         "machine": machine,
         "settings": {
@@ -215,7 +216,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--threads", type=int, default=1, help="CPU threads")
     add("--samples", type=int, default=15, help="samples of each alpha")
     add("--min-time", type=float, default=2.0, metavar="S", help="seconds they last together")
-    add("--out", type=Path, help="JSON file (default: results/<machine>/networks.json)")
+    add("--out", type=json_path, help="JSON file (default: results/<machine>/networks.json)")
     args = parser.parse_args(argv)
     args.dtype = args.dtype or ("bfloat16" if args.device == "cuda" else "float32")
     args.batches = args.batches or ([1, 16, 64, 256] if args.device == "cuda" else [1])

@@ -11,7 +11,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -22,12 +21,12 @@ from rich.table import Table
 from octconv_cuda import split_channels
 from octconv_cuda.cost import activation_elements, macs
 
+from .files import RESULTS
 from .layer_list import HEADLINE_ALPHA, LAYERS, Layer
 from .machine import on_trial
 
 __all__ = ["PASSES", "Prediction", "main", "measured", "predict"]
 
-RESULTS = Path(__file__).with_name("results")
 # Of an H200, both measured: a large bfloat16 matrix product, and a copy.
 FLOPS_PER_SECOND = 790e12
 BYTES_PER_SECOND = 4.3e12
@@ -142,7 +141,8 @@ def _table(predictions: Sequence[Prediction], args: argparse.Namespace) -> Table
     title = (
         f"PREDICTED for {args.gpu}, {DTYPE}, alpha {args.alpha:g}, by the kernels that serve there "
         f"{kernels}; us of kernel time.\nMeasured: the newest in benchmarks/results, by the plans "
-        f"of then. Vanilla at {share} of 790 TFLOP/s,\nor at 4.3 TB/s, is an assumption."
+        f"of then. Vanilla at {share} of {FLOPS_PER_SECOND / 1e12:.0f} TFLOP/s,\nor at "
+        f"{BYTES_PER_SECOND / 1e12:.1f} TB/s, is an assumption."
     )
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for name in ("layer", "batch", "pass", "kernel"):
@@ -191,7 +191,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         type=float,
         metavar="S",
         default=VANILLA_SHARE,
-        help="of 790 TFLOP/s that vanilla is assumed to reach (default: %(default).2f)",
+        help=f"of {FLOPS_PER_SECOND / 1e12:.0f} TFLOP/s that vanilla is assumed to reach "
+        "(default: %(default).2f)",
     )
     add("--plans", action="store_true", help="the plans in words, too")
     args = parser.parse_args(argv)

@@ -15,7 +15,17 @@ import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-__all__ = ["Line", "draw", "kernel_times", "lines", "markdown", "summary", "table"]
+__all__ = [
+    "STYLES",
+    "Line",
+    "draw",
+    "kernel_times",
+    "lines",
+    "machine_text",
+    "markdown",
+    "summary",
+    "table",
+]
 
 Result = dict[str, Any]
 Row = dict[str, Any]
@@ -68,7 +78,7 @@ def lines(result: Result) -> Iterator[Line]:
 def table(result: Result) -> Table:
     """One line per row of the result, for the terminal."""
     constant, varying = _settings(result)
-    view = Table(title=f"{_machine(result)}\n{constant}", title_justify="left", box=SIMPLE_HEAD)
+    view = Table(title=f"{machine_text(result)}\n{constant}", title_justify="left", box=SIMPLE_HEAD)
     kernels = kernel_times(result)
     shared = ("layer", "batch", *varying)
     for name in (*shared, "alpha", "contender"):
@@ -105,7 +115,7 @@ def markdown(result: Result, alpha: float) -> str:
     names = [name for name in STYLES if any(row["contender"] == name for row in rows)]
     heads = ["layer", "batch", *varying, "vanilla, us", *names, "FLOP ceiling"]
     text = [
-        f"{_machine(result)}; {constant}; alpha {alpha}",
+        f"{machine_text(result)}; {constant}; alpha {alpha}",
         "",
         "| " + " | ".join(heads) + " |",
         "|---" * (2 + len(varying)) + "|--:" * (2 + len(names)) + "|",
@@ -149,7 +159,7 @@ def summary(results: Mapping[str, Result], alpha: float) -> str:
             batches = sorted({line.row["batch"] for line, _ in pairs})
             ours = [line.speedup or 0 for line, _ in pairs]
             over = [(line.speedup or 0) / (c.speedup or 1) for line, c in pairs if c]
-            cells = [name, _machine(result), settings, mode, str(len(pairs))]
+            cells = [name, machine_text(result), settings, mode, str(len(pairs))]
             cells.append(" to ".join(map(str, dict.fromkeys((batches[0], batches[-1])))))
             cells += [f"{x:.2f}x" for x in (geometric_mean(ours), min(ours), max(ours))]
             cells.append(f"{geometric_mean(over):.2f}x" if over else "")
@@ -196,7 +206,7 @@ def draw(result: Result, path: Path) -> None:
         axes.grid(alpha=0.3)
     for axes in grid[:, 0]:
         axes.set_ylabel("speed-up over vanilla")
-    figure.suptitle(f"{_machine(result)}\n{constant}", fontsize=10)
+    figure.suptitle(f"{machine_text(result)}\n{constant}", fontsize=10)
     handles = {
         label: handle
         for axes in figure.axes
@@ -259,7 +269,8 @@ def kernel_times(result: Result) -> bool:
     return result["rows"][0]["wall_us"] is not None
 
 
-def _machine(result: Result) -> str:
+def machine_text(result: Result) -> str:
+    """The device, its threads, the torch and the date of a result."""
     machine = result["machine"]
     threads = f"{machine['threads']} thread" + "s" * (machine["threads"] != 1)
     parts = [machine["device"], threads, f"torch {machine['torch']}", machine["date"][:10]]

@@ -1,4 +1,5 @@
-// octconv_cuda::plan, which shows how a problem would be launched on a GPU by its name, as JSON.
+// octconv_cuda::plan and its like, which show how a problem would be launched on a GPU by its name,
+// as JSON.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
@@ -16,58 +17,71 @@
 #include "plan/weight_grad_sm90.h"
 #include "setup/forward_1x1_sm90.h"
 #include "setup/weight_grad_1x1_sm90.h"
+#include "setup/weight_grad_sm90.h"
 #include "traits/forward_sm90.h"
 
 namespace octconv {
 namespace {
 
-ElementType element_type(const std::string& dtype) {
+// What a plan is asked for.
+struct Question {
+  Problem problem;
+  ElementType type;
+  const DeviceFacts& device;
+};
+
+ElementType element_type(const char* op, const std::string& dtype) {
   if (dtype == "bfloat16") return ElementType::kBFloat16;
   if (dtype == "float16") return ElementType::kFloat16;
   if (dtype == "tf32") return ElementType::kTFloat32;
-  fail("plan", "dtype must be bfloat16, float16 or tf32, got ", dtype);
+  fail(op, "dtype must be bfloat16, float16 or tf32, got ", dtype);
 }
 
-Problem problem_of(const std::vector<int64_t>& numbers) {
+Problem problem_of(const char* op, const std::vector<int64_t>& numbers) {
   constexpr size_t kNumbers = 10;
   if (numbers.size() != kNumbers) {
-    fail("plan", "numbers must be the ", kNumbers, " fields of Problem, got ", numbers.size());
+    fail(op, "numbers must be the ", kNumbers, " fields of Problem, got ", numbers.size());
   }
   int32_t n[kNumbers];
   for (size_t i = 0; i < kNumbers; ++i) {
     if (numbers[i] < 0 || numbers[i] > std::numeric_limits<int32_t>::max()) {
-      fail("plan", "numbers must be from 0 to 2^31 - 1, got ", numbers[i]);
+      fail(op, "numbers must be from 0 to 2^31 - 1, got ", numbers[i]);
     }
     n[i] = static_cast<int32_t>(numbers[i]);
   }
   const Problem problem{n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8], n[9] != 0};
   if (problem.height < 1 || problem.width < 1 || problem.kernel % 2 != 1 || problem.stride < 1 ||
       problem.stride > 2) {
-    fail("plan",
+    fail(op,
          "the size must be positive, the kernel odd and the stride 1 or 2, got height "
          "and width ",
          problem.height, " and ", problem.width, ", kernel ", problem.kernel, ", stride ",
          problem.stride);
   }
   if (const char* reason = why_not_covered(problem, problem.kernel)) {
-    fail("plan", "no kernel covers this: ", reason);
+    fail(op, "no kernel covers this: ", reason);
   }
   return problem;
+}
+
+Question question_of(const char* op, const std::vector<int64_t>& numbers, const std::string& dtype,
+                     const std::string& device) {
+  const DeviceFacts* facts = known_device(device);
+  if (!facts) fail(op, "device must be one of ", known_devices(), ", got ", device);
+  return {problem_of(op, numbers), element_type(op, dtype), *facts};
 }
 
 std::string device_text(const DeviceFacts& facts) {
   std::ostringstream json;
   json << ", \"device\": {\"multiprocessors\": " << facts.multiprocessors
        << ", \"shared_per_block\": " << facts.shared_per_block
-       << ", \"shared_per_multiprocessor\": " << facts.shared_per_multiprocessor
-       << ", \"launch_us\": " << facts.launch_us << "}";
+       << ", \"shared_per_multiprocessor\": " << facts.shared_per_multiprocessor << "}";
   return json.str();
 }
 
 std::string plan(std::vector<int64_t> numbers, std::string dtype, std::string device) {
-  const DeviceFacts* facts = known_device(device);
-  if (!facts) fail("plan", "device must be one of ", known_devices(), ", got ", device);
-  const Plan plan = plan_forward(problem_of(numbers), element_type(dtype), *facts);
+  const auto [problem, type, facts] = question_of("plan", numbers, dtype, device);
+  const Plan plan = plan_forward(problem, type, facts);
 
   std::ostringstream json;
   const auto shape = [&](const char* name, const TileShape& shape, int64_t items) {
@@ -84,7 +98,7 @@ std::string plan(std::vector<int64_t> numbers, std::string dtype, std::string de
        << ", \"blocks_per_multiprocessor\": " << plan.blocks_per_multiprocessor
        << ", \"rotation\": " << plan.rotation << ", \"weight_stages\": " << plan.weight_stages
        << ", \"shared_bytes\": " << plan.shared_bytes << ", \"partial_sums\": " << plan.partial_sums
-       << ", \"arrivals\": " << plan.arrivals << device_text(*facts)
+       << ", \"arrivals\": " << plan.arrivals << device_text(facts)
        << ", \"us\": {\"total\": " << plan.microseconds << ", \"launch\": " << plan.launch_us
        << ", \"tiles\": " << plan.tiles_us << ", \"memory\": " << plan.memory_us
        << ", \"mma\": " << plan.mma_us << ", \"shared\": " << plan.shared_us
@@ -139,15 +153,12 @@ std::string joint_json(const Problem& problem, const PlanSm90& plan) {
 std::string plan_forward_sm90_text(std::vector<int64_t> numbers, std::string dtype,
                                    std::string device, bool trial) {
   const char* op = "plan_forward_sm90";
-  const DeviceFacts* facts = known_device(device);
-  if (!facts) fail(op, "device must be one of ", known_devices(), ", got ", device);
-  const Problem problem = problem_of(numbers);
-  const ElementType type = element_type(dtype);
-  if (const char* reason = why_not_sm90(problem, type, *facts)) {
+  const auto [problem, type, facts] = question_of(op, numbers, dtype, device);
+  if (const char* reason = why_not_sm90(problem, type, facts)) {
     fail(op, "family sm90 does not cover this: ", reason);
   }
   const PlanSm90 plan =
-      trial ? plan_trial_sm90(problem, type, *facts) : plan_forward_sm90(problem, type, *facts);
+      trial ? plan_trial_sm90(problem, type, facts) : plan_forward_sm90(problem, type, facts);
   std::ostringstream json;
   if (plan.joint_items > 0) {
     json << "{\"joint\": " << joint_json(problem, plan) << ", \"blocks\": " << plan.blocks
@@ -164,9 +175,8 @@ std::string plan_forward_sm90_text(std::vector<int64_t> numbers, std::string dty
 // The same for the weight gradient of an operator.
 std::string plan_weight_grad_text(std::vector<int64_t> numbers, std::string dtype,
                                   std::string device) {
-  const DeviceFacts* facts = known_device(device);
-  if (!facts) fail("plan_weight_grad", "device must be one of ", known_devices(), ", got ", device);
-  const WeightGradPlan plan = plan_weight_grad(problem_of(numbers), element_type(dtype), *facts);
+  const auto [problem, type, facts] = question_of("plan_weight_grad", numbers, dtype, device);
+  const WeightGradPlan plan = plan_weight_grad(problem, type, facts);
 
   std::ostringstream json;
   json << "{\"tiles\": " << (plan.tiles ? '"' + std::string(plan.tiles) + '"' : "null")
@@ -178,7 +188,7 @@ std::string plan_weight_grad_text(std::vector<int64_t> numbers, std::string dtyp
   json << "], \"items\": [";
   for (int i = 0; i < kJobs; ++i) json << (i ? ", " : "") << plan.items[i];
   json << "], \"partial_sums\": " << plan.partial_sums
-       << ", \"shared_bytes\": " << plan.shared_bytes << device_text(*facts)
+       << ", \"shared_bytes\": " << plan.shared_bytes << device_text(facts)
        << ", \"us\": {\"total\": " << plan.microseconds << ", \"launch\": " << plan.launch_us
        << ", \"tiles\": " << plan.tiles_us << ", \"splits\": " << plan.splits_us
        << ", \"memory\": " << plan.memory_us << ", \"mma\": " << plan.mma_us
@@ -203,14 +213,11 @@ std::string joint_json(const Problem& problem, const GradPlanSm90& plan) {
 std::string plan_weight_grad_sm90_text(std::vector<int64_t> numbers, std::string dtype,
                                        std::string device) {
   const char* op = "plan_weight_grad_sm90";
-  const DeviceFacts* facts = known_device(device);
-  if (!facts) fail(op, "device must be one of ", known_devices(), ", got ", device);
-  const Problem problem = problem_of(numbers);
-  const ElementType type = element_type(dtype);
-  if (const char* reason = why_not_grad_sm90(problem, type, *facts)) {
+  const auto [problem, type, facts] = question_of(op, numbers, dtype, device);
+  if (const char* reason = why_not_grad_sm90(problem, type, facts)) {
     fail(op, "family sm90 does not cover this: ", reason);
   }
-  const GradPlanSm90 plan = plan_weight_grad_sm90(problem, type, *facts);
+  const GradPlanSm90 plan = plan_weight_grad_sm90(problem, type, facts);
   std::ostringstream json;
   if (plan.joint.splits > 0) {
     json << "{\"joint\": " << joint_json(problem, plan)

@@ -2,6 +2,7 @@
 // the allocation of the result. The tensors are kept beside the parameters that point into them.
 #pragma once
 
+#include <limits>
 #include <optional>
 
 #include "check/check.h"

@@ -130,6 +130,9 @@ def main(argv: Sequence[str] | None = None) -> dict[float, list[float]]:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "pictures/digits.png")
     args = parser.parse_args(argv)
+    if args.seeds < 1 or args.epochs < 1:
+        parser.error(f"--seeds and --epochs must be positive, got {args.seeds} and {args.epochs}")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     if "RANK" in os.environ and not dist.is_initialized():
         dist.init_process_group("gloo")
     training, test = digits()

@@ -66,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Tensor | OctaveMaps]:
     default = Path(__file__).parent / "pictures/feature_maps.png"
     parser.add_argument("--out", type=Path, default=default)
     args = parser.parse_args(argv)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     image = photographs()[:1]
     maps = feature_maps(image)
     draw(image, maps, args.out)

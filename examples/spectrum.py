@@ -192,6 +192,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Tensor]:
     default = Path(__file__).parent / "pictures/spectrum.png"
     parser.add_argument("--out", type=Path, default=default)
     args = parser.parse_args(argv)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     frequencies, result, accuracies = spectra(args.steps)
     print("accuracy on the other halves:", ", ".join(f"{k} {v:.1%}" for k, v in accuracies.items()))
     for name, shares in result.items():

@@ -11,14 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
-from .problem import Pair
+from .problem import Pair, Parts
 
 __all__ = ["forward"]
 
 _ops: Any = torch.ops.octconv_cuda
 TensorPair = tuple[Tensor, Tensor]
-Parts = tuple[Tensor | None, Tensor | None]
 
 
 def forward(x: Parts, weight: Tensor, bias: Tensor | None, high_out: int, *call: Any) -> TensorPair:
@@ -39,13 +39,29 @@ def _weight_grad(
 
 
 def _run(function: Any, operator: Callable[..., TensorPair], *arguments: Any) -> TensorPair:
-    """The operator alone where no graph is wanted: a Function costs several times its call."""
+    """The operator alone where no graph is wanted: a Function costs several times its call.
+
+    Raises:
+        NotImplementedError: Tangents, which only a backward pass meets that was recorded without.
+    """
     if torch.is_grad_enabled() and any(
         isinstance(a, Tensor) and a.requires_grad for a in arguments
     ):
         result: TensorPair = function.apply(*arguments)
         return result
+    if forward_ad._current_level >= 0 and any(
+        isinstance(a, Tensor) and _has_tangent(a) for a in arguments
+    ):
+        raise NotImplementedError(
+            "octconv_cuda: forward-mode derivatives go through a backward pass only where the "
+            "layer was called within forward mode, got one that was called before"
+        )
     return operator(*arguments)
+
+
+def _has_tangent(tensor: Tensor) -> bool:
+    unpacked = forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call]
+    return unpacked.tangent is not None
 
 
 class _Forward(torch.autograd.Function):

@@ -1,4 +1,4 @@
-"""The three operators from three of PyTorch's convolutions each, for every device and dtype.
+"""The three operators from at most three of PyTorch's convolutions each, for any device and dtype.
 
 The formulas are those of the package's ``reference``, arranged so that nothing is done twice. Both
 directions are one function, ``_octave``:
@@ -23,7 +23,7 @@ from torch import Tensor
 from .operands import check_forward, check_input_grad, check_weight_grad
 from .problem import Pair, low_size
 
-__all__ = ["empty_part", "forward", "input_grad", "pool_concat", "weight_grad"]
+__all__ = ["empty_part", "empty_weight", "forward", "input_grad", "pool_concat", "weight_grad"]
 
 _CHANNELS_LAST = torch.channels_last
 
@@ -112,7 +112,7 @@ def weight_grad(
     bias: bool = True,
     float32: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """DW (C_out, C_in, k_h, k_w), contiguous or channels_last, and dbias (C_out).
+    """Gradients: dW (C_out, C_in, k_h, k_w), contiguous or channels_last, and dbias (C_out).
 
     ``bias``: whether dbias is asked for; it has no elements else.
     ``float32``: both in float32, where the maps are of a 16-bit type, and not rounded to that.
@@ -201,7 +201,7 @@ def _pool(high: Tensor, low: Tensor | None, mean: bool) -> Tensor:
 
 
 def pool_concat(x_high: Tensor | None, x_low: Tensor | None) -> Tensor | None:
-    """Z = [pool(x_high); x_low]: at stride 2 the layer is one of stride 1 of that."""
+    """[pool(x_high); x_low], of which the layer at stride 2 is one of stride 1."""
     return x_low if x_high is None else _pool(x_high, x_low, True)
 
 

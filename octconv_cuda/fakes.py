@@ -1,15 +1,13 @@
 """The operators' results without their values: shapes, dtypes and strides, for tracing."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from .convolutions import empty_part, empty_weight
 from .operands import (
     channels,
-    check_epilogue,
     check_forward,
+    check_inference,
     check_input_grad,
     check_weight_grad,
     out_size,
@@ -30,7 +28,7 @@ def forward(
     allow_tf32: bool,
     family: str = "",
 ) -> tuple[Tensor, Tensor]:
-    """Y_high (N, high_out, H', W') and y_low, channels_last."""
+    """Empty y_high (N, high_out, H', W') and y_low, channels_last."""
     check_forward(x_high, x_low, weight, bias, high_out, size, stride)
     x = x_low if x_high is None else x_high
     assert x is not None
@@ -51,12 +49,18 @@ def inference(
     residual_high: Tensor | None,
     residual_low: Tensor | None,
     activation: int,
-    *call: Any,
+    high_out: int,
+    size: Pair,
+    stride: int,
+    allow_tf32: bool,
+    family: str = "",
 ) -> tuple[Tensor, Tensor]:
     """As ``forward``."""
-    y = forward(x_high, x_low, weight, bias, *call)
-    check_epilogue(scale, shift, (residual_high, residual_low), activation, weight, y)
-    return y
+    check_inference(
+        x_high, x_low, weight, bias, scale, shift, residual_high, residual_low, activation,
+        high_out, size, stride,
+    )  # fmt: skip
+    return forward(x_high, x_low, weight, bias, high_out, size, stride, allow_tf32)
 
 
 def input_grad(
@@ -69,7 +73,7 @@ def input_grad(
     allow_tf32: bool,
     family: str = "",
 ) -> tuple[Tensor, Tensor]:
-    """Dx_high (N, high_in, H, W) and dx_low, channels_last."""
+    """Empty dx_high (N, high_in, H, W) and dx_low, channels_last."""
     check_input_grad(dy_high, dy_low, weight, high_in, size, stride)
     return (
         empty_part(dy_high, high_in, size),
@@ -91,7 +95,7 @@ def weight_grad(
     bias: bool = True,
     float32: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """DW (C_out, C_in, k_h, k_w), contiguous or channels_last, and dbias (C_out) if asked for."""
+    """Empty dW (C_out, C_in, k_h, k_w), as laid out, and dbias (C_out) if it is asked for."""
     check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride)
     c_in, c_out = sum(channels(x_high, x_low)), sum(channels(dy_high, dy_low))
     if float32 and dy_high.dtype.itemsize == 2:

@@ -129,7 +129,7 @@ def _norms(norm: nn.Module, split: Pair) -> list[tuple[nn.Module, int]]:
 
 
 def scale_and_shift(conv: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Tensor]:
-    """Of norm(conv) = scale * (conv without bias) + shift, in float32."""
+    """Of norm(conv) = scale * (conv without bias) + shift, in float64."""
     scale = torch.ones(conv.out_channels, device=conv.weight.device, dtype=torch.float64)
     shift = torch.zeros_like(scale)
     start = 0
@@ -147,7 +147,7 @@ def scale_and_shift(conv: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Te
         shift[own] -= part.running_mean.double() * scale[own]
     if conv.bias is not None:
         shift += conv.bias.detach().double() * scale
-    return scale.float(), shift.float()
+    return scale, shift
 
 
 def scaled(weight: Tensor, scale: Tensor) -> Tensor:

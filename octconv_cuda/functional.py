@@ -140,7 +140,7 @@ def explanation(call: Call) -> Explanation:
     if reason:
         return Explanation("composition", "PyTorch's operators", reason)
     device = call.weight.device.type
-    kernel, reason = "three of PyTorch's convolutions", "octconv_cuda::forward covers it"
+    kernel, reason = "PyTorch's convolutions", "octconv_cuda::forward covers it"
     if "explain_forward" in native_kernels(device):
         x_high, x_low, weight, _, *rest = _arguments(call)
         text = torch.ops.octconv_cuda.explain_forward(x_high, x_low, weight, *rest)

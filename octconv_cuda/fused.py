@@ -7,7 +7,7 @@ Elsewhere PyTorch's operators compute the same.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,13 +20,19 @@ from .functional import allow_tf32, oct_conv2d
 from .maps import Maps, OctaveMaps, as_parts, check_split
 from .modules import OctConv2d
 from .onednn import ACTIVATIONS, Packed, can_pack
-from .problem import Pair, check_maps, check_same, is_depthwise, low_size
+from .problem import Pair, Parts, check_maps, check_same, is_depthwise, low_size
 
 __all__ = ["FusedConv2d"]
 
-Parts = tuple[Tensor | None, Tensor | None]
 # What the epilogue computes of the activations; ReLU6 is clamped behind it.
 _EPILOGUE = {"": 0, "relu": 1, "silu": 2, "relu6": 1}
+
+
+class _Stamp(NamedTuple):
+    """A tensor, and how often it had been written to."""
+
+    tensor: Tensor | None
+    version: int
 
 
 class FusedConv2d(nn.Module):
@@ -65,11 +71,13 @@ class FusedConv2d(nn.Module):
             self.geometry["stride"] = (1, 1)
         weight = conv.weight.detach()
         scale, shift = scale_and_shift(conv, norm)
-        one = self._in_one_launch()  # elsewhere no epilogue scales: once here, not at each call
-        self.register_buffer("weight", weight if one else scaled(weight, scale))
-        self.register_buffer("scale", scale if one else None)
-        self.register_buffer("shift", shift if one else shift.to(weight.dtype))
+        # Elsewhere no epilogue scales: once here, not at each call.
+        one = weight.dtype != torch.float64 and self._in_one_launch()
+        self.register_buffer("weight", weight.clone() if one else scaled(weight, scale))
+        self.register_buffer("scale", scale.float() if one else None)
+        self.register_buffer("shift", shift.float() if one else shift.to(weight.dtype))
         self.packed: Packed | None = None
+        self._packed_from: tuple[_Stamp, ...] = ()
         self._pack()
         self.eval()
 
@@ -81,7 +89,7 @@ class FusedConv2d(nn.Module):
                 device.
         """
         check_split("FusedConv2d", input, self.in_split)
-        added = (None, None) if residual is None else as_parts("FusedConv2d", residual)
+        added = (None, None) if residual is None else as_parts("FusedConv2d", residual, "residual")
         tensors = (*as_parts("FusedConv2d", input), *added, self.weight)
         *parts, weight = autocast(self.weight.device.type, *tensors)
         size = check_maps("FusedConv2d", *parts[:2], names=("the high part", "the low part"))
@@ -89,8 +97,9 @@ class FusedConv2d(nn.Module):
             self._check_residual(parts[:2], size, parts[2:])
         parts = [None if part is None else part.detach() for part in parts]
         x, r = (parts[0], parts[1]), (parts[2], parts[3])
-        if self.packed is not None and self.packed.takes(x):
-            high, low = self.packed(x, r)
+        packed = self._packed_for(x)
+        if packed is not None:
+            high, low = packed(x, r)
         elif (scale := self.scale) is not None:
             high, low = self._operator(x, size, r, weight, scale)
         else:
@@ -109,14 +118,18 @@ class FusedConv2d(nn.Module):
         for side, part, channels, extent in zip(
             ("high", "low"), r, self.out_split, sizes, strict=True
         ):
-            if part is None:
-                continue
             name = f"the {side} part of the residual"
+            shape = (present.shape[0], channels, *extent)
+            if part is None:
+                if channels:
+                    raise ValueError(
+                        f"FusedConv2d: {name} must be {shape} like the output, got None"
+                    )
+                continue
             if not isinstance(part, Tensor):
                 raise TypeError(
                     f"FusedConv2d: {name} must be a tensor or None, got {type(part).__name__}"
                 )
-            shape = (present.shape[0], channels, *extent)
             if part.shape != shape:
                 raise ValueError(
                     f"FusedConv2d: {name} must be {shape} like the output, got {tuple(part.shape)}"
@@ -163,8 +176,28 @@ class FusedConv2d(nn.Module):
         )
         return high, low
 
+    def _packed_for(self, x: Parts) -> Packed | None:
+        """What is laid out for oneDNN, made anew where tensors were written to.
+
+        None where others stand in their place, as ``torch.func.functional_call`` puts them.
+        """
+        if self.packed is None or not self.packed.takes(x):
+            return None
+        if not torch.compiler.is_compiling():
+            stamps = [*zip(self._stamps(), self._packed_from, strict=True)]
+            if any(now.tensor is not then.tensor for now, then in stamps):
+                return None
+            if any(now.version != then.version for now, then in stamps):
+                self._pack()
+        return self.packed
+
+    def _stamps(self) -> tuple["_Stamp", ...]:
+        tensors = (self.weight, self.scale, self.shift)
+        return tuple(_Stamp(t, 0 if t is None or t.is_inference() else t._version) for t in tensors)
+
     def _pack(self) -> None:
         self.packed = None
+        self._packed_from = self._stamps()
         if can_pack(self.weight) and self.in_split[0] and self.out_split[0]:
             self.packed = Packed(
                 self.weight if self.scale is None else scaled(self.weight, self.scale),
@@ -195,7 +228,7 @@ class FusedConv2d(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """What is laid out for oneDNN is made anew."""
-        return {**self.__dict__, "packed": None}
+        return {**self.__dict__, "packed": None, "_packed_from": ()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """After a copy too."""

@@ -23,14 +23,18 @@ def fuse(network: nn.Module) -> nn.Module:
     class, no base of it, has a method ``fused()``, as those of ``octconv_cuda.models``: it gives
     what stands in the module's place, or the module itself where its parts are not those that it
     was made for; what is within is fused in turn. All else stays as it is, subclasses of those
-    layers too, and what has forward hooks. Fuse a network where it will run.
+    layers too, and what has forward hooks. Fuse a network where it will run. On the CPU ReLU and
+    ReLU6 make 0 of NaN there, as oneDNN's do.
 
     Args:
         network: In evaluation mode; it is not changed.
 
     Raises:
         ValueError: A network in training mode, whose norms are no constants.
+        TypeError: No module.
     """
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"fuse: network must be a module, got {type(network).__name__}")
     if any(module.training for module in network.modules()):
         raise ValueError("fuse: the network must be in evaluation mode: call network.eval() first")
     return _fused(copy.deepcopy(network).requires_grad_(False), {}).eval()

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .operands import check_epilogue
+from .operands import check_inference
 from .problem import Pair
 
 __all__ = ["finish", "inference"]
@@ -46,12 +46,14 @@ def inference(
         allow_tf32: Likewise.
         family: Likewise.
     """
+    check_inference(
+        x_high, x_low, weight, bias, scale, shift, residual_high, residual_low, activation,
+        high_out, size, stride,
+    )  # fmt: skip
     y = torch.ops.octconv_cuda.forward(
         x_high, x_low, weight, bias, high_out, size, stride, allow_tf32, family
     )
-    residuals = (residual_high, residual_low)
-    check_epilogue(scale, shift, residuals, activation, weight, y)
-    return finish(y, scale, shift, residuals, activation)
+    return finish(y, scale, shift, (residual_high, residual_low), activation)
 
 
 def finish(

@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 Maps = Tensor | tuple[Tensor | None, Tensor | None]
-_FACTORS: Any = (Real, Tensor)
+_FACTORS: Any = (Real, Tensor, torch.SymInt, torch.SymFloat)
 
 
 class OctaveMaps(NamedTuple):
@@ -144,14 +144,16 @@ def channel_pair(
     return channels[0], channels[1]
 
 
-def as_parts(operator: str, input: Maps) -> tuple[Tensor | None, Tensor | None]:
+def as_parts(
+    operator: str, input: Maps, name: str = "input"
+) -> tuple[Tensor | None, Tensor | None]:
     """(high, low) of a tensor, which is a high part alone, or of a pair; TypeError otherwise."""
     if isinstance(input, Tensor):
         return input, None
     if isinstance(input, tuple | list) and len(input) == 2:
         return input[0], input[1]
     raise TypeError(
-        f"{operator}: input must be a tensor or a (high, low) pair, got {type(input).__name__}"
+        f"{operator}: {name} must be a tensor or a (high, low) pair, got {type(input).__name__}"
     )
 
 
@@ -263,7 +265,11 @@ class OctaveSplit(nn.Module):
         self.channels = channel_pair("OctaveSplit", "channels", channels, alpha)
 
     def forward(self, input: Tensor) -> OctaveMaps:
-        """(N, C, H, W) to high (N, C_high, H, W) and low (N, C_low, ceil(H/2), ceil(W/2))."""
+        """(N, C, H, W) to high (N, C_high, H, W) and low (N, C_low, ceil(H/2), ceil(W/2)).
+
+        Raises:
+            ValueError, TypeError: Not such a tensor, or of other channels.
+        """
         if not isinstance(input, Tensor):
             raise TypeError(f"OctaveSplit: input must be a tensor, got {type(input).__name__}")
         check_maps("OctaveSplit", input, None, names=("input", "low"))
@@ -289,6 +295,9 @@ class OctaveMerge(nn.Module):
         """OctaveMaps to (N, C_high + C_low, H, W); a bare tensor passes through.
 
         Without a high part the result is (N, C_low, 2h, 2w).
+
+        Raises:
+            ValueError, TypeError: As ``oct_conv2d`` of an input.
         """
         high, low = as_parts("OctaveMerge", input)
         size = check_maps("OctaveMerge", high, low, names=("high", "low"))

@@ -168,7 +168,11 @@ class OctConv2d(nn.Conv2d):
         return run(self._prepare(input, size))
 
     def explain(self, input: Maps, size: Pair | None = None) -> Explanation:
-        """Which path this layer takes for ``input``, and why."""
+        """Which path this layer takes for ``input``, and why.
+
+        Raises:
+            ValueError, TypeError, RuntimeError: As a call.
+        """
         return explanation(self._prepare(input, size))
 
     def _prepare(self, input: Maps, size: Pair | None) -> Call:

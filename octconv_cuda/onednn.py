@@ -11,11 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .problem import Pair
+from .problem import Pair, Parts
 
 __all__ = ["ACTIVATIONS", "Packed", "can_pack"]
 
-Parts = tuple[Tensor | None, Tensor | None]
 _CHANNELS_LAST = torch.channels_last
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "": lambda y: y,
@@ -100,12 +99,16 @@ class Packed:
             and x[0].dtype == self._dtype
             and x[0].device.type == "cpu"
             and not torch.compiler.is_exporting()
+            and not torch._C._are_functorch_transforms_active()
         )
 
     def __call__(self, x: Parts, residual: Parts) -> Parts:
         """(high, low) of the result, None for an absent part."""
         high, low = (
-            None if part is None else part.contiguous(memory_format=_CHANNELS_LAST) for part in x
+            part.contiguous(memory_format=_CHANNELS_LAST)
+            if part is not None and part.shape[1]
+            else None
+            for part in x
         )
         assert high is not None
         blocks, (r_high, r_low) = self._blocks, residual
@@ -206,7 +209,7 @@ def _upsampled(low: Tensor, size: Pair, residual: Tensor | None) -> Tensor:
     """Up(low), plus the residual if there is one."""
     if residual is None:
         shape = (low.shape[0], low.shape[1], *size)
-        out = torch.empty(shape, dtype=low.dtype, memory_format=_CHANNELS_LAST)
+        out = torch.empty(shape, dtype=low.dtype, device=low.device, memory_format=_CHANNELS_LAST)
     else:
         out = residual.clone(memory_format=_CHANNELS_LAST)
     torch.ops.octconv_cuda.upsample2x2_(out, low, residual is not None, False)

@@ -6,6 +6,7 @@ from torch import Tensor
 from .problem import (
     Pair,
     TensorLike,
+    check_dense,
     check_kernel,
     check_maps,
     check_odd,
@@ -16,8 +17,8 @@ from .problem import (
 
 __all__ = [
     "channels",
-    "check_epilogue",
     "check_forward",
+    "check_inference",
     "check_input_grad",
     "check_weight_grad",
     "out_size",
@@ -34,9 +35,9 @@ def check_forward(
     high_out: int,
     size: Pair,
     stride: int,
+    operator: str = "octconv_cuda::forward",
 ) -> None:
-    """Raises where the operator ``forward`` must not run."""
-    operator = "octconv_cuda::forward"
+    """Raises where an operator with the operands of ``forward`` must not run."""
     _checked_out_size(operator, size, stride)
     check_odd(operator, check_kernel(operator, weight))
     check_maps(operator, x_high, x_low, size)
@@ -46,16 +47,23 @@ def check_forward(
     check_weight(operator, weight, bias, channels(x_high, x_low), channels_out, 1, x)
 
 
-def check_epilogue(
+def check_inference(
+    x_high: Tensor | None,
+    x_low: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
     scale: Tensor,
     shift: Tensor,
-    residuals: tuple[Tensor | None, Tensor | None],
+    residual_high: Tensor | None,
+    residual_low: Tensor | None,
     activation: int,
-    weight: Tensor,
-    y: tuple[Tensor, Tensor],
+    high_out: int,
+    size: Pair,
+    stride: int,
 ) -> None:
-    """Raises where the operator ``inference`` must not run; ``y`` is what ``forward`` gives."""
+    """Raises where the operator ``inference`` must not run."""
     operator = "octconv_cuda::inference"
+    check_forward(x_high, x_low, weight, bias, high_out, size, stride, operator)
     for name, factors in (("scale", scale), ("shift", shift)):
         if factors.shape != weight.shape[:1] or factors.dtype != torch.float32:
             raise ValueError(
@@ -67,19 +75,24 @@ def check_epilogue(
                 f"{operator}: {name} must be on {weight.device} like the weight, got "
                 f"{factors.device}"
             )
-    for name, residual, part in zip(("residual_high", "residual_low"), residuals, y, strict=True):
+    x = x_low if x_high is None else x_high
+    assert x is not None
+    y_size = out_size(size, stride)
+    low_out = weight.shape[0] - high_out
+    for name, residual, channels_out, residual_size in (
+        ("residual_high", residual_high, high_out, y_size),
+        ("residual_low", residual_low, low_out, low_size(y_size)),
+    ):
         if residual is None:
             continue
-        if residual.shape != part.shape:
+        check_dense(operator, name, residual)
+        expected = (x.shape[0], channels_out, *residual_size)
+        if residual.shape != expected:
             raise ValueError(
-                f"{operator}: {name} must be {tuple(part.shape)} like the output, got "
+                f"{operator}: {name} must be {expected} like the output, got "
                 f"{tuple(residual.shape)}"
             )
-        if residual.dtype != part.dtype or residual.device != part.device:
-            raise ValueError(
-                f"{operator}: {name} must be {part.dtype} on {part.device} like the output, got "
-                f"{residual.dtype} on {residual.device}"
-            )
+        check_same(operator, name, residual, "the weight", weight)
     if activation not in (0, 1, 2):
         raise ValueError(
             f"{operator}: activation must be 0 (none), 1 (ReLU) or 2 (SiLU), got {activation}"

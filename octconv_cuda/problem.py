@@ -12,8 +12,10 @@ __all__ = [
     "Geometry",
     "Metadata",
     "Pair",
+    "Parts",
     "TensorLike",
     "check_channels",
+    "check_dense",
     "check_family",
     "check_kernel",
     "check_maps",
@@ -21,6 +23,7 @@ __all__ = [
     "check_same",
     "check_size",
     "check_weight",
+    "is_depthwise",
     "is_int",
     "low_size",
 ]
@@ -31,6 +34,7 @@ KERNEL_FAMILIES = ("sm80", "sm90")
 PADDING_MODES = ("zeros", "reflect", "replicate", "circular")
 
 Pair = tuple[int, int]
+Parts = tuple[Tensor | None, Tensor | None]  # high and low
 
 
 class Metadata(NamedTuple):
@@ -195,7 +199,7 @@ def check_maps(
             raise TypeError(
                 f"{operator}: {name} must be a tensor or None, got {type(part).__name__}"
             )
-        _check_dense(operator, name, part)
+        check_dense(operator, name, part)
         if len(part.shape) != 4:
             raise ValueError(f"{operator}: {name} must be (N, C, H, W), got {_shape(part)}")
         if part.dtype not in DTYPES:
@@ -240,7 +244,7 @@ def check_kernel(operator: str, weight: object) -> Pair:
     """(k_h, k_w) of a weight; raises unless that is a dense 4-d tensor."""
     if not isinstance(weight, TensorLike):
         raise TypeError(f"{operator}: weight must be a tensor, got {type(weight).__name__}")
-    _check_dense(operator, "weight", weight)
+    check_dense(operator, "weight", weight)
     if len(weight.shape) != 4:
         raise ValueError(
             f"{operator}: weight must be (C_out, C_in / groups, k_h, k_w), got {_shape(weight)}"
@@ -289,7 +293,7 @@ def check_weight(
     if bias is not None:
         if not isinstance(bias, TensorLike):
             raise TypeError(f"{operator}: bias must be a tensor or None, got {type(bias).__name__}")
-        _check_dense(operator, "bias", bias)
+        check_dense(operator, "bias", bias)
         if len(bias.shape) != 1 or bias.shape[0] != c_out:
             raise ValueError(f"{operator}: bias must be ({c_out},), got {_shape(bias)}")
         check_same(operator, "bias", bias, "the input", beside)
@@ -318,7 +322,8 @@ def check_same(
         )
 
 
-def _check_dense(operator: str, name: str, tensor: TensorLike) -> None:
+def check_dense(operator: str, name: str, tensor: TensorLike) -> None:
+    """Raises TypeError for a sparse tensor and the like."""
     if tensor.layout != torch.strided:
         raise TypeError(f"{operator}: {name} must be a dense tensor, got {tensor.layout}")
 

@@ -28,7 +28,7 @@ def pool_concat(high: Tensor, low: Tensor | None, mean: bool) -> Tensor:
 
 
 def upsample2x2_(out: Tensor, low: Tensor, accumulate: bool, mean: bool) -> None:
-    """Out (N, C, H, W) becomes, or is increased by, low upsampled to the nearest pixel and cropped.
+    """Writes low, upsampled to the nearest pixel and cropped, to out (N, C, H, W), or adds it.
 
     With ``mean`` each low value is divided by the pixels of its window that lie inside: 4, 2 or 1.
     """

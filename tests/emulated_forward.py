@@ -10,6 +10,8 @@ from emulation.emulator import RUNS, Emulator, Run
 from oracle import assert_accurate
 from torch import Tensor
 
+from benchmarks.accuracy import rounded_to_tf32
+
 Shape = tuple[int, int, int]
 
 
@@ -248,7 +250,3 @@ def check_as_accurate_as_torch(
     for part, same_dtype, float64 in zip(present(result), of_torch, exact, strict=True):
         if part is not None:
             assert_accurate(part, same_dtype, float64)
-
-
-def rounded_to_tf32(x: Tensor) -> Tensor:
-    return ((x.view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)

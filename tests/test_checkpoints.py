@@ -327,8 +327,51 @@ def test_nothing_is_dropped_silently() -> None:
             r"must be an octave layer for \(high, low\) channels \(8, 0\) to \(4, 4\), got Conv2d",
         ),
         (OctConv2d(8, 8, 1), {"weight": torch.ones(8, 8, 1, 1), "bias": torch.ones(4)}, "bias"),
+        (nn.Linear(3, 2), {"weight": torch.ones(3, 2)}, r"must be \(2, 3\), got \(3, 2\)"),
+        (nn.Linear(3, 2), {"weight": torch.ones(6)}, r"must be \(2, 3\), got \(6,\)"),
+        (OctConv2d(8, 8, 1), {"H2H.weight": torch.ones(4)}, r"hh must have 4 dimensions, got \(4,"),
+        (
+            OctConv2d(8, 8, 1),
+            {"convh.weight": torch.ones(4), "convl.weight": torch.ones(4)},
+            "convh",
+        ),
     ],
 )
 def test_refuses_what_does_not_fit(layer: nn.Module, state: dict[str, Tensor], text: str) -> None:
     with pytest.raises(ValueError, match=f"checkpoints.load: .*{text}"):
         checkpoints.load(layer, state)
+
+
+@pytest.mark.parametrize("source", [5, None, [torch.ones(1)], nn.Linear(3, 2)], ids=str)
+def test_refuses_what_is_no_source(source: Any) -> None:
+    with pytest.raises(TypeError, match=r"checkpoints.load: source must be a path or tensors"):
+        checkpoints.load(nn.Linear(3, 2), source)
+
+
+def test_refuses_biases_that_are_none() -> None:
+    state = FourConvolutions((6, 10), (4, 8), biases=ALL).state("conv_{a}2{b}", True)
+    state["conv_h2h.bias"] = torch.tensor(1.0)
+    with pytest.raises(ValueError, match=r"biases of one part must be \(C,\), alike, got \[\(\),"):
+        checkpoints.load(OctConv2d(16, 12, 3), state)
+
+
+def test_refuses_names_that_are_none() -> None:
+    with pytest.raises(TypeError, match=r"checkpoints.load: names must be strings"):
+        checkpoints.load(nn.Linear(3, 2), {1: torch.ones(2, 3)})
+
+
+def test_another_default_device() -> None:
+    layer, source = nn.Linear(3, 2), nn.Linear(3, 2).state_dict()
+    with torch.device("meta"):
+        checkpoints.load(layer, {key: value.numpy() for key, value in source.items()})
+        checkpoints.load(layer, source)
+    assert torch.equal(layer.weight, source["weight"])
+
+
+def test_blocks_of_several_dtypes_keep_the_finest() -> None:
+    source = FourConvolutions((6, 10), (4, 8))
+    state = source.state("conv_{a}2{b}")
+    state["conv_h2h.weight"] = state["conv_h2h.weight"].half()
+    layer = OctConv2d(16, 12, 3)
+    checkpoints.load(layer, state, strict=False)
+    assert torch.equal(layer.weight[4:, 6:], state["conv_l2l.weight"])

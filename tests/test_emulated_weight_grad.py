@@ -20,6 +20,8 @@ from emulators import ASAN, PLAIN, TSAN
 from oracle import assert_accurate, assert_equal_values
 from torch import Tensor
 
+from benchmarks.accuracy import rounded_to_tf32
+
 Get = Callable[[str], Emulator]
 BF16, F16, TF32 = torch.bfloat16, torch.float16, torch.float32
 
@@ -145,10 +147,6 @@ def test_as_accurate_as_torch(emulator_in: Get, mode, case, shape, dtype):
     same, exact = (of_weight, of_bias), reference_gradients(case, x, dy)
     for gradient, of_torch, expected in zip(result[:2], same, exact, strict=True):
         assert_accurate(gradient, of_torch, expected)
-
-
-def rounded_to_tf32(x: Tensor) -> Tensor:
-    return ((x.view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
 
 
 def test_sums_of_the_high_gradient_do_not_overflow(emulator_in: Get):

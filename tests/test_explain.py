@@ -85,7 +85,7 @@ def test_meta_device_has_no_kernels() -> None:
     """Its fakes are registered as if they were."""
     maps = tuple(part.to("meta") for part in MAPS)
     explanation = explain(maps, WEIGHT.to("meta"), out_channels=(4, 4))
-    assert explanation.kernel == "three of PyTorch's convolutions"
+    assert explanation.kernel == "PyTorch's convolutions"
 
 
 def test_one_line() -> None:

@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 import torch
-from networks import Network, Residual, assert_same_maps, octave_maps
-from torch import nn
+from networks import Network, Residual, assert_maps_close, assert_same_maps, octave_maps
+from torch import Tensor, nn
 from torch.export import Dim
+
+from octconv_cuda import OctaveMaps
 
 IMAGE = (2, 3, 17, 14)
 
@@ -58,3 +60,14 @@ def test_operators_stay_whole() -> None:
     called = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
     assert called.count("octconv_cuda.forward.default") == 5
     assert not any("conv2d" in name or "pool" in name for name in called)
+
+
+def test_maps_times_a_size() -> None:
+    class Averaged(nn.Module):
+        def forward(self, high: Tensor, low: Tensor) -> Any:
+            return OctaveMaps(high, low) * (1.0 / high.shape[0]) * high.shape[0]
+
+    dynamic = ({0: Dim("batch")}, {0: Dim("batch")})
+    program = torch.export.export(Averaged(), tuple(octave_maps(3)), dynamic_shapes=dynamic)
+    other = octave_maps(5)
+    assert_maps_close(program.module()(*other), other, rtol=1e-6, atol=1e-6)

@@ -332,9 +332,9 @@ def test_a_fused_layer_is_served_by_the_family_of_the_layer() -> None:
                 served.append(args[-1] if len(args) == len(function._schema.arguments) else "")
             return function(*args, **(kwargs or {}))
 
-    maps = octave_maps(2, (4, 4), (9, 9), torch.float64)
+    maps = octave_maps(2, (4, 4), (9, 9), torch.float16)
     for family in (None, "none"):
-        fused = FusedConv2d(OctConv2d(8, 8, 3, family=family, dtype=torch.float64).eval())
+        fused = FusedConv2d(OctConv2d(8, 8, 3, family=family, dtype=torch.float16).eval())
         with Families():
             fused(maps)
     assert served == ["", "none"]

@@ -12,6 +12,7 @@ from epilogues import Extras
 from kernel_checks import Platform, check_inference, inference_call
 from oracle import assert_accurate
 from torch import Tensor
+from torch.autograd.profiler import profile
 
 CASE = Case((24, 16), (16, 40), size=(9, 7))
 infer = torch.ops.octconv_cuda.inference
@@ -160,15 +161,19 @@ def test_residuals_of_other_columns_pass_by_in_every_schedule(
         (4, torch.ones(3), r"scale must be float32 \(56,\), got .* \(3,\)"),
         (5, torch.ones(56, dtype=torch.float64), "shift must be float32"),
         (6, torch.ones(2, 16, 3, 3), r"residual_high must be \(2, 16, 9, 7\) like the output"),
-        (7, torch.ones(2, 40, 5, 4, dtype=torch.float64), "residual_low must be torch.float32"),
+        (7, torch.ones(2, 40, 5, 4, dtype=torch.float64), "residual_low must have the dtype of"),
+        (2, torch.ones(56, 3, 3, 3), "weight must be"),
         (8, 3, "activation must be 0"),
     ],
 )
-def test_refuses(position, value, text):
+def test_refuses_before_any_work(position, value, text):
     call = list(inference_call(CASE, Extras(CASE, True), torch.float32, 0))
     call[position] = value
-    with pytest.raises((ValueError, RuntimeError), match=text):
+    message = f"^octconv_cuda::inference: {text}"
+    with profile() as ran, pytest.raises((ValueError, TypeError, RuntimeError), match=message):
         infer(*call)
+    names = {event.name for event in ran.function_events} - {"octconv_cuda::inference"}
+    assert not any("conv" in name for name in names)
 
 
 def test_traces():

@@ -82,7 +82,7 @@ SM90_1X1_CASES = (
     Case((72, 136), (264, 104), (1, 1), size=(29, 31), batch=6),
     Case((264, 8), (8, 72), (1, 1), size=(16, 15), batch=2),
 )
-# Without a low part on one side, and at stride 2.
+# Without a part on one side, and at stride 2.
 SM90_PARTS = (
     Case((64, 0), (32, 32), (1, 1), size=(56, 56), batch=9),
     Case((512, 512), (512, 0), (1, 1), size=(14, 14), batch=9),
@@ -91,6 +91,11 @@ SM90_PARTS = (
     Case((128, 128), (256, 256), (1, 1), size=(56, 56), batch=5, stride=2),
     Case((0, 72), (24, 8), (1, 1), size=(13, 10), batch=3, stride=2),
     Case((40, 0), (24, 72), (1, 1), size=(9, 15), batch=3, stride=2),
+    Case((64, 0), (32, 32), size=(56, 56), batch=5),
+    Case((96, 32), (64, 0), size=(29, 31), batch=5),
+    Case((0, 72), (24, 40), size=(13, 10), batch=3, bias=False),
+    Case((72, 40), (0, 64), size=(27, 28), batch=5),
+    Case((64, 64), (128, 128), size=(56, 57), batch=3, stride=2),
 )
 
 
@@ -204,9 +209,9 @@ def test_weight_grad_of_family_sm90(case: Case, dtype: torch.dtype, device: torc
     check_weight_grad(case, Platform.of(device), dtype)
     operands = moved((*case.normal()[:2], *case.normal_gradients()), device, dtype)
     arguments = (case.size, case.kernel_size, case.stride, True)
-    explained = OPS.explain_weight_grad(*operands, *arguments, "sm90")
+    explained = json.loads(OPS.explain_weight_grad(*operands, *arguments, "sm90"))
     kernel = "weight_grad_1x1_sm90" if case.kernel_size == (1, 1) else "weight_grad_sm90"
-    assert explained.startswith(kernel)
+    assert explained["kernel"].startswith(kernel)
     first, again = (OPS.weight_grad(*operands, *arguments, False, "sm90") for _ in range(2))
     assert all(map(torch.equal, first, again))
     weight_alone, _ = OPS.weight_grad(*operands, *arguments, False, "sm90", False)

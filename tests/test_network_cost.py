@@ -193,6 +193,54 @@ def test_receptive_field_refuses_what_it_does_not_know() -> None:
         cost.receptive_field(network, (1, 3, 8, 8))
 
 
+@pytest.mark.parametrize(
+    ("layers", "text"),
+    [
+        ((nn.ConvTranspose2d(3, 3, 2, 2), nn.Conv2d(3, 3, 1)), "transposed convolutions"),
+    ],
+)
+def test_receptive_field_refuses_what_it_would_get_wrong(
+    layers: tuple[nn.Module, ...], text: str
+) -> None:
+    with pytest.raises(NotImplementedError, match=f"receptive_field: {text}"):
+        cost.receptive_field(nn.Sequential(*layers), (1, 3, 16, 16))
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.InstanceNorm2d(3), nn.BatchNorm2d(3, track_running_stats=False)], ids=str
+)
+def test_statistics_of_an_image_see_all_of_it(norm: nn.Module) -> None:
+    network = nn.Sequential(norm, nn.Conv2d(3, 3, 1))
+    assert cost.receptive_field(network, (1, 3, 16, 9)) == {"1": (16, 9)}
+
+
+@pytest.mark.parametrize("alpha", [0, 0.5])
+@pytest.mark.parametrize("name", ["oct_resnet26", "oct_mobilenet_v2"])
+def test_receptive_field_of_fused_networks(name: str, alpha: float) -> None:
+    network = getattr(models, name)(alpha).eval()
+    fields = cost.receptive_field(network, (1, 3, 64, 64))
+    fused = cost.receptive_field(fuse(network), (1, 3, 64, 64))
+    assert [*fused.values()][-1] == [*fields.values()][-1]
+    assert len(fused) == len(fields)
+
+
+def test_networks_of_other_dtypes() -> None:
+    network = models.oct_resnet26(0.5)
+    size = (1, 3, 32, 32)
+    total, fields = cost.network_cost(network, size), cost.receptive_field(network, size)
+    network.bfloat16()
+    assert cost.network_cost(network, size) == total
+    assert cost.receptive_field(network, size) == fields
+
+
+def test_inputs_that_are_none() -> None:
+    network: nn.Module = nn.Conv2d(3, 3, 3)
+    with pytest.raises(ValueError, match=r"receptive_field: x_high must be \(N, C, H, W\)"):
+        cost.receptive_field(network, (3, 32, 32))
+    with pytest.raises(TypeError, match="network_cost: input must be a tensor or a"):
+        cost.network_cost(network, "224")
+
+
 def test_roofline() -> None:
     layer = OctConv2d((64, 0), (64, 0), 3, bias=False)
     total = cost.network_cost(layer, (1, 64, 56, 56))

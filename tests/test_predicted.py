@@ -2,14 +2,12 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
 from benchmarks import predicted
+from benchmarks.files import RESULTS
 from benchmarks.layer_list import HEADLINE_ALPHA, LAYERS
-
-RESULTS = Path(predicted.__file__).with_name("results")
 
 
 def lines_of(capsys, *arguments: str) -> list[list[str]]:

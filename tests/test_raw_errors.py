@@ -13,8 +13,19 @@ OPS = torch.ops.octconv_cuda
 FLAGS = {"size": (6, 6), "stride": 1, "allow_tf32": False}
 X = {"x_high": HIGH, "x_low": LOW}
 DY = {"dy_high": HIGH, "dy_low": LOW}
+EPILOGUE = {
+    "scale": BIAS,
+    "shift": BIAS,
+    "residual_high": HIGH,
+    "residual_low": LOW,
+    "activation": 1,
+}
 RAW: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "forward": (OPS.forward, {**X, "weight": WEIGHT, "bias": BIAS, "high_out": 4, **FLAGS}),
+    "inference": (
+        OPS.inference,
+        {**X, "weight": WEIGHT, "bias": BIAS, **EPILOGUE, "high_out": 4, **FLAGS},
+    ),
     "input_grad": (OPS.input_grad, {**DY, "weight": WEIGHT, "high_in": 4, **FLAGS}),
     "weight_grad": (OPS.weight_grad, {**X, **DY, "kernel_size": (3, 3), **FLAGS}),
     "pool2x2": (OPS.pool2x2, {"high": HIGH, "low": LOW, "mean": True}),
@@ -46,7 +57,7 @@ def bad_operands() -> Iterator[Any]:
     for name, (_, good) in RAW.items():
         for argument in (a for a, value in good.items() if isinstance(value, torch.Tensor)):
             for kind, value in BAD_MAPS.items():
-                fits = (kind == "1-d" and argument == "bias") or (
+                fits = (kind == "1-d" and argument in ("bias", "scale", "shift")) or (
                     kind == "channels" and name in ("pool2x2", "weight_grad") and argument in free
                 )
                 if not fits:
@@ -60,7 +71,7 @@ def test_raw_operator_refuses_operand(name: str, argument: str, value: Any) -> N
         operator(**{**good, argument: value})
 
 
-@pytest.mark.parametrize("name", ["forward", "input_grad", "weight_grad"])
+@pytest.mark.parametrize("name", ["forward", "inference", "input_grad", "weight_grad"])
 @cases(
     ("size", {"size": (5, 6)}, ValueError, ("(5, 6)", "(2, 4, 6, 6)")),
     ("size zero", {"size": (0, 0)}, ValueError, ("(0, 0)",)),

@@ -114,3 +114,26 @@ def test_explain_inside_a_transform() -> None:
     grad(loss)(WEIGHT)
     assert seen[0].path == "composition"
     assert "torch.func" in seen[0].reason
+
+
+@pytest.mark.parametrize("of", ["inputs", "weight"])
+def test_forward_mode_through_a_backward_pass_recorded_without_it(of: str) -> None:
+    """Its kernels would drop tangents without a word; within forward mode the layer is composed."""
+    leaves = [part.clone().requires_grad_() for part in MAPS]
+    weight = WEIGHT.clone().requires_grad_()
+    wanted = leaves if of == "inputs" else [weight]
+
+    def gradients(y: OctaveMaps, *dy: Tensor) -> tuple[Tensor, ...]:
+        return torch.autograd.grad(y, wanted, dy, retain_graph=True)
+
+    y = oct_conv2d(tuple(leaves), weight, out_channels=(2, 2))
+    dy = tuple(map(torch.randn_like, y))
+    with pytest.raises(NotImplementedError, match="octconv_cuda: forward-mode derivatives go"):
+        jvp(lambda *dy: gradients(y, *dy), dy, dy)
+
+    with forward_ad.dual_level():
+        y = oct_conv2d(tuple(leaves), weight, out_channels=(2, 2))
+        duals = [forward_ad.make_dual(part, part) for part in dy]
+        for gradient in gradients(y, *duals):
+            value, tangent = forward_ad.unpack_dual(gradient)
+            close(tangent, value)  # it is linear

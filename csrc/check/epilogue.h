@@ -38,7 +38,7 @@ inline void check_epilogue(const Tensor& scale, const Tensor& shift,
       fail(op, name, " must have ", channels, " channels like the output, got ",
            shape_text(residual->sizes()));
     }
-    check_like(op, name, *residual, weight);
+    check_like(op, name, *residual, "the weight", weight);
   };
   check_residual("residual_high", residual_high, high_out, height, width);
   check_residual("residual_low", residual_low, weight.size(0) - high_out, half_up(height),

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <vector>
 
@@ -10,18 +12,20 @@
 
 namespace octconv {
 
-inline void check_like(const char* op, const char* name, const Tensor& tensor, const Tensor& x) {
-  if (tensor.scalar_type() != x.scalar_type()) {
-    fail(op, name, " must be ", dtype_text(x.scalar_type()), " like the input, got ",
+inline void check_like(const char* op, const char* name, const Tensor& tensor, const char* other,
+                       const Tensor& beside) {
+  if (tensor.scalar_type() != beside.scalar_type()) {
+    fail(op, name, " must be ", dtype_text(beside.scalar_type()), " like ", other, ", got ",
          dtype_text(tensor.scalar_type()));
   }
-  if (device_text(tensor) != device_text(x)) {
-    fail(op, name, " must be on ", device_text(x), " like the input, got ", device_text(tensor));
+  if (device_text(tensor) != device_text(beside)) {
+    fail(op, name, " must be on ", device_text(beside), " like ", other, ", got ",
+         device_text(tensor));
   }
   check_storage(op, name, tensor);
 }
 
-// One part of the input: (batch, C, height, width), as the (H, W) of the high part wants it.
+// One part of a map: (batch, C, height, width), as `size`, the (H, W) of the high input, wants it.
 inline void check_part(const char* op, const char* name, const Tensor& part, int64_t batch,
                        int64_t height, int64_t width, const std::vector<int64_t>& size) {
   check_map(op, name, part);
@@ -53,25 +57,26 @@ inline void check_kernel_size(const char* op, const Tensor& weight) {
   }
 }
 
-inline void check_forward(const std::optional<Tensor>& x_high, const std::optional<Tensor>& x_low,
-                          const Tensor& weight, const std::optional<Tensor>& bias, int64_t high_out,
+inline void check_forward(const char* op, const std::optional<Tensor>& x_high,
+                          const std::optional<Tensor>& x_low, const Tensor& weight,
+                          const std::optional<Tensor>& bias, int64_t high_out,
                           const std::vector<int64_t>& size, int64_t stride) {
-  const char* op = "forward";
   check_size(op, size, stride);
   if (!x_high && !x_low) fail(op, "one of x_high and x_low must be given, got neither");
   const Tensor& x = x_high ? *x_high : *x_low;
-  check_map(op, x_high ? "x_high" : "x_low", x);
+  const char* x_name = x_high ? "x_high" : "x_low";
+  check_map(op, x_name, x);
   if (x_high) check_part(op, "x_high", *x_high, x.size(0), size[0], size[1], size);
   if (x_low) {
     check_part(op, "x_low", *x_low, x.size(0), half_up(size[0]), half_up(size[1]), size);
-    check_like(op, "x_low", *x_low, x);
+    check_like(op, "x_low", *x_low, x_name, x);
   }
   const int64_t c_in = (x_high ? x_high->size(1) : 0) + (x_low ? x_low->size(1) : 0);
   if (weight.dim() != 4 || weight.size(1) != c_in) {
     fail(op, "weight must be (C_out, ", c_in, ", k_h, k_w), got ", shape_text(weight.sizes()));
   }
   check_kernel_size(op, weight);
-  check_like(op, "weight", weight, x);
+  check_like(op, "weight", weight, x_name, x);
   const int64_t c_out = weight.size(0);
   if (c_in < 1 || c_out < 1) {
     fail(op, "input and output must have at least one channel, got ", c_in, " and ", c_out);
@@ -83,7 +88,7 @@ inline void check_forward(const std::optional<Tensor>& x_high, const std::option
   if (bias->dim() != 1 || bias->size(0) != c_out) {
     fail(op, "bias must be (", c_out, ",), got ", shape_text(bias->sizes()));
   }
-  check_like(op, "bias", *bias, x);
+  check_like(op, "bias", *bias, x_name, x);
 }
 
 }  // namespace octconv

@@ -1,7 +1,6 @@
 // The checks of octconv_cuda::input_grad where a kernel of this library serves it.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include "check/check.h"
@@ -9,20 +8,20 @@
 
 namespace octconv {
 
-inline void check_input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
-                             int64_t high_in, const std::vector<int64_t>& size, int64_t stride) {
-  const char* op = "input_grad";
+inline void check_input_grad(const char* op, const Tensor& dy_high, const Tensor& dy_low,
+                             const Tensor& weight, int64_t high_in,
+                             const std::vector<int64_t>& size, int64_t stride) {
   check_size(op, size, stride);
   const auto [height, width] = output_size(size, stride);
   check_part(op, "dy_high", dy_high, dy_high.size(0), height, width, size);
   check_part(op, "dy_low", dy_low, dy_high.size(0), half_up(height), half_up(width), size);
-  check_like(op, "dy_low", dy_low, dy_high);
+  check_like(op, "dy_low", dy_low, "dy_high", dy_high);
   const int64_t c_out = dy_high.size(1) + dy_low.size(1);
   if (weight.dim() != 4 || weight.size(0) != c_out || weight.size(1) < 1) {
     fail(op, "weight must be (", c_out, ", C_in, k_h, k_w), got ", shape_text(weight.sizes()));
   }
   check_kernel_size(op, weight);
-  check_like(op, "weight", weight, dy_high);
+  check_like(op, "weight", weight, "dy_high", dy_high);
   if (high_in < 0 || high_in > weight.size(1)) {
     fail(op, "high_in must be in [0, ", weight.size(1), "], got ", high_in);
   }

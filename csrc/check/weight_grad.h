@@ -9,25 +9,24 @@
 
 namespace octconv {
 
-inline void check_weight_grad(const std::optional<Tensor>& x_high,
+inline void check_weight_grad(const char* op, const std::optional<Tensor>& x_high,
                               const std::optional<Tensor>& x_low, const Tensor& dy_high,
                               const Tensor& dy_low, const std::vector<int64_t>& size,
                               const std::vector<int64_t>& kernel_size, int64_t stride) {
-  const char* op = "weight_grad";
   check_size(op, size, stride);
   const auto [height, width] = output_size(size, stride);
   const int64_t batch = dy_high.dim() == 4 ? dy_high.size(0) : 0;
   check_part(op, "dy_high", dy_high, batch, height, width, size);
   check_part(op, "dy_low", dy_low, batch, half_up(height), half_up(width), size);
-  check_like(op, "dy_low", dy_low, dy_high);
+  check_like(op, "dy_low", dy_low, "dy_high", dy_high);
   if (!x_high && !x_low) fail(op, "one of x_high and x_low must be given, got neither");
   if (x_high) {
     check_part(op, "x_high", *x_high, batch, size[0], size[1], size);
-    check_like(op, "x_high", *x_high, dy_high);
+    check_like(op, "x_high", *x_high, "dy_high", dy_high);
   }
   if (x_low) {
     check_part(op, "x_low", *x_low, batch, half_up(size[0]), half_up(size[1]), size);
-    check_like(op, "x_low", *x_low, dy_high);
+    check_like(op, "x_low", *x_low, "dy_high", dy_high);
   }
   if (kernel_size.size() != 2 || kernel_size[0] < 1 || kernel_size[1] < 1 ||
       kernel_size[0] % 2 == 0 || kernel_size[1] % 2 == 0) {

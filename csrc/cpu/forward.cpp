@@ -8,7 +8,10 @@
 
 #include <array>
 #include <atomic>
+#include <optional>
+#include <string>
 #include <tuple>
+#include <vector>
 
 #include "cpu/resample.h"
 #include "tensor.h"
@@ -85,7 +88,7 @@ Part present(const Part& part) {
 std::tuple<Tensor, Tensor> forward(const Part& x_high, const Part& x_low, const Tensor& weight,
                                    const Part& bias, int64_t high_out, std::vector<int64_t> size,
                                    int64_t stride, bool /*allow_tf32*/, std::string /*family*/) {
-  check_forward(x_high, x_low, weight, bias, high_out, size, stride);
+  check_forward("forward", x_high, x_low, weight, bias, high_out, size, stride);
   Part high = present(x_high), low = present(x_low);
   if (stride == 2) {
     // The layer is the stride-1 operator of [pool(x_high) ; x_low].

@@ -2,6 +2,7 @@
 #include <torch/csrc/stable/library.h>
 
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #include "cpu/convert.h"

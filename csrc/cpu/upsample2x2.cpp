@@ -2,6 +2,8 @@
 // channels.
 #include <torch/csrc/stable/library.h>
 
+#include <type_traits>
+
 #include "cpu/convert.h"
 #include "cpu/resample.h"
 #include "cpu/simd.h"

@@ -7,13 +7,11 @@
 #include <torch/csrc/stable/ops.h>
 
 #include <array>
-#include <cstdlib>
-#include <string>
+#include <cstdint>
+#include <optional>
 #include <tuple>
 
 #include "check/check.h"
-#include "cuda/device.h"
-#include "plan/cache.h"
 #include "tensor.h"
 
 // Only CUDA builds of torch have it. Were it not weak, CPU builds could not load the library.
@@ -72,32 +70,6 @@ inline const void* data_of(const Part& part) { return part ? part->const_data_pt
 // The same of a vector, but for its address.
 inline Tensor dense_vector(const Tensor& tensor) {
   return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
-}
-
-inline std::optional<ElementType> element_type(ScalarType dtype, bool allow_tf32) {
-  if (dtype == ScalarType::BFloat16) return ElementType::kBFloat16;
-  if (dtype == ScalarType::Half) return ElementType::kFloat16;
-  if (dtype == ScalarType::Float && allow_tf32) return ElementType::kTFloat32;
-  return std::nullopt;
-}
-
-// The family of kernels that must serve a call: the argument's, else the environment's; empty: any.
-inline std::string family_of(const char* op, const std::string& argument) {
-  const char* variable = std::getenv("OCTCONV_CUDA_FAMILY");
-  const std::string family = !argument.empty() || !variable ? argument : variable;
-  if (!family.empty() && family != "none" && family != "sm80" && family != "sm90") {
-    fail(op, "the family (the argument, or OCTCONV_CUDA_FAMILY) must be none, sm80 or sm90, got ",
-         family);
-  }
-  return family;
-}
-
-// Raises where the argument names `family` and that does not cover the call.
-inline void check_covered(const char* op, const std::string& argument, bool covered,
-                          const std::string& reason, const char* family = "sm80") {
-  if (argument == family && !covered) {
-    fail(op, "family ", family, " must serve this call, and does not cover it: ", reason);
-  }
 }
 
 // Memory of `count` words of 4 bytes, which nobody has written.

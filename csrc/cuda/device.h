@@ -9,8 +9,8 @@ namespace octconv {
 
 struct Device {
   DeviceFacts facts;
-  std::string why_no_kernels;  // run on it; empty if they do
-  bool is_known = false;       // without an error of the runtime
+  std::string why_no_kernels = {};  // run on it; empty if they do
+  bool is_known = false;            // without an error of the runtime
 };
 
 // A thread asks the runtime until there is no error. Then it has a context on the device, without

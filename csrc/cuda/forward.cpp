@@ -5,42 +5,30 @@
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
+#include <optional>
 #include <string>
-#include <tuple>
+#include <vector>
 
 #include "check/epilogue.h"
 #include "check/input_grad.h"
 #include "cuda/call.h"
+#include "cuda/choice.h"
 #include "cuda/forward_sm90.h"
 #include "cuda/pool2x2.h"
 #include "launch/forward_sm80.h"
-#include "plan/coverage.h"
 
 namespace octconv {
 namespace {
 
-// The plan of what the kernels cover, or why the composition must serve.
-struct Choice {
-  std::optional<Plan> plan;
-  std::string reason;
-  std::optional<PlanSm90> sm90 = {};  // in place of the other plan
-  bool of_pooled = false;             // the plan is that of the pooled input
-
-  bool covered() const { return plan || sm90; }
-};
+using Choice = ChoiceOf<Plan, PlanSm90>;
 
 Choice find_plan(const Tensor& weight, const Problem& problem, bool allow_tf32) {
   const auto type = element_type(weight.scalar_type(), allow_tf32);
-  if (!type) {
-    return {{}, dtype_text(weight.scalar_type()) + ", and kernels for bfloat16, float16 and tf32"};
-  }
-  if (problem.batch == 0) return {{}, "an empty batch"};
-  const char* reason = why_not_covered(problem, static_cast<int32_t>(weight.size(3)));
-  if (reason) return {{}, reason};
-  const Device& device = device_of(weight.get_device_index());
-  if (!device.why_no_kernels.empty()) return {{}, device.why_no_kernels};
+  const std::string reason =
+      why_not_served(weight, problem, weight.size(3), type, "bfloat16, float16 and tf32");
+  if (!reason.empty()) return {{}, reason};
   thread_local PlanCache cache;
-  const Plan plan = cache.plan(problem, *type, device.facts);
+  const Plan plan = cache.plan(problem, *type, device_of(weight.get_device_index()).facts);
   if (!plan.tiles) return {{}, "no tile of the kernels has a halo that fits shared memory"};
   return {plan, ""};
 }
@@ -160,7 +148,7 @@ Problem forward_problem(const Part& x_high, const Part& x_low, const Tensor& wei
 TensorPair forward(const Part& x_high, const Part& x_low, const Tensor& weight, const Part& bias,
                    int64_t high_out, std::vector<int64_t> size, int64_t stride, bool allow_tf32,
                    std::string family) {
-  check_forward(x_high, x_low, weight, bias, high_out, size, stride);
+  check_forward("forward", x_high, x_low, weight, bias, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
   const Choice choice = choose("forward", weight, problem, allow_tf32, family, KernelUse::kForward);
   if (choice.covered()) return serve("forward", problem, choice, x_high, x_low, weight, bias);
@@ -175,7 +163,7 @@ TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight
                      const Part& residual_low, int64_t activation, int64_t high_out,
                      std::vector<int64_t> size, int64_t stride, bool allow_tf32,
                      std::string family) {
-  check_forward(x_high, x_low, weight, bias, high_out, size, stride);
+  check_forward("inference", x_high, x_low, weight, bias, high_out, size, stride);
   check_epilogue(scale, shift, residual_high, residual_low, activation, weight, high_out,
                  (x_high ? x_high : x_low)->size(0), size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
@@ -198,20 +186,11 @@ TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight
        from(stride), from(allow_tf32), from(family)});
 }
 
-// As JSON: the kernel and its plan, or why there is none.
-std::string explain(const Choice& choice) {
-  const std::string kernel = choice.sm90   ? to_string(*choice.sm90)
-                             : choice.plan ? to_string(*choice.plan)
-                                           : "";
-  const std::string first = choice.covered() && choice.of_pooled ? "pool2x2, " : "";
-  return R"({"kernel": ")" + first + kernel + R"(", "reason": ")" + choice.reason + R"("})";
-}
-
 // What forward does for the same arguments.
 std::string explain_forward(const Part& x_high, const Part& x_low, const Tensor& weight,
                             int64_t high_out, std::vector<int64_t> size, int64_t stride,
                             bool allow_tf32, std::string family) {
-  check_forward(x_high, x_low, weight, std::nullopt, high_out, size, stride);
+  check_forward("explain_forward", x_high, x_low, weight, std::nullopt, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
   return explain(
       choose("explain_forward", weight, problem, allow_tf32, family, KernelUse::kForward));
@@ -234,7 +213,7 @@ Problem input_grad_problem(const Tensor& dy_high, const Tensor& dy_low, const Te
 TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
                       int64_t high_in, std::vector<int64_t> size, int64_t stride, bool allow_tf32,
                       std::string family) {
-  check_input_grad(dy_high, dy_low, weight, high_in, size, stride);
+  check_input_grad("input_grad", dy_high, dy_low, weight, high_in, size, stride);
   const Problem problem = input_grad_problem(dy_high, dy_low, weight, high_in, size, stride);
   const Choice choice =
       choose("input_grad", weight, problem, allow_tf32, family, KernelUse::kInputGrad);
@@ -251,7 +230,7 @@ TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor&
 std::string explain_input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
                                int64_t high_in, std::vector<int64_t> size, int64_t stride,
                                bool allow_tf32, std::string family) {
-  check_input_grad(dy_high, dy_low, weight, high_in, size, stride);
+  check_input_grad("explain_input_grad", dy_high, dy_low, weight, high_in, size, stride);
   const Problem problem = input_grad_problem(dy_high, dy_low, weight, high_in, size, stride);
   return explain(
       choose("explain_input_grad", weight, problem, allow_tf32, family, KernelUse::kInputGrad));

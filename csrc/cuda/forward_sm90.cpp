@@ -10,8 +10,8 @@
 #include <type_traits>
 
 #include "cuda/call.h"
+#include "cuda/choice.h"
 #include "cuda/tensor_map.h"
-#include "plan/coverage.h"
 #include "setup/forward_1x1_sm90.h"
 #include "setup/forward_sm90.h"
 
@@ -96,16 +96,12 @@ void launch_1x1(const Problem& problem, const PlanSm90& plan, const ForwardPoint
 ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem, KernelUse use) {
   const ScalarType dtype = weight.scalar_type();
   const auto type = element_type(dtype, false);
-  if (!type) return {{}, dtype_text(dtype) + ", and kernels for bfloat16 and float16"};
-  const char* reason = why_not_covered(problem, static_cast<int32_t>(weight.size(3)));
-  if (reason) return {{}, reason};
+  const std::string reason =
+      why_not_served(weight, problem, weight.size(3), type, "bfloat16 and float16");
+  if (!reason.empty()) return {{}, reason};
   const int device = weight.get_device_index();
-  const Device& known = device_of(device);
-  const DeviceFacts& facts = known.facts;
-  if (!known.why_no_kernels.empty()) return {{}, known.why_no_kernels};
-  reason = why_not_sm90(problem, *type, facts);
-  if (reason) return {{}, reason};
-  if (problem.batch == 0) return {{}, "an empty batch"};
+  const DeviceFacts& facts = device_of(device).facts;
+  if (const char* why_not = why_not_sm90(problem, *type, facts)) return {{}, why_not};
   thread_local PlanCacheSm90 cache;
   thread_local TrialPlanCacheSm90 trial_cache;
   PlanSm90 plan =

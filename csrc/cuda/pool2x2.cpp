@@ -4,7 +4,10 @@
 #include <torch/csrc/stable/accelerator.h>
 #include <torch/csrc/stable/library.h>
 
+#include <limits>
+
 #include "cuda/call.h"
+#include "cuda/device.h"
 #include "launch/pool2x2.h"
 #include "prepare.h"
 

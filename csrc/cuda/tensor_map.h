@@ -1,7 +1,8 @@
 // Tensor maps, by the driver.
 #pragma once
 
-#include "setup/forward_sm90.h"
+#include "params/forward_sm90.h"
+#include "setup/tensor_view.h"
 #include "tensor.h"
 
 namespace octconv {

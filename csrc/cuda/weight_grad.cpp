@@ -7,42 +7,33 @@
 #include <torch/csrc/stable/library.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "cuda/call.h"
+#include "cuda/choice.h"
 #include "cuda/pool2x2.h"
 #include "cuda/weight_grad_sm90.h"
 #include "launch/weight_grad_sm80.h"
-#include "plan/coverage.h"
 
 namespace octconv {
 namespace {
 
 constexpr int64_t kMostKernel = 9;  // that kernel sizes are told apart to; none covers it
 
-// The plan of what the kernels cover.
-struct Choice {
-  std::optional<WeightGradPlan> plan;
-  std::optional<GradPlanSm90> sm90;  // in place of the other plan
-  bool of_pooled = false;            // the plan is that of the pooled input
+using Choice = ChoiceOf<WeightGradPlan, GradPlanSm90>;
 
-  bool covered() const { return plan || sm90; }
-  int64_t partial_sums() const { return sm90 ? sm90->partial_sums : plan->partial_sums; }
-};
-
-std::optional<WeightGradPlan> find_plan(const Tensor& dy, const Problem& problem,
-                                        int64_t kernel_width, bool allow_tf32) {
+Choice find_plan(const Tensor& dy, const Problem& problem, int64_t kernel_width, bool allow_tf32) {
   const auto type = element_type(dy.scalar_type(), allow_tf32);
-  if (!type || problem.batch == 0) return std::nullopt;
-  if (problem.kernel != kernel_width || why_not_covered(problem, problem.kernel)) {
-    return std::nullopt;
-  }
-  const Device& device = device_of(dy.get_device_index());
-  if (!device.why_no_kernels.empty()) return std::nullopt;
+  const std::string reason =
+      why_not_served(dy, problem, kernel_width, type, "bfloat16, float16 and tf32");
+  if (!reason.empty()) return {{}, reason};
   thread_local WeightGradPlanCache cache;
-  const WeightGradPlan plan = cache.plan(problem, *type, device.facts);
-  return plan.tiles ? std::optional(plan) : std::nullopt;
+  const WeightGradPlan plan = cache.plan(problem, *type, device_of(dy.get_device_index()).facts);
+  if (!plan.tiles) return {{}, "no tile of the kernels fits shared memory"};
+  return {plan, ""};
 }
 
 // Family sm90 serves where it is faster, as measured on an H200, or where it is asked for; what it
@@ -50,19 +41,19 @@ std::optional<WeightGradPlan> find_plan(const Tensor& dy, const Problem& problem
 Choice choose(const char* op, const Tensor& dy, const Problem& problem, int64_t kernel_width,
               bool allow_tf32, const std::string& argument) {
   const std::string family = family_of(op, argument);
-  if (family == "none") return {};
+  if (family == "none") return {{}, "the family none is asked for"};
   const bool pools = problem.stride == 2 && family != "sm80";
   const Problem convolved = pools ? of_pooled(problem) : problem;
-  if (pools && convolved.low_out == 0) return {};  // one plain convolution
+  if (pools && convolved.low_out == 0) return {{}, "one plain convolution of the pooled input"};
   if (family.empty() || family == "sm90") {
-    const auto sm90 = find_grad_plan_sm90(dy, convolved, number(kernel_width)).plan;
-    if (sm90 && (family == "sm90" || faster_than_portable(convolved, *sm90))) {
-      return {{}, sm90, pools};
+    const auto plan = find_grad_plan_sm90(dy, convolved, kernel_width);
+    if (plan && (family == "sm90" || faster_than_portable(convolved, *plan))) {
+      return {{}, "", plan, pools};
     }
   }
-  const Choice choice{find_plan(dy, convolved, kernel_width, allow_tf32), {}, pools};
-  check_covered(op, argument, choice.plan || problem.batch == 0,
-                "its dtype, channels, kernel or GPU");
+  Choice choice = find_plan(dy, convolved, kernel_width, allow_tf32);
+  check_covered(op, argument, choice.plan || problem.batch == 0, choice.reason);
+  choice.of_pooled = pools;
   return choice;
 }
 
@@ -88,7 +79,8 @@ TensorPair run(const Problem& problem, const Choice& choice, const Part& x_high,
                                     {strides[0], strides[3], strides[1]},
                                     float32};
   Part partial_sums;
-  if (choice.partial_sums() > 0) partial_sums = empty_words(dy_high, choice.partial_sums());
+  const int64_t words = choice.sm90 ? choice.sm90->partial_sums : choice.plan->partial_sums;
+  if (words > 0) partial_sums = empty_words(dy_high, words);
   float* sums = partial_sums ? static_cast<float*>(partial_sums->mutable_data_ptr()) : nullptr;
   const cudaStream_t stream = current_stream(dy_high);
   if (choice.sm90) {
@@ -123,7 +115,7 @@ TensorPair weight_grad(const Part& x_high, const Part& x_low, const Tensor& dy_h
                        const Tensor& dy_low, std::vector<int64_t> size,
                        std::vector<int64_t> kernel_size, int64_t stride, bool allow_tf32,
                        bool channels_last, std::string family, bool bias, bool float32) {
-  check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
+  check_weight_grad("weight_grad", x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
   const Problem problem = problem_of(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
   const Choice choice = choose("weight_grad", dy_high, problem, kernel_size[1], allow_tf32, family);
   if (choice.covered()) {
@@ -140,18 +132,15 @@ TensorPair weight_grad(const Part& x_high, const Part& x_low, const Tensor& dy_h
                             from(family), from(bias), from(float32)});
 }
 
-// What weight_grad does for the same arguments: the kernel and its plan, or nothing.
+// What weight_grad does for the same arguments.
 std::string explain_weight_grad(const Part& x_high, const Part& x_low, const Tensor& dy_high,
                                 const Tensor& dy_low, std::vector<int64_t> size,
                                 std::vector<int64_t> kernel_size, int64_t stride, bool allow_tf32,
                                 std::string family) {
   const char* op = "explain_weight_grad";
-  check_weight_grad(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
+  check_weight_grad(op, x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
   const Problem problem = problem_of(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
-  const Choice choice = choose(op, dy_high, problem, kernel_size[1], allow_tf32, family);
-  const std::string first = choice.of_pooled ? "pool2x2, " : "";
-  if (choice.sm90) return first + to_string(*choice.sm90);
-  return choice.plan ? first + to_string(*choice.plan) : "";
+  return explain(choose(op, dy_high, problem, kernel_size[1], allow_tf32, family));
 }
 
 }  // namespace

@@ -7,9 +7,9 @@
 #include <tuple>
 
 #include "cuda/call.h"
+#include "cuda/choice.h"
 #include "cuda/tensor_map.h"
 #include "launch/weight_grad_sm90.h"
-#include "plan/coverage.h"
 #include "setup/weight_grad_1x1_sm90.h"
 #include "traits/weight_grad_1x1_sm90.h"
 
@@ -47,24 +47,18 @@ void launch_1x1(const Problem& problem, const JointGradSm90Cut& cut,
 
 }  // namespace
 
-ChoiceGradSm90 find_grad_plan_sm90(const Tensor& dy, const Problem& problem, int32_t kernel_width) {
+std::optional<GradPlanSm90> find_grad_plan_sm90(const Tensor& dy, const Problem& problem,
+                                                int64_t kernel_width) {
   const ScalarType dtype = dy.scalar_type();
   const auto type = element_type(dtype, false);
-  if (!type) return {{}, dtype_text(dtype) + ", and kernels for bfloat16 and float16"};
-  const char* reason = why_not_covered(problem, kernel_width);
-  if (reason) return {{}, reason};
+  if (!why_not_served(dy, problem, kernel_width, type, "").empty()) return std::nullopt;
   const int device = dy.get_device_index();
-  const Device& known = device_of(device);
-  const DeviceFacts& facts = known.facts;
-  if (!known.why_no_kernels.empty()) return {{}, known.why_no_kernels};
-  reason = why_not_grad_sm90(problem, *type, facts);
-  if (reason) return {{}, reason};
-  if (problem.batch == 0) return {{}, "an empty batch"};
+  const DeviceFacts& facts = device_of(device).facts;
+  if (why_not_grad_sm90(problem, *type, facts)) return std::nullopt;
   thread_local GradPlanCacheSm90 cache;
   const GradPlanSm90 plan = cache.plan(problem, *type, facts);
-  if (!has_code(plan, dtype, device)) return {{}, "a library without code for sm_90a"};
-  if (!makes_tensor_maps()) return {{}, "a driver that makes no tensor maps"};
-  return {plan, ""};
+  if (!has_code(plan, dtype, device) || !makes_tensor_maps()) return std::nullopt;
+  return plan;
 }
 
 void launch_weight_grad_sm90(const Problem& problem, const GradPlanSm90& plan,

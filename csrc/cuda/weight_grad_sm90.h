@@ -4,7 +4,6 @@
 #include <cuda_runtime.h>
 
 #include <optional>
-#include <string>
 
 #include "plan/weight_grad_sm90.h"
 #include "problem.h"
@@ -13,12 +12,9 @@
 
 namespace octconv {
 
-// The plan for what it covers and can run, or why not.
-struct ChoiceGradSm90 {
-  std::optional<GradPlanSm90> plan;
-  std::string reason;
-};
-ChoiceGradSm90 find_grad_plan_sm90(const Tensor& dy, const Problem& problem, int32_t kernel_width);
+// The plan for what it covers and can run.
+std::optional<GradPlanSm90> find_grad_plan_sm90(const Tensor& dy, const Problem& problem,
+                                                int64_t kernel_width);
 
 // All pointers are there; partial_sums are as many as planned.
 void launch_weight_grad_sm90(const Problem& problem, const GradPlanSm90& plan,

@@ -67,11 +67,11 @@ __device__ __forceinline__ void arrive_named(uint32_t barrier, uint32_t threads)
   asm volatile("barrier.arrive.aligned %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
 }
 
-// Whether threads can pass registers to others: Hopper's can.
+// Whether this code is compiled for sm_90a, whose instructions no other target has.
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-constexpr bool kPassesRegisters = true;
+constexpr bool kHopper = true;
 #else
-constexpr bool kPassesRegisters = false;
+constexpr bool kHopper = false;
 #endif
 
 // Miscellaneous Instructions: setmaxnreg, for all warps of a warpgroup. Gives registers of a thread

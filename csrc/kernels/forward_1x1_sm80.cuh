@@ -8,10 +8,10 @@
 #include <type_traits>
 
 #include "params/forward_1x1_sm80.h"
-#include "sm80/halo.cuh"
 #include "sm80/products.cuh"
 #include "sm80/store_1x1.cuh"
 #include "sm80/stream_1x1.cuh"
+#include "sm80/sums.cuh"
 #include "sm80/weight.cuh"
 #include "traits/forward_1x1_sm80.h"
 

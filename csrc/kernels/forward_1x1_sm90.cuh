@@ -7,11 +7,11 @@
 #include <device/ptx.cuh>
 
 #include "device/sm90/grid.cuh"
-#include "sm90/joint_block.cuh"
-#include "sm90/joint_load.cuh"
-#include "sm90/joint_multiply.cuh"
-#include "sm90/joint_store.cuh"
-#include "sm90/joint_sums.cuh"
+#include "sm90/block_1x1.cuh"
+#include "sm90/load_1x1.cuh"
+#include "sm90/multiply_1x1.cuh"
+#include "sm90/store_1x1.cuh"
+#include "sm90/sums_1x1.cuh"
 
 namespace octconv {
 

@@ -214,7 +214,7 @@ __device__ __forceinline__ void multiply_items(const ForwardParams& p, const Tur
 template <typename Traits>
 __global__ void __launch_bounds__(Traits::kThreads, Traits::kBlocks)
     forward_sm80(const __grid_constant__ ForwardParams p) {
-  if constexpr (Traits::kNeedsPassing && !ptx::kPassesRegisters) return;  // never launched there
+  if constexpr (Traits::kNeedsPassing && !ptx::kHopper) return;  // never launched there
   ptx::SharedMemory shared;
   const uint32_t halos = shared.take(2 * p.halo_bytes);
   const Turns<Traits> turns{shared.take(p.weight_stages * Turns<Traits>::kRowBytes),
@@ -222,10 +222,10 @@ __global__ void __launch_bounds__(Traits::kThreads, Traits::kBlocks)
   const Tables<Traits> tables{shared.take(2 * Traits::kTableBytes)};
   const uint32_t ticket = shared.take(16);
   if (ptx::thread_x() < Traits::kMultiplierThreads) {
-    if constexpr (ptx::kPassesRegisters) ptx::take_registers<Traits::kMultiplierRegisters>();
+    if constexpr (ptx::kHopper) ptx::take_registers<Traits::kMultiplierRegisters>();
     multiply_items(p, turns, halos, ticket);
   } else {
-    if constexpr (ptx::kPassesRegisters) ptx::give_registers<Traits::kLoaderRegisters>();
+    if constexpr (ptx::kHopper) ptx::give_registers<Traits::kLoaderRegisters>();
     load_items(p, turns, halos, tables);
   }
 }

@@ -6,9 +6,9 @@
 #include <device/ptx.cuh>
 
 #include "params/weight_grad_1x1_sm80.h"
+#include "sm80/grad_copies_1x1.cuh"
+#include "sm80/grad_products_1x1.cuh"
 #include "sm80/grad_sums.cuh"
-#include "sm80/joint_copies.cuh"
-#include "sm80/joint_products.cuh"
 #include "sm80/wait_copies.cuh"
 #include "traits/weight_grad_1x1_sm80.h"
 

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
-#include "sm90/joint_grad_block.cuh"
-#include "sm90/joint_grad_load.cuh"
-#include "sm90/joint_grad_multiply.cuh"
+#include "sm90/grad_block_1x1.cuh"
+#include "sm90/grad_load_1x1.cuh"
+#include "sm90/grad_multiply_1x1.cuh"
 
 namespace octconv {
 

@@ -13,9 +13,8 @@ template <typename Traits>
 void launch_joint_tiles(const Launch& call) {
   const Forward1x1Params params =
       forward_1x1_params(call.problem, limits_1x1<Traits>(), call.plan.joint, call.pointers);
-  const int32_t shared_bytes = params.stages * Traits::kStageBytes;
   const LaunchShape shape{static_cast<uint32_t>(call.plan.blocks), Traits::kThreads, 1,
-                          static_cast<uint32_t>(shared_bytes)};
+                          static_cast<uint32_t>(call.plan.shared_bytes)};
   launch(forward_1x1_sm80<Traits>, shape, params, call.stream);
 }
 

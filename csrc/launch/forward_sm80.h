@@ -3,6 +3,8 @@
 
 #include <cuda_runtime.h>
 
+#include <cstdint>
+
 #include "dtype.h"
 #include "plan/forward_sm80.h"
 #include "problem.h"

@@ -3,6 +3,8 @@
 
 #include <cuda_runtime.h>
 
+#include <cstdint>
+
 #include "dtype.h"
 #include "params/forward_1x1_sm90.h"
 #include "params/forward_sm90.h"

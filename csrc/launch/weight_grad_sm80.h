@@ -3,6 +3,8 @@
 
 #include <cuda_runtime.h>
 
+#include <cstdint>
+
 #include "plan/weight_grad_sm80.h"
 #include "problem.h"
 #include "setup/weight_grad_sm80.h"

@@ -75,7 +75,14 @@ const DeviceFacts* known_device(std::string_view name) {
   return nullptr;
 }
 
-const char* known_devices() { return "A100, RTX 3090, RTX 4090, H100, H200"; }
+std::string known_devices() {
+  std::string names;
+  for (const DeviceFacts& device : kDevices) {
+    if (!names.empty()) names += ", ";
+    names += device.name;
+  }
+  return names;
+}
 
 DeviceFacts device_facts(int32_t major, int32_t minor, int32_t multiprocessors,
                          int32_t shared_per_block, std::string_view archs) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace octconv {
@@ -27,7 +28,7 @@ struct DeviceFacts {
 const DeviceFacts* known_device(std::string_view name);
 
 // "A100, ...", for messages.
-const char* known_devices();
+std::string known_devices();
 
 // The known device that is most like one of these facts, with them in place of its own. H100 and
 // H200 do not differ in them: both get H100's rate of memory. `archs`: what the library's kernels

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "dtype.h"
 #include "plan/forward_schedule.h"
 #include "problem.h"
 
@@ -48,6 +49,7 @@ Plan plan_of(const Forward1x1Limits& limits, const JointShape& shape, const Prob
   plan.joint_items = params.items;
   plan.blocks = std::min(params.items, device.multiprocessors);
   plan.blocks_per_multiprocessor = 1;  // its registers fill one
+  plan.shared_bytes = params.stages * limits.stage_bytes;
   plan.launch_us = device.launch_us;
 
   const double us = 1e6 / device.clock;

@@ -17,7 +17,6 @@ constexpr double kLaunch = 5;   // microseconds
 constexpr double kItem = 1200;  // clocks: to wait for an item's first box, and to store its results
 constexpr double kHidden = 0.8;  // of the shorter of what goes on side by side
 
-constexpr int32_t kShared = 232448;
 constexpr int32_t kLeastBoxes = 7, kMostSlots = 4;
 // A block of a cluster of two asks for the residuals of three of five parts, of two groups of
 // columns, before it gives a box back.
@@ -28,14 +27,15 @@ static_assert(kLeastBoxes >= 3 * 2);
 template <typename Traits>
 void share_out(JointCut& cut, int32_t chunks) {
   cut.slots = chunks;
-  if (Traits::shared_bytes(kLeastBoxes, chunks) > kShared) {
+  if (Traits::shared_bytes(kLeastBoxes, chunks) > kSm90BlockBytes) {
     cut.slots = 1;
-    while (cut.slots < kMostSlots && Traits::shared_bytes(kLeastBoxes, cut.slots + 1) <= kShared) {
+    while (cut.slots < kMostSlots &&
+           Traits::shared_bytes(kLeastBoxes, cut.slots + 1) <= kSm90BlockBytes) {
       ++cut.slots;
     }
   }
   cut.boxes = kLeastBoxes;
-  while (Traits::shared_bytes(cut.boxes + 1, cut.slots) <= kShared) ++cut.boxes;
+  while (Traits::shared_bytes(cut.boxes + 1, cut.slots) <= kSm90BlockBytes) ++cut.boxes;
 }
 
 // Of an item, or of a split of one.

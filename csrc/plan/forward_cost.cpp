@@ -33,7 +33,7 @@ StepCount step_count(const Instance& f, bool high, bool phases) {
           by_words ? 4 * fragments : 0};
 }
 
-// load_weight: one row of taps of a chunk.
+// WeightRows::load: one row of taps of a chunk.
 struct FillCount {
   int64_t instructions, wavefronts;
 };

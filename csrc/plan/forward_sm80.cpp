@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <type_traits>
 
+#include "dtype.h"
 #include "plan/forward_1x1_sm80.h"
 #include "plan/forward_schedule.h"
 #include "problem.h"

@@ -198,7 +198,7 @@ PlanSm90 make_plan(const Problem& problem, const DeviceFacts& device, bool trial
 }  // namespace
 
 const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& device) {
-  const char* reason = why_not_hopper(p, type, device, kSm90SharedBytes);
+  const char* reason = why_not_hopper(p, type, device, kSm90BlockBytes);
   if (reason) return reason;
   if (p.high_in + p.high_out == 0 || p.low_in + p.low_out == 0) {
     return "a convolution of one part alone";

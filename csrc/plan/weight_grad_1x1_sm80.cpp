@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "dtype.h"
+
 namespace octconv {
 namespace {
 
@@ -60,7 +62,7 @@ JointGradParams joint_grad_counts(const Problem& problem, const JointGradLimits&
 PixelTileCost joint_tile_cost(const JointGradLimits& limits, const DeviceFacts& d,
                               const JointGradParams& p) {
   const WeightGradLimits& f = limits.of_tiles;
-  // The loops of joint_products.cuh: fragments of the high maps in fours, each also pooled.
+  // The loops of grad_products_1x1.cuh: fragments of the high maps in fours, each also pooled.
   const int64_t steps = int64_t{limits.quads} / 16 * f.warps_m * f.warps_n;
   const int64_t fragments = f.tiles_m + f.tiles_n / 2, products = f.tiles_m * f.tiles_n;
   const int64_t cell_bytes = int64_t{f.rows + f.columns} * f.element_bytes;

@@ -4,8 +4,11 @@
 
 #include <vector>
 
+#include "plan/cache.h"
+#include "plan/device_facts.h"
 #include "plan/weight_grad_cost.h"
 #include "plan/weight_grad_sm80.h"
+#include "problem.h"
 #include "setup/weight_grad_1x1_sm80.h"
 
 namespace octconv {

@@ -1,11 +1,13 @@
 #include "plan/weight_grad_sm80.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <functional>
 #include <queue>
 #include <type_traits>
 
+#include "dtype.h"
 #include "plan/weight_grad_1x1_sm80.h"
 #include "plan/weight_grad_cost.h"
 #include "problem.h"

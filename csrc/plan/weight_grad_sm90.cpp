@@ -33,7 +33,7 @@ constexpr int32_t kMostHeight = 128;  // a box has at most 256 pixels along a si
 constexpr int32_t kMostImages = 8;
 // Of the memory for stages, the least of which takes the smallest pixel tiles.
 constexpr int32_t kMostShares = 16;
-static_assert((kGradSm90BlockBytes - kGradSm90FixedBytes) / kMostShares >=
+static_assert((kSm90BlockBytes - kGradSm90FixedBytes) / kMostShares >=
               GradSm90Cells{2, 1, true}.stage_bytes(64));
 
 // All items of one job, but for their splits.
@@ -142,7 +142,7 @@ double cost(const GradPlanSm90& plan) {
 }  // namespace
 
 const char* why_not_grad_sm90(const Problem& p, ElementType type, const DeviceFacts& device) {
-  const char* reason = why_not_hopper(p, type, device, kGradSm90BlockBytes);
+  const char* reason = why_not_hopper(p, type, device, kSm90BlockBytes);
   if (reason) return reason;
   const bool absent = std::min({p.high_in, p.low_in, p.high_out, p.low_out}) == 0;
   return absent ? "an absent part" : nullptr;
@@ -159,7 +159,7 @@ GradPlanSm90 plan_weight_grad_sm90(const Problem& p, ElementType, const DeviceFa
   for_each_grad_sm90<BFloat16>([&](auto traits) {  // the same for float16
     constexpr int32_t kTile = decltype(traits)::kTile;
     for (int32_t shares = kGradSm90LeastStages; shares <= kMostShares; ++shares) {
-      const int32_t most_bytes = (kGradSm90BlockBytes - kGradSm90FixedBytes) / shares;
+      const int32_t most_bytes = (kSm90BlockBytes - kGradSm90FixedBytes) / shares;
       Works works;
       for (int i = 0; i < kJobs; ++i) works[i] = best_work(p, i, kTile, most_bytes, device);
       const auto consider = [&] {

@@ -31,7 +31,7 @@ bool faster_than_portable(const Problem& problem, const GradPlanSm90& plan);
 GradPlanSm90 plan_weight_grad_sm90(const Problem& problem, ElementType type,
                                    const DeviceFacts& device);
 
-// One line, such as "weight_grad_sm90, 64x64 tiles, W_HH 8x28 pixels of 1 images in 68 splits, ...,
+// One line, such as "weight_grad_sm90, 64x64 tiles, W_HH 8x28 pixels in 68 splits, ...,
 // 132 blocks".
 std::string to_string(const GradPlanSm90& plan);
 

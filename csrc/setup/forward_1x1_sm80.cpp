@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "params/divisor.h"
+
 namespace octconv {
 namespace {
 

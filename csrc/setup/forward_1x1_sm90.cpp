@@ -8,14 +8,6 @@
 namespace octconv {
 namespace {
 
-constexpr int64_t kElement = 2;  // bytes
-
-uint32_t u(int32_t value) { return static_cast<uint32_t>(value); }
-
-const void* behind(const void* address, int64_t elements) {
-  return static_cast<const char*>(address) + elements * kElement;
-}
-
 // Channels of an input or of an output: of the input gradient, those of the layer's other side.
 int32_t channels_in(const Problem& p, Octave octave) {
   return p.input_grad ? (octave == kHigh ? p.high_out : p.low_out)
@@ -32,7 +24,7 @@ TensorView map_view(const void* address, int32_t channels, const int32_t (&sizes
   const int32_t boxes[3] = {box.width, box.height, box.images};
   for (int i = 0; i < 3; ++i) {
     view.sizes[i + 1] = u(sizes[i]);
-    view.strides[i] = static_cast<uint64_t>(strides[i] * kElement);
+    view.strides[i] = static_cast<uint64_t>(strides[i] * TensorView::kElement);
     view.box[i + 1] = u(boxes[i]);
   }
   return view;
@@ -42,7 +34,7 @@ TensorView phase_view(const Problem& p, const void* map, int32_t channels, int p
                       int32_t box_channels, const QuadBox& box) {
   const int32_t down = p.height > 1 ? phase / 2 : 0, right = p.width > 1 ? phase % 2 : 0;
   const int64_t pixel = channels, row = p.width * pixel, image = p.height * row;
-  return map_view(behind(map, down * row + right * pixel), channels,
+  return map_view(TensorView::behind(map, down * row + right * pixel), channels,
                   {half_up(p.width - right), half_up(p.height - down), p.batch},
                   {2 * pixel, 2 * row, image}, box_channels, box);
 }
@@ -61,10 +53,10 @@ TensorView weight_view(const Problem& p, const void* weight, Octave to, Octave f
   const int64_t row = int64_t{p.high_in} + p.low_in;
   const int32_t rows = out == kHigh ? p.high_out : p.low_out;
   const QuadBox box{p.input_grad ? kSm90Chunk : columns, 1, 1};
-  return map_view(
-      behind(weight, (out == kLow ? p.high_out : 0) * row + (in == kLow ? p.high_in : 0)),
-      in == kHigh ? p.high_in : p.low_in, {rows, 1, 1}, {row, rows * row, rows * row},
-      p.input_grad ? columns : kSm90Chunk, box);
+  return map_view(TensorView::behind(
+                      weight, (out == kLow ? p.high_out : 0) * row + (in == kLow ? p.high_in : 0)),
+                  in == kHigh ? p.high_in : p.low_in, {rows, 1, 1}, {row, rows * row, rows * row},
+                  p.input_grad ? columns : kSm90Chunk, box);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "device/phase.cuh"
+#include "params/divisor.h"
 #include "problem.h"
 #include "setup/row_stride.h"
 

@@ -2,19 +2,14 @@
 
 #include <algorithm>
 
+#include "params/divisor.h"
 #include "setup/splits_sm90.h"
 #include "traits/forward_sm90.h"
 
 namespace octconv {
 namespace {
 
-constexpr uint64_t kElement = 2;  // bytes
-
-uint32_t u(int32_t value) { return static_cast<uint32_t>(value); }
-
-const void* behind(const void* address, int64_t elements) {
-  return static_cast<const char*>(address) + elements * static_cast<int64_t>(kElement);
-}
+constexpr uint64_t kElement = TensorView::kElement;
 
 TensorView map_view(const void* address, const uint64_t (&sizes)[4], const uint64_t (&strides)[3],
                     const QuadBox& box) {
@@ -49,7 +44,7 @@ Sm90Tiles sm90_tiles(const Problem& problem, int32_t geometry, Octave octave, in
 TensorView phase_view(const Problem& p, int32_t geometry, const void* high_input, int phase) {
   const uint64_t channels = u(p.high_in), width = u(p.width), height = u(p.height);
   const int32_t down = phase / 2, right = phase % 2;
-  return map_view(behind(high_input, (int64_t{down} * p.width + right) * p.high_in),
+  return map_view(TensorView::behind(high_input, (int64_t{down} * p.width + right) * p.high_in),
                   {channels, (width + 1 - u(right)) / 2, (height + 1 - u(down)) / 2, u(p.batch)},
                   {2 * channels, 2 * width * channels, height * width * channels},
                   kSm90Geometries[geometry].phases);
@@ -81,7 +76,8 @@ TensorView weight_view(const Problem& p, const PlanSm90& plan, const void* weigh
                 first_column = of_columns == kLow ? p.high_in : 0;
   const uint64_t columns = u(of_columns == kLow ? p.low_in : p.high_in);
   const uint64_t rows = u(of_rows == kLow ? p.low_out : p.high_out);
-  const void* first = behind(weight, first_row * 9 * (p.high_in + p.low_in) + first_column);
+  const void* first =
+      TensorView::behind(weight, first_row * 9 * (p.high_in + p.low_in) + first_column);
   if (p.input_grad) {
     const int32_t of_copy =
         sm90_columns_of_copy(kSm90Geometries[plan.geometry], true, plan.columns[kHigh]);

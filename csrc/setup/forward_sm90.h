@@ -1,28 +1,15 @@
 // From a problem and its plan to the parameters of forward_sm90. Plain C++.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 
 #include "params/forward_sm90.h"
 #include "plan/forward_sm90.h"
 #include "problem.h"
 #include "setup/forward_sm80.h"
+#include "setup/tensor_view.h"
 
 namespace octconv {
-
-// A tensor of 16-bit elements, innermost dimension first, and the box of it that a copy takes: what
-// a tensor map is made from.
-struct TensorView {
-  const void* address;
-  int32_t rank;
-  uint64_t sizes[5], strides[4];  // bytes, of all but the innermost
-  uint32_t box[5];
-  bool swizzled = true;  // in shared memory, as products read it
-
-  // Of an absent part: no map can be made from it, and nothing is copied by one.
-  bool empty() const { return std::find(sizes, sizes + rank, 0u) != sizes + rank; }
-};
 
 // The tiles of an octave's output, `columns` channels each.
 Sm90Tiles sm90_tiles(const Problem& problem, int32_t geometry, Octave octave, int32_t columns);

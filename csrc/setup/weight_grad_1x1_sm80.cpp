@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "params/divisor.h"
 #include "setup/forward_1x1_sm80.h"
 
 namespace octconv {

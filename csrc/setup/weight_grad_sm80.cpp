@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "params/divisor.h"
 #include "problem.h"
 #include "setup/row_stride.h"
 

@@ -14,8 +14,8 @@ constexpr int kToHigh = 1, kToLow = 2, kLowAlone = 3;  // jobs: W_LH, W_HL, W_LL
 int32_t single(int32_t size) { return size % 2 == 1 ? size / 2 : -1; }
 
 TensorView view_of(const PixelMap& map, int32_t batch, int32_t channels, const QuadBox& box) {
-  const auto u = [](int32_t value) { return static_cast<uint32_t>(value); };
-  const uint64_t pixel = uint64_t{u(map.channels)} * 2, row = pixel * u(map.width);
+  const uint64_t pixel = uint64_t{u(map.channels)} * TensorView::kElement,
+                 row = pixel * u(map.width);
   return {map.source,
           4,
           {u(map.channels), u(map.width), u(map.height), u(batch), 0},
@@ -46,8 +46,8 @@ WeightGradSm90Params weight_grad_sm90_params(const Problem& q, const GradSm90Cut
     const GradSm90Cells cells{height, more.images, more.pools};
     more.shifted_offset = cells.fixed_bytes(cut.tile);
     more.stage_bytes = cells.stage_bytes(cut.tile);
-    more.stages = std::min((kGradSm90BlockBytes - kGradSm90FixedBytes) / more.stage_bytes,
-                           kGradSm90MostStages);
+    more.stages =
+        std::min((kSm90BlockBytes - kGradSm90FixedBytes) / more.stage_bytes, kGradSm90MostStages);
     p.shared_bytes = std::max(p.shared_bytes, more.stages * more.stage_bytes + kGradSm90FixedBytes);
   }
   number_items(p);

@@ -26,10 +26,8 @@ template <typename Element, bool kTransposedWeight, typename JointTiles, bool kW
 struct Forward1x1Traits {
   using T = Element;
   using Tiles = JointTiles;
-  static constexpr int kTaps = 1;
   static constexpr bool kTransposed = kTransposedWeight;  // of the input gradient
   static constexpr bool kEpilogue = kWithEpilogue;        // of inference
-  static constexpr bool kSpreads = false;
 
   static constexpr int kWarps = 8, kThreads = 32 * kWarps;
   static constexpr int kQuads = 16 * kWarps;  // of a tile, at most

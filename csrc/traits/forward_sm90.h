@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 
 namespace octconv {
 
@@ -26,7 +27,8 @@ constexpr int kSm90MostPlanes = 6, kSm90MostStrips = 12;
 constexpr int kSm90PoolWarps = 6;
 constexpr int kSm90Barriers = 2 * kSm90Slots + 2 * kSm90MostPlanes + 2 * kSm90MostStrips;
 constexpr int kSm90SharedBytes = kSm90Buffers + 2 * 8 * kSm90Barriers;  // of either octave's tiles
-static_assert(kSm90SharedBytes <= 232448);
+constexpr int kSm90BlockBytes = 232448;                                 // that a block may have
+static_assert(kSm90SharedBytes <= kSm90BlockBytes);
 
 // Registers of a thread, of the two warpgroups that load and of the two that multiply. A launch
 // gives each thread a quarter of 512: to ask for more than they all have would wait for ever.
@@ -69,7 +71,7 @@ constexpr Sm90Geometry kSm90Geometries[] = {
     {0, {17, 9, 1}, {18, 10, 1}, {18, 18, 1}, false, true},
     {14, {16, 9, 1}, {16, 10, 1}, {16, 16, 1}, false, true},
 };
-constexpr int kSm90GeometryCount = 6;
+constexpr int kSm90GeometryCount = std::size(kSm90Geometries);
 
 // The stride of tiles, in quads and images.
 constexpr QuadBox sm90_tile(Sm90Geometry geometry, bool high) {

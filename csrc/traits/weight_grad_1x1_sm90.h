@@ -12,7 +12,6 @@
 
 #include <cstdint>
 
-#include "params/forward_1x1_sm90.h"
 #include "traits/weight_grad_sm90.h"
 
 namespace octconv {
@@ -42,7 +41,7 @@ struct JointGradSm90Traits {
   static constexpr int kStage = kXOffset + kPlanes * kColumnCells * kPlaneBytes;
   // Behind the stages: of each two barriers, and of both octaves eight sums of each helper.
   static constexpr int kHelperSums = kGradSm90Helpers * 8 * 4;
-  static constexpr int kStages = (kGradSm90BlockBytes - 2 * kHelperSums) / (kStage + 16);
+  static constexpr int kStages = (kSm90BlockBytes - 2 * kHelperSums) / (kStage + 16);
   static constexpr int kSharedBytes = kStages * (kStage + 16) + 2 * kHelperSums;
 };
 

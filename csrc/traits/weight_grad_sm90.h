@@ -11,6 +11,7 @@
 
 #include <cstdint>
 
+#include "traits/forward_sm90.h"
 #include "traits/weight_grad_sm80.h"
 
 namespace octconv {
@@ -28,7 +29,6 @@ constexpr int kGradSm90Registers = 128;
 static_assert(kGradSm90LoaderRegisters + kGradSm90Multipliers * kGradSm90MultiplierRegisters <=
               4 * kGradSm90Registers);
 
-constexpr int kGradSm90BlockBytes = 232448;  // of shared memory
 // Bytes behind the stages: three barriers of each, and eight sums of each helper.
 constexpr int kGradSm90FixedBytes = kGradSm90MostStages * 3 * 8 + kGradSm90Helpers * 8 * 4;
 

@@ -1,5 +1,6 @@
 """Four weights to one, four biases to one, two norms to a pair: what a layer takes of a source."""
 
+import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -7,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from ..problem import Pair
+from .names import PARTS
 
 __all__ = ["Folded", "fold_bias", "fold_weight", "path_names"]
 
-_PARTS = ("high", "low")
 Slots = Mapping[str, Tensor]
 
 
@@ -40,10 +41,11 @@ def path_names(where: str, shapes: Mapping[str, torch.Size], layer: nn.Module) -
         return names
     high, low = shapes["convh"], shapes["convl"]
     c_out, c_in = layer.out_channels, layer.in_channels
-    if high[1] == low[1] == c_in and high[0] + low[0] == c_out:
-        return {"convh": "hh", "convl": "hl"}
-    if high[0] == low[0] == c_out and high[1] + low[1] == c_in:
-        return {"convh": "hh", "convl": "lh"}
+    if len(high) == len(low) == 4:
+        if high[1] == low[1] == c_in and high[0] + low[0] == c_out:
+            return {"convh": "hh", "convl": "hl"}
+        if high[0] == low[0] == c_out and high[1] + low[1] == c_in:
+            return {"convh": "hh", "convl": "lh"}
     raise ValueError(
         f"checkpoints.load: {where}: convh {tuple(high)} and convl {tuple(low)} are neither first "
         f"nor last layer of {c_in} to {c_out} channels"
@@ -68,6 +70,12 @@ def fold_weight(where: str, slots: Slots, expected: torch.Size, depthwise: bool)
     if "high" in slots or "low" in slots:
         parts = [slots[part] for part in ("high", "low") if part in slots]
         return Folded(_shaped(where, torch.cat(parts), expected))
+    for path, block in slots.items():
+        if block.dim() != len(expected):
+            raise ValueError(
+                f"checkpoints.load: {where}: the path {path} must have {len(expected)} dimensions, "
+                f"got {tuple(block.shape)}"
+            )
     rows, columns = (dict.fromkeys("hl", 0) for _ in range(2))
     for path, block in slots.items():
         rows[path[1]] = max(rows[path[1]], block.shape[0])
@@ -77,8 +85,11 @@ def fold_weight(where: str, slots: Slots, expected: torch.Size, depthwise: bool)
         return Folded(_shaped(where, weight, expected), (rows["h"], rows["l"]))
     columns["l"] = columns["l"] or expected[1] - columns["h"]
     columns["h"] = columns["h"] or expected[1] - columns["l"]
-    weight = next(iter(slots.values())).new_zeros(
-        (rows["h"] + rows["l"], columns["h"] + columns["l"], *expected[2:])
+    first, *others = slots.values()
+    weight = torch.zeros(
+        (rows["h"] + rows["l"], columns["h"] + columns["l"], *expected[2:]),
+        dtype=functools.reduce(torch.promote_types, (t.dtype for t in others), first.dtype),
+        device=first.device,
     )
     for path, block in slots.items():
         from_row = 0 if path[1] == "h" else rows["h"]
@@ -112,11 +123,11 @@ def fold_bias(where: str, slots: Slots) -> Tensor:
         return slots[""].flatten()
     parts = [slots[part] for part in ("high", "low") if part in slots]
     for part in "hl":
-        biases = [b for path, b in slots.items() if path.endswith(part) and path not in _PARTS]
+        biases = [b for path, b in slots.items() if path.endswith(part) and path not in PARTS]
         biases = [bias for bias in biases if bias.numel()]
-        if any(bias.shape != biases[0].shape for bias in biases):
+        if any(bias.dim() != 1 or bias.shape != biases[0].shape for bias in biases):
             raise ValueError(
-                f"checkpoints.load: {where}: the biases of one part must have one shape, "
+                f"checkpoints.load: {where}: the biases of one part must be (C,), alike, "
                 f"got {[tuple(bias.shape) for bias in biases]}"
             )
         if biases:
@@ -125,8 +136,9 @@ def fold_bias(where: str, slots: Slots) -> Tensor:
 
 
 def _shaped(where: str, weight: Tensor, expected: torch.Size) -> Tensor:
-    """A fully connected layer may come as a 1x1 convolution."""
-    if weight.shape != expected and (weight.numel() != expected.numel() or len(expected) != 2):
+    """A fully connected layer may come as a 1x1 convolution, another layer as it is."""
+    as_1x1 = len(expected) == 2 and weight.shape == (*expected, *(weight.dim() - 2) * (1,))
+    if weight.shape != expected and not as_1x1:
         raise ValueError(
             f"checkpoints.load: {where}: the weight must be {tuple(expected)}, "
             f"got {tuple(weight.shape)}"

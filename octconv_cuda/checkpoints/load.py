@@ -62,12 +62,19 @@ def load(
         rename: Given a name of the source, the one to go by, for networks that are not known here.
 
     Raises:
-        TypeError: An entry that is neither a tensor nor an array.
+        TypeError: Another source; an entry that is neither a tensor nor an array.
         ValueError: Shapes that do not fit, or leave open what a layer's (high, low) channels are;
             a network or a source on the meta device; with ``strict``, what is missing or
             unexpected. The network is as it was.
     """
+    if not isinstance(source, Mapping | str | PathLike):
+        raise TypeError(
+            "checkpoints.load: source must be a path or tensors by their names, "
+            f"got {type(source).__name__}"
+        )
     state = _taken_out(source) if isinstance(source, Mapping) else read(source)
+    if not all(isinstance(key, str) for key in state):
+        raise TypeError(f"checkpoints.load: names must be strings, got {[*state][:3]}")
     network = _unwrapped(network)
     for name, value in network.state_dict().items():
         if value.is_meta:
@@ -108,10 +115,11 @@ def _unwrapped(network: nn.Module) -> nn.Module:
 
 def _tensor(key: str, value: Any) -> Tensor:
     try:
-        tensor = torch.as_tensor(value)
+        tensor = value if isinstance(value, Tensor) else torch.as_tensor(value, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
-            f"checkpoints.load: {key} must be a tensor or an array, got {type(value).__name__}"
+            f"checkpoints.load: {key} must be a tensor or an array, got {type(value).__name__}: "
+            f"{error}"
         ) from error
     if tensor.is_meta:
         raise ValueError(f"checkpoints.load: {key} must have values, got one on the meta device")

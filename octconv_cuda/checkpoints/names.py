@@ -4,7 +4,9 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-__all__ = ["Name", "locator", "parse"]
+__all__ = ["PARTS", "Name", "locator", "parse"]
+
+PARTS = ("high", "low")
 
 
 class Name(NamedTuple):

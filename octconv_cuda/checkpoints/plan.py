@@ -11,13 +11,12 @@ from torch import Tensor, nn
 from ..maps import OctaveBatchNorm2d
 from ..modules import OctConv2d
 from .fold import fold_bias, fold_weight, path_names
-from .names import Name, locator, parse
+from .names import PARTS, Name, locator, parse
 from .splits import Splits, norm_shapes, resplit, splits_of, splits_to_take
 
 __all__ = ["Plan", "Report"]
 
 _SYMBOL_EPS = 1e-4
-_PARTS = ("high", "low")
 # The tensors of a layer's slots, with the names they had.
 _Named = dict[str, tuple[str, Tensor]]
 
@@ -208,11 +207,11 @@ class Plan:
             tensors = whole.split_with_sizes(split) if whole.dim() else (whole, whole)
             slots = {
                 part: (key, tensor)
-                for part, tensor, count in zip(_PARTS, tensors, split, strict=True)
+                for part, tensor, count in zip(PARTS, tensors, split, strict=True)
                 if count
             }
         elif leaf == "weight":
-            high, low = (slots[p][1].numel() if p in slots else 0 for p in _PARTS)
+            high, low = (slots[p][1].numel() if p in slots else 0 for p in PARTS)
             if high + low != sum(split):
                 raise ValueError(
                     f"checkpoints.load: {path or 'the layer'}: must have {sum(split)} channels, "

@@ -12,6 +12,7 @@ from ..maps import OctaveBatchNorm2d, OctaveSplit
 from ..models.blocks import SqueezeExcitation
 from ..modules import OctConv2d
 from ..problem import Pair, check_channels
+from .names import PARTS
 
 __all__ = ["Splits", "norm_shapes", "resplit", "splits_of", "splits_to_take"]
 
@@ -23,7 +24,6 @@ _ATTRIBUTES: tuple[tuple[type[nn.Module], tuple[str, ...]], ...] = (
     (SqueezeExcitation, ("split",)),
     (OctaveSplit, ("channels",)),
 )
-_PARTS = ("high", "low")
 
 
 def splits_of(layer: nn.Module) -> Splits:
@@ -90,7 +90,7 @@ def norm_shapes(norm: OctaveBatchNorm2d, split: Pair) -> dict[str, torch.Size]:
     """Those of the state of a norm with another split."""
     return {
         f"{name}.{key}": torch.Size((channels,)) if value.dim() else value.shape
-        for name, channels in zip(_PARTS, split, strict=True)
+        for name, channels in zip(PARTS, split, strict=True)
         if channels
         for key, value in _present(norm).state_dict().items()
     }
@@ -106,7 +106,7 @@ def resplit(layer: nn.Module, splits: Splits) -> None:
         setattr(layer, name, split)
     if isinstance(layer, OctaveBatchNorm2d):
         present = _present(layer)
-        for name, channels in zip(_PARTS, layer.split, strict=True):
+        for name, channels in zip(PARTS, layer.split, strict=True):
             part = getattr(layer, name)
             if not channels:
                 part = nn.Identity().train(layer.training)

@@ -21,8 +21,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = [heads]
     first = None
     for alpha in args.alphas:
-        with torch.device("meta"):
-            network = getattr(models, args.network)(alpha, **args.variant)
+        try:
+            with torch.device("meta"):
+                network = getattr(models, args.network)(alpha, **args.variant)
+        except ValueError as error:
+            print(f"{args.network} at alpha {alpha:g}: {error}", file=sys.stderr)
+            return 2
         cost = network_cost(network, (args.batch, 3, args.size, args.size))
         first = first or cost
         rows.append(

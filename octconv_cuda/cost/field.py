@@ -14,8 +14,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from .. import reference
+from ..fused import FusedConv2d
 from ..maps import Maps, as_parts
-from ..problem import Pair
+from ..problem import Pair, check_maps
 from .network import Input, meta_copy, meta_input
 
 __all__ = ["receptive_field"]
@@ -81,9 +82,9 @@ def _fields(network: nn.Module, input: Input) -> dict[str, Pair]:
     handles = [
         module.register_forward_hook(record(name))
         for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d)
+        if isinstance(module, nn.Conv2d | FusedConv2d)
     ]
-    maps = meta_input(input)
+    maps = meta_input("receptive_field", input, network)
     tracker.start(maps)
     with torch.no_grad(), tracker:
         network(maps)
@@ -102,6 +103,7 @@ class _Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def start(self, maps: Maps) -> None:
         """Each high pixel has seen itself, each low one its window."""
         high, low = as_parts("receptive_field", maps)
+        check_maps("receptive_field", high, low)
         if high is not None:
             self._keep(high, _grid(high.shape[2:]))
         if low is not None:
@@ -137,6 +139,8 @@ class _Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The field of the result of an operation of PyTorch's."""
         size = result.shape[2:] if result.dim() == 4 else torch.Size((1, 1))
         if name in ("convolution", "conv2d"):
+            if name == "convolution" and args[6]:
+                raise NotImplementedError("receptive_field: transposed convolutions are not known")
             defaults = ((1, 1), (0, 0), (1, 1))
             geometry = map(_pair, (*args[3:6], *defaults[len(args[3:6]) :]))
             return _windows(self.field(args[0]), size, args[1].shape[2:], *geometry)
@@ -156,8 +160,11 @@ class _Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         rows, columns = map(
             _union, zip(*(self.field(t) for t in tree_leaves(args) if self._has(t)), strict=True)
         )
-        if size == (1, 1):
-            rows, columns = _hull(rows), _hull(columns)
+        trains = name in ("native_batch_norm", "batch_norm") and args[5]
+        if size == (1, 1) or trains:  # statistics of all pixels
+            rows, columns = (
+                _hull(span).expand(2, n) for span, n in zip((rows, columns), size, strict=True)
+            )
         if (rows.shape[1], columns.shape[1]) != size:
             raise NotImplementedError(f"receptive_field: how {name} changes sizes is not known")
         return rows, columns
@@ -171,6 +178,9 @@ class _Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _octave(self, name: str, args: Any, result: Any) -> None:
         """The library's operators see what their formulas see."""
+        if name == "pool2x2":
+            self._pool2x2(args, result)
+            return
         if name not in ("forward", "inference"):
             raise NotImplementedError(f"receptive_field: {name} is not known")
         high_out, size, stride = args[4:7] if name == "forward" else args[9:12]
@@ -187,6 +197,15 @@ class _Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for tensor, part in zip(result, parts, strict=True):
             if part is not None:
                 self._keep(tensor, self.field(part))
+
+    def _pool2x2(self, args: Any, result: Tensor) -> None:
+        with self:
+            pooled = reference.pool(args[0])
+        field = self.field(pooled)
+        if args[1] is not None:
+            rows, columns = map(_union, zip(field, self.field(args[1]), strict=True))
+            field = rows, columns
+        self._keep(result, field)
 
 
 def _grid(size: Sequence[int]) -> Field:

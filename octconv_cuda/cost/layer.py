@@ -5,11 +5,9 @@ are 1 - 3/4 alpha (2 - alpha) and 1 - 3/4 alpha (Chen et al. 2019, table 1). A v
 split (C, 0).
 """
 
-from ..problem import check_channels, is_depthwise, low_size
+from ..problem import Pair, check_channels, is_depthwise, low_size
 
 __all__ = ["activation_elements", "macs"]
-
-Pair = tuple[int, int]
 
 
 def macs(

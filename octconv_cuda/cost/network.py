@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..fused import FusedConv2d
 from ..maps import Maps, as_parts
 from ..modules import OctConv2d
-from ..problem import Pair
+from ..problem import Pair, is_int
 from .layer import macs
 
 __all__ = ["Input", "LayerCost", "NetworkCost", "meta_copy", "meta_input", "network_cost"]
@@ -68,6 +68,9 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
     Args:
         network: Any module; it is neither run nor changed.
         input: What it takes: a map, or the shape of a tensor, such as (1, 3, 224, 224).
+
+    Raises:
+        TypeError: Another input.
     """
     copied = meta_copy(network)
     layers: list[LayerCost] = []
@@ -88,7 +91,7 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
             hook = record(name, module.weight.shape, sum(t.numel() for t in _weights(module)))
             module.register_forward_hook(hook, with_kwargs=True)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        copied(meta_input(input))
+        copied(meta_input("network_cost", input, network))
     fused = (module for module in network.modules() if isinstance(module, FusedConv2d))
     parameters = (*network.parameters(), *(t for module in fused for t in _weights(module)))
     return NetworkCost(
@@ -109,11 +112,13 @@ def meta_copy(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network, memo).eval()
 
 
-def meta_input(input: Input) -> Maps:
-    """The input on the meta device."""
-    if not isinstance(input, Tensor) and all(isinstance(n, int) for n in input):
-        return torch.empty(input, device="meta")  # type: ignore[arg-type]
-    parts = as_parts("cost", input)  # type: ignore[arg-type]
+def meta_input(operator: str, input: Input, network: nn.Module) -> Maps:
+    """The input on the meta device; of a shape, in the network's dtype."""
+    if isinstance(input, tuple | list | torch.Size) and all(map(is_int, input)):
+        dtypes = (p.dtype for p in (*network.parameters(), *network.buffers()))
+        dtype = next((d for d in dtypes if d.is_floating_point), torch.float32)
+        return torch.empty(*input, dtype=dtype, device="meta")
+    parts = as_parts(operator, input)  # type: ignore[arg-type]
     high, low = (None if part is None else part.to("meta") for part in parts)
     return high if isinstance(input, Tensor) and high is not None else (high, low)
 

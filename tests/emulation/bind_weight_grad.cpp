@@ -60,7 +60,7 @@ struct LaunchCounts {
   }
 };
 
-// What csrc/weight_grad_cost.h counts of a launch, beside the limits that its tiles must keep.
+// What csrc/plan/weight_grad_cost.h counts of a launch, beside the limits that its tiles must keep.
 py::dict weight_grad_launch(const std::string& dtype, const std::string& tiles,
                             const py::tuple& numbers, const py::tuple& shapes, const py::dict&) {
   const Problem problem = grad_problem_of(numbers);

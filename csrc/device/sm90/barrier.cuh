@@ -6,13 +6,6 @@
 
 namespace octconv::ptx {
 
-// Whether this code is compiled for sm_90a, whose instructions no other target has.
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
-constexpr bool kHopper = true;
-#else
-constexpr bool kHopper = false;
-#endif
-
 constexpr uint32_t kBarrierBytes = 8;
 
 // Parallel Synchronization and Communication Instructions: mbarrier.init. A phase of the barrier

@@ -10,12 +10,10 @@ constexpr uint32_t kMatrixAddress = 0x3FFFF;
 
 // Asynchronous Warpgroup Level Matrix Instructions, Matrix Descriptor Format: rows of 128 bytes in
 // the swizzle of 128 bytes, eight to a group, `group_rows` rows from one group to the next. To
-// begin at another row or column, add 16ths of its bytes. Transposed matrices may be wider than a
-// row: then they lie in blocks, `block_bytes` from one to the next.
-constexpr uint64_t matrix_at(uint32_t shared, uint32_t group_rows, uint32_t block_bytes = 16) {
+// begin at another row or column, add 16ths of its bytes.
+constexpr uint64_t matrix_at(uint32_t shared, uint32_t group_rows) {
   constexpr uint64_t kSwizzle128 = uint64_t{1} << 62;
-  return kSwizzle128 | uint64_t{group_rows * 8} << 32 | block_bytes / 16 << 16 |
-         (shared & kMatrixAddress) / 16;
+  return kSwizzle128 | uint64_t{group_rows * 8} << 32 | 1 << 16 | (shared & kMatrixAddress) / 16;
 }
 
 // The same of a transposed matrix: rows of kRowBytes, 64 or 128, in the swizzle of as many bytes;

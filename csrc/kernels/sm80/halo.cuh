@@ -143,54 +143,6 @@ struct LaneCell {
   }
 };
 
-// Where the window of a cell begins, and how many of its columns are there; 0: a cell of zeros.
-struct CellSource {
-  const char* pixel;
-  int32_t columns;
-};
-
-// Fills one row of cells, this lane's 16 bytes of every kStep-th one from `first` on: by
-// asynchronous copies, or, where the map is pooled, at once, from windows of `rows` rows, 0 for
-// zeros. kWindows of them are under way together. source_of(cell) is asked for cells behind the
-// last one, too.
-template <typename T, int kPitch, int kStep, int kWindows, bool kPoolsTwice, typename SourceOf>
-__device__ __forceinline__ void fill_cells(const PixelMap& map, int32_t rows, int32_t first,
-                                           int32_t cells, uint32_t to, const SourceOf& source_of) {
-  const int64_t pixel_bytes = int64_t{map.channels} * sizeof(T);
-  const int64_t row_bytes = map.width * pixel_bytes;
-  if (map.pools == 0) {
-    for (int32_t cell = first; cell < cells; cell += kStep) {
-      const CellSource from = source_of(cell);
-      const bool inside = rows > 0 && from.columns > 0;
-      ptx::copy_async(to + cell * kPitch, inside ? from.pixel : map.source, inside ? 16 : 0);
-    }
-  } else if (map.pools == 1) {
-#pragma unroll 1
-    for (int32_t cell = first; cell < cells; cell += kWindows * kStep) {
-      Window<T> windows[kWindows];
-      for (int i = 0; i < kWindows; ++i) {
-        const CellSource from = source_of(cell + i * kStep);
-        if (rows > 0 && from.columns > 0) {
-          windows[i].load(from.pixel, row_bytes, pixel_bytes, rows, from.columns, map.quarter_sums);
-        }
-      }
-      for (int i = 0; i < kWindows && cell + i * kStep < cells; ++i) {
-        ptx::store_shared(to + (cell + i * kStep) * kPitch, windows[i].pooled());
-      }
-    }
-  } else if constexpr (kPoolsTwice) {
-#pragma unroll 1
-    for (int32_t cell = first; cell < cells; cell += kStep) {
-      const CellSource from = source_of(cell);
-      ptx::Word128 word{};
-      if (rows > 0 && from.columns > 0) {
-        word = pool_twice<T>(from.pixel, row_bytes, pixel_bytes, rows, from.columns);
-      }
-      ptx::store_shared(to + cell * kPitch, word);
-    }
-  }
-}
-
 // A halo as the warps that load fill it. Each fills rows of its own, and a lane 16 bytes of every
 // kStep-th cell: what it has to know of its columns it looks up once for all rows.
 template <typename Traits>

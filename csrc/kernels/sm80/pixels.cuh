@@ -8,6 +8,7 @@
 #include <device/ptx.cuh>
 
 #include "halo.cuh"
+#include "kernels/window.cuh"
 #include "params/weight_grad_sm80.h"
 
 namespace octconv {
@@ -38,6 +39,54 @@ template <typename CellTraits>
 struct CellVectors {
   static constexpr int kVectors = CellTraits::kBytes / 16;
 };
+
+// Where the window of a cell begins, and how many of its columns are there; 0: a cell of zeros.
+struct CellSource {
+  const char* pixel;
+  int32_t columns;
+};
+
+// Fills one row of cells, this lane's 16 bytes of every kStep-th one from `first` on: by
+// asynchronous copies, or, where the map is pooled, at once, from windows of `rows` rows, 0 for
+// zeros. kWindows of them are under way together. source_of(cell) is asked for cells behind the
+// last one, too.
+template <typename T, int kPitch, int kStep, typename SourceOf>
+__device__ __forceinline__ void fill_cells(const PixelMap& map, int32_t rows, int32_t first,
+                                           int32_t cells, uint32_t to, const SourceOf& source_of) {
+  const int64_t pixel_bytes = int64_t{map.channels} * sizeof(T);
+  const int64_t row_bytes = map.width * pixel_bytes;
+  if (map.pools == 0) {
+    for (int32_t cell = first; cell < cells; cell += kStep) {
+      const CellSource from = source_of(cell);
+      const bool inside = rows > 0 && from.columns > 0;
+      ptx::copy_async(to + cell * kPitch, inside ? from.pixel : map.source, inside ? 16 : 0);
+    }
+  } else if (map.pools == 1) {
+#pragma unroll 1
+    for (int32_t cell = first; cell < cells; cell += kWindows * kStep) {
+      Window<T> windows[kWindows];
+      for (int i = 0; i < kWindows; ++i) {
+        const CellSource from = source_of(cell + i * kStep);
+        if (rows > 0 && from.columns > 0) {
+          windows[i].load(from.pixel, row_bytes, pixel_bytes, rows, from.columns, map.quarter_sums);
+        }
+      }
+      for (int i = 0; i < kWindows && cell + i * kStep < cells; ++i) {
+        ptx::store_shared(to + (cell + i * kStep) * kPitch, windows[i].pooled());
+      }
+    }
+  } else {
+#pragma unroll 1
+    for (int32_t cell = first; cell < cells; cell += kStep) {
+      const CellSource from = source_of(cell);
+      ptx::Word128 word{};
+      if (rows > 0 && from.columns > 0) {
+        word = pool_twice<T>(from.pixel, row_bytes, pixel_bytes, rows, from.columns);
+      }
+      ptx::store_shared(to + cell * kPitch, word);
+    }
+  }
+}
 
 // Fills the window with the channels from `channel` on, with zeros where no pixel is: by
 // asynchronous copies, or, where the map is pooled, at once. Cell: T, kBytes, kPitch, kWarps.
@@ -70,7 +119,7 @@ __device__ __forceinline__ void load_map(const WeightGradParams& p, const Weight
                                                                             : left < side ? left
                                                                                           : side};
     };
-    fill_cells<T, Cell::kPitch, LaneCell<CellVectors<Cell>>::kCells, kWindows, true>(
+    fill_cells<T, Cell::kPitch, LaneCell<CellVectors<Cell>>::kCells>(
         map, rows, lane.cell, window.cells, to + row * window.row_stride + lane.vector * 16,
         source_of);
   }

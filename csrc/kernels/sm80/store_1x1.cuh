@@ -4,11 +4,9 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
-#include "columns.cuh"
 #include "epilogue.cuh"
 #include "params/forward_1x1_sm80.h"
 #include "quads.cuh"
-#include "sums.cuh"
 
 namespace octconv {
 

@@ -6,7 +6,6 @@
 #include <type_traits>
 
 #include "columns.cuh"
-#include "halo.cuh"
 #include "params/forward_sm80.h"
 #include "products.cuh"
 #include "turns.cuh"

@@ -1,5 +1,6 @@
 // What all warps of a block of forward_sm90 agree on: its items, and the buffers in shared memory
-// that go round between those that load and those that multiply.
+// that go round between those that load and those that multiply. An item is a tile of one octave's
+// output, or a split of one; its sums run over the chunks of both inputs' channels.
 #pragma once
 
 #include <cstdint>
@@ -178,7 +179,7 @@ struct Steps {
   static constexpr int value = kCount;
 };
 
-__device__ __forceinline__ int32_t steps_of(int32_t channels, int32_t chunk) {
+__device__ __forceinline__ int32_t steps_of_chunk(int32_t channels, int32_t chunk) {
   return channels - chunk * kSm90Chunk > kSm90Chunk / 2 ? kMostSteps : kMostSteps / 2;
 }
 

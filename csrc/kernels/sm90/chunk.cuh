@@ -21,7 +21,7 @@ __device__ __forceinline__ void release(uint32_t barrier) {
 // up.
 template <typename Run>
 __device__ __forceinline__ void with_steps(int32_t channels, int32_t chunk, const Run& run) {
-  if (steps_of(channels, chunk) == kMostSteps) {
+  if (steps_of_chunk(channels, chunk) == kMostSteps) {
     run(Steps<kMostSteps>());
   } else {
     run(Steps<kMostSteps / 2>());

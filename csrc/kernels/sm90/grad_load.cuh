@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <device/ptx.cuh>
 
 #include "device/sm90/tensor_copy.cuh"

@@ -72,7 +72,7 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
     begin_sums<T>(sum[0], p, kHigh, column);
     const bool leads = i == share.first && warpgroup == 0;
     if (i == share.first && warpgroup == 1 && turns_of(chunks) > 0) {
-      ptx::sync_named(kAhead, kMultipliers);
+      ptx::sync_named(kAhead, kMultiplierThreads);
     }
 #pragma unroll 1
     for (int32_t chunk = chunks.begin[kLow]; chunk < chunks.end[kLow]; ++chunk) {
@@ -82,7 +82,7 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
       for (int j = 0; j < Traits::kQuadPlanes; ++j) release(memory.box_empty(planes.stage + j));
       planes.advance(Traits::kQuadPlanes);
       release_rows(memory, slots, stay);
-      if (leads && chunk == chunks.begin[kLow]) ptx::arrive_named(kAhead, kMultipliers);
+      if (leads && chunk == chunks.begin[kLow]) ptx::arrive_named(kAhead, kMultiplierThreads);
     }
     if constexpr (Traits::kInputGrad) divide_quads<Traits>(sum[0], p, item, warpgroup);
 #pragma unroll
@@ -94,7 +94,7 @@ __device__ __forceinline__ void multiply_high(const ForwardSm90Params& p, const 
       });
       release_rows(memory, slots, stay);
       if (leads && chunk == chunks.begin[kHigh] && chunks.count(kLow) == 0) {
-        ptx::arrive_named(kAhead, kMultipliers);
+        ptx::arrive_named(kAhead, kMultiplierThreads);
       }
     }
     const int32_t channel = first_channel(column);
@@ -142,7 +142,7 @@ __device__ __forceinline__ void multiply_area(float (&sum)[2][Traits::kLowColumn
     if (tap > 0) {
       ptx::wait_products<1>();
       if (!stay) release(memory.slot_empty(last));
-      if (leads && tap == Traits::kTapsOfSlot) ptx::arrive_named(kAhead, kMultipliers);
+      if (leads && tap == Traits::kTapsOfSlot) ptx::arrive_named(kAhead, kMultiplierThreads);
     }
     last = slots.stage;
     slots.advance();
@@ -175,7 +175,7 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
 #pragma unroll 1
     for (int32_t turn = first_turn; turn < 2 * turns_of(chunks); ++turn) {
       const bool first = i == share.first && turn == first_turn;
-      if (first && warpgroup == 1) ptx::sync_named(kAhead, kMultipliers);
+      if (first && warpgroup == 1) ptx::sync_named(kAhead, kMultiplierThreads);
       const Octave from = turn % 2 == 0 ? kLow : kHigh;
       const int32_t chunk = chunks.begin[from] + turn / 2;
       if (chunk >= chunks.end[from]) continue;

@@ -1,5 +1,10 @@
 // The high input of high tiles of forward_sm90: windows of its planes, each of which up to four
 // phases multiply with a tap, read where they lie or through registers.
+//
+// A plane has the input's pixels of one phase: plane 0 those of even rows and columns. Of the
+// output, phase 0 (2y, 2x) meets it with the middle tap alone, phase 1 (2y, 2x + 1) with the taps
+// beside that, phase 2 with those above and below, phase 3 with the four corners: nine products for
+// each plane. What lies left of a quad's pixel belongs to the quad before it: a shift of -1.
 #pragma once
 
 #include <cstdint>

@@ -12,7 +12,7 @@
 namespace octconv::sm90 {
 
 constexpr int kMultiplierWarps = 8;
-constexpr uint32_t kMultipliers = 32 * kMultiplierWarps;
+constexpr uint32_t kMultiplierThreads = 32 * kMultiplierWarps;
 
 // Where all threads that multiply meet behind their products; 1 and 2 are named barriers of others.
 constexpr uint32_t kMultiplied = 3;
@@ -47,9 +47,9 @@ __device__ __forceinline__ void add_splits(float (&sum)[kGroups][kSums], int32_t
                                            uint32_t units, uint32_t memory, uint32_t thread) {
   constexpr int kWords = kUnit / 4, kUnits = kSums / kUnit, kAtOnce = 2;
   const auto at = [&](int unit, int word) {
-    return memory + ((unit * kWords + word) * kMultipliers + thread) * 16;
+    return memory + ((unit * kWords + word) * kMultiplierThreads + thread) * 16;
   };
-  ptx::sync_named(kMultiplied, kMultipliers);
+  ptx::sync_named(kMultiplied, kMultiplierThreads);
 #pragma unroll
   for (int unit = 0; unit < kGroups * kUnits; ++unit) {
 #pragma unroll

@@ -157,10 +157,10 @@ template <typename Traits, int kGroups, int kSums>
 __device__ __forceinline__ void add_tile(float (&sum)[kGroups][kSums], const ForwardSm90Params& p,
                                          const Memory& memory) {
   if constexpr (Traits::kMaySplit) {
-    static_assert(kGroups * kSums * kMultipliers * sizeof(float) <= kSm90Buffers);
+    static_assert(kGroups * kSums * kMultiplierThreads * sizeof(float) <= kSm90Buffers);
     if (p.splits == 1) return;
     add_splits<kUnit>(sum, p.splits, own_units(p.units), memory.boxes,
-                      ptx::thread_x() % kMultipliers);
+                      ptx::thread_x() % kMultiplierThreads);
   }
 }
 

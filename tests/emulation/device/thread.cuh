@@ -42,7 +42,7 @@ inline void arrive_named(uint32_t barrier, uint32_t threads, Site at = Site::cur
   emulation::meet_at_barrier(barrier, threads, false, "arrive_named", at);
 }
 
-constexpr bool kPassesRegisters = true;  // there are always enough
+constexpr bool kHopper = true;
 
 template <int kRegisters>
 void give_registers() {}

@@ -22,7 +22,7 @@ TARGETS += ["-gencode=arch=compute_90a,code=sm_90a"]
 
 def digest() -> str:
     """A hash of all that the library is made from."""
-    headers = [*CSRC.glob("*.h"), *CSRC.glob("device/**/*.cuh"), *EMULATION.glob("kernels/*")]
+    headers = [*CSRC.rglob("*.h"), *CSRC.rglob("*.cuh"), *EMULATION.glob("kernels/*")]
     content = [str([*FLAGS, *TARGETS]).encode(), SOURCE.read_bytes()]
     content += [path.read_bytes() for path in sorted(headers)]
     return hashlib.sha256(b"".join(content)).hexdigest()

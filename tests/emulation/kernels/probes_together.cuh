@@ -65,7 +65,7 @@ __global__ void arrive_named(const ProbeParams p) {
 constexpr uint32_t kPassing = 384;
 __launch_bounds__(kPassing, 1) __global__ void pass_registers(const ProbeParams p) {
   const uint32_t thread = ptx::thread_x(), value = input<uint32_t>(p, thread);
-  if constexpr (ptx::kPassesRegisters) {
+  if constexpr (ptx::kHopper) {
     if (thread < kPassing / 3 * 2) {
       ptx::take_registers<192>();
     } else {

@@ -11,8 +11,6 @@ namespace octconv::ptx {
 
 using emulation::Site;
 
-constexpr bool kHopper = true;
-
 constexpr uint32_t kBarrierBytes = 8;
 
 inline void touch_barrier(uint32_t barrier, const char* instruction, Site at) {

@@ -6,8 +6,8 @@
 #include <device/ptx.cuh>
 
 #include "device/sm90/tensor_copy.cuh"
+#include "grad_block_1x1.cuh"
 #include "grad_load.cuh"
-#include "joint_grad_block.cuh"
 
 namespace octconv::sm90 {
 

@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
+#include "block_1x1.cuh"
 #include "device/sm90/products.cuh"
-#include "joint_block.cuh"
 #include "multiply.cuh"
 
 namespace octconv::sm90 {
@@ -24,7 +24,7 @@ __device__ __forceinline__ uint64_t weight_of(uint32_t slot) {
   return ptx::matrix_at(slot, 8);
 }
 template <typename Traits>
-constexpr int kWeightStep = Traits::kTransposed ? 16 * 2 * Traits::kColumns / 16 : kStepUnits;
+constexpr int kWeightStepUnits = Traits::kTransposed ? 16 * 2 * Traits::kColumns / 16 : kStepUnits;
 template <typename Traits>
 constexpr int kLowWeight = Traits::kPart / 16;
 
@@ -36,7 +36,7 @@ __device__ __forceinline__ void multiply_box(JointSums<Traits>& sum, uint64_t in
   ptx::fence_products();
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
-    const uint64_t from = input + step * kStepUnits, by = weight + step * kWeightStep<Traits>;
+    const uint64_t from = input + step * kStepUnits, by = weight + step * kWeightStepUnits<Traits>;
     ptx::multiply_async<T, Traits::kColumns, Traits::kTransposed>(sum[kPhase], from, by);
     if constexpr (kToLow) {
       ptx::multiply_async<T, Traits::kColumns, Traits::kTransposed>(sum[kLowSums], from,

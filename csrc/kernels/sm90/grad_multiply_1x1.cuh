@@ -10,14 +10,14 @@
 #include <device/ptx.cuh>
 
 #include "device/sm90/products.cuh"
-#include "joint_grad_block.cuh"
+#include "grad_block_1x1.cuh"
 #include "kernels/sm80/grad_sums.cuh"
 #include "kernels/window.cuh"
 
 namespace octconv::sm90 {
 
 constexpr int kStepQuads = 16;
-constexpr uint32_t kStepBytes = kStepQuads * kSm90Cell;
+constexpr uint32_t kGradStepBytes = kStepQuads * kSm90Cell;
 
 // With the dy of an octave, of each group.
 template <typename Traits>
@@ -166,7 +166,7 @@ __device__ __forceinline__ void multiply_joint_grad(const JointGradSm90Params& p
     for (int32_t step = 0; step < kJointGradQuads / kStepQuads; ++step) {
       float shares[4] = {0.25f, 0.25f, 0.25f, 0.25f};
       if (uneven) find_shares(shares, p, BoxPlace(p, box), step * kStepQuads);
-      const uint32_t begin = stages.buffer() + step * kStepBytes;
+      const uint32_t begin = stages.buffer() + step * kGradStepBytes;
       multiply_step<Traits>(sum, begin, begin + x, x_step, shares);
     }
     hand_over(stages.empty());

@@ -7,8 +7,8 @@
 
 #include "device/sm90/store_matrix.cuh"
 #include "device/sm90/tensor_copy.cuh"
-#include "joint_epilogue.cuh"
-#include "joint_multiply.cuh"
+#include "epilogue_1x1.cuh"
+#include "multiply_1x1.cuh"
 
 namespace octconv::sm90 {
 

@@ -5,8 +5,8 @@
 #include <cstring>
 #include <device/ptx.cuh>
 
-#include "joint_multiply.cuh"
 #include "kernels/epilogue.cuh"
+#include "multiply_1x1.cuh"
 
 namespace octconv::sm90 {
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
-#include "joint_multiply.cuh"
+#include "multiply_1x1.cuh"
 
 namespace octconv::sm90 {
 

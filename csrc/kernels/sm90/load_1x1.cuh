@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
+#include "block_1x1.cuh"
 #include "device/sm90/tensor_copy.cuh"
-#include "joint_block.cuh"
 
 namespace octconv::sm90 {
 

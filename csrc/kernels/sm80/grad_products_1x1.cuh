@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
+#include "grad_copies_1x1.cuh"
 #include "grad_products.cuh"
-#include "joint_copies.cuh"
 
 namespace octconv {
 

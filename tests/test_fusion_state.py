@@ -1,0 +1,116 @@
+"""What a fused layer computes with: the tensors that it has now, and nobody else's."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from foreign import randomized
+from networks import assert_maps_close, octave_maps
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+
+from octconv_cuda import FusedConv2d, OctaveBatchNorm2d, OctConv2d, fuse
+
+IMAGE = torch.randn(2, 3, 9, 8)
+
+
+def network(seed: int) -> nn.Module:
+    """Fused: without a low part first, with both, and without exchange."""
+    torch.manual_seed(seed)
+    return fuse(
+        nn.Sequential(
+            OctConv2d(3, 8, 3, alpha_in=0),
+            OctConv2d(8, 8, 3, groups=8),
+            OctConv2d(8, 4, 1, alpha_out=0),
+            nn.Conv2d(4, 4, 3),
+            nn.ReLU(),
+        ).eval()
+    )
+
+
+def test_functional_call() -> None:
+    one, other = network(1), network(2)
+    result = functional_call(one, dict(other.state_dict()), (IMAGE,))
+    torch.testing.assert_close(result, other(IMAGE), rtol=1e-4, atol=1e-5)
+
+
+def test_ensembles() -> None:
+    members = [network(seed) for seed in range(3)]
+    state = stack_module_state(members)
+    results = vmap(lambda *own: functional_call(members[0], own, (IMAGE,)))(*state)
+    for result, member in zip(results, members, strict=True):
+        torch.testing.assert_close(result, member(IMAGE), rtol=1e-4, atol=1e-5)
+
+
+def test_values_written_in_place() -> None:
+    one, other = network(1), network(2)
+    one(IMAGE)
+    for mine, theirs in zip(one.buffers(), other.buffers(), strict=True):
+        mine.copy_(theirs)
+    assert torch.equal(one(IMAGE), other(IMAGE))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_the_convolution_it_was_made_of_may_change(dtype: torch.dtype) -> None:
+    conv = OctConv2d(8, 8, 3, dtype=dtype)
+    fused, maps = FusedConv2d(conv), octave_maps(dtype=dtype)
+    before = fused(maps)
+    with torch.no_grad():
+        conv.weight.zero_()
+    assert_maps_close(fused(maps), before, rtol=0, atol=0)
+    assert_maps_close(copy.deepcopy(fused)(maps), before, rtol=0, atol=0)
+
+
+def test_another_default_device() -> None:
+    fused, maps = FusedConv2d(OctConv2d(8, 8, 3)), octave_maps()
+    expected = fused(maps)
+    with torch.device("meta"):
+        assert_maps_close(fused(maps), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_low_part_without_channels(stride: int) -> None:
+    conv = OctConv2d((4, 0), (2, 2), 3, stride, groups=2)
+    maps = (torch.randn(2, 4, 7, 6), torch.randn(2, 0, 4, 3))
+    assert_maps_close(FusedConv2d(conv)(maps), conv(maps), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("conv", "norm"),
+    [
+        (nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8)),
+        (OctConv2d(8, 8, 3), OctaveBatchNorm2d(8)),
+        (OctConv2d(8, 8, 3, groups=2), OctaveBatchNorm2d(8)),
+    ],
+    ids=["plain", "octave", "groups"],
+)
+def test_float64_is_exact_to_its_own_rounding(conv: nn.Module, norm: nn.Module) -> None:
+    layers = randomized(nn.Sequential(conv, norm)).double().eval()
+    x: Any = torch.randn(2, 8, 6, 6, dtype=torch.float64)
+    x = octave_maps(dtype=torch.float64) if isinstance(conv, OctConv2d) else x
+    assert_maps_close(fuse(layers)(x), layers(x), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "residual", [lambda y: y.high, lambda y: (y.high, None)], ids=["high", "pair"]
+)
+def test_a_residual_has_all_parts(residual: Callable[[Any], Any]) -> None:
+    fused, maps = FusedConv2d(OctConv2d(8, 8, 3)), octave_maps()
+    with pytest.raises(ValueError, match=r"the low part of the residual must be .* got None"):
+        fused(maps, residual(fused(maps)))
+
+
+def test_what_a_residual_cannot_be() -> None:
+    fused: Any = FusedConv2d(OctConv2d(8, 8, 3))
+    with pytest.raises(TypeError, match="FusedConv2d: residual must be a tensor or a"):
+        fused(octave_maps(), 5)
+
+
+def test_inference_tensors_have_no_version() -> None:
+    with torch.inference_mode():
+        fused = FusedConv2d(OctConv2d(8, 8, 3))
+        maps = octave_maps()
+        high: Tensor = fused(maps).high
+    assert high.isfinite().all()
