@@ -180,7 +180,7 @@ def _check(
     geometry = Geometry.of(
         operator, check_kernel(operator, w), stride, padding, dilation, groups, padding_mode
     )
-    if not isinstance(out_channels, tuple | list):
+    if not isinstance(out_channels, (tuple, list)):
         raise TypeError(
             f"{operator}: out_channels must be a (high, low) pair of ints, got {out_channels!r}"
         )

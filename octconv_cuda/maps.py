@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from . import reference
-from .problem import TensorLike, check_maps, is_int
+from .problem import TENSOR_TYPES, TensorLike, check_maps, is_int
 
 __all__ = [
     "Maps",
@@ -126,7 +126,7 @@ def channel_pair(
         except (TypeError, ValueError) as error:
             raise type(error)(f"{operator}: {name}: {error}") from None
     if not (
-        isinstance(channels, tuple | list) and len(channels) == 2 and all(map(is_int, channels))
+        isinstance(channels, (tuple, list)) and len(channels) == 2 and all(map(is_int, channels))
     ):
         raise TypeError(
             f"{operator}: {name} must be an int or a (high, low) pair of ints, got {channels!r}"
@@ -150,7 +150,7 @@ def as_parts(
     """(high, low) of a tensor, which is a high part alone, or of a pair; TypeError otherwise."""
     if isinstance(input, Tensor):
         return input, None
-    if isinstance(input, tuple | list) and len(input) == 2:
+    if isinstance(input, (tuple, list)) and len(input) == 2:
         return input[0], input[1]
     raise TypeError(
         f"{operator}: {name} must be a tensor or a (high, low) pair, got {type(input).__name__}"
@@ -168,7 +168,7 @@ def check_split(
     """
     parts: Any = as_parts(operator, input)  # type: ignore[arg-type]
     for name, part, expected in zip(("high", "low"), parts, split, strict=True):
-        if part is not None and not (isinstance(part, TensorLike) and len(part.shape) == 4):
+        if part is not None and not (isinstance(part, TENSOR_TYPES) and len(part.shape) == 4):
             continue  # no map at all, which the operator itself refuses
         channels = 0 if part is None else part.shape[1]
         if channels != expected:

@@ -9,6 +9,7 @@ from torch import Tensor
 __all__ = [
     "DTYPES",
     "KERNEL_FAMILIES",
+    "TENSOR_TYPES",
     "Geometry",
     "Metadata",
     "Pair",
@@ -47,6 +48,7 @@ class Metadata(NamedTuple):
 
 
 TensorLike = Tensor | Metadata
+TENSOR_TYPES = (Tensor, Metadata)  # torch 2.10's compiler knows no unions in isinstance
 
 
 class Geometry(NamedTuple):
@@ -130,7 +132,7 @@ def _pair(operator: str, name: str, value: object) -> Pair:
         return value  # nearly always, and this runs in every call of a layer
     if is_int(value):
         return (value, value)
-    if isinstance(value, tuple | list) and len(value) == 2:
+    if isinstance(value, (tuple, list)) and len(value) == 2:
         first, second = value
         if is_int(first) and is_int(second):
             return (first, second)
@@ -140,7 +142,7 @@ def _pair(operator: str, name: str, value: object) -> Pair:
 
 def check_size(operator: str, size: object) -> None:
     """Raises TypeError unless ``size`` is (H, W)."""
-    if not (isinstance(size, tuple | list) and len(size) == 2 and all(map(is_int, size))):
+    if not (isinstance(size, (tuple, list)) and len(size) == 2 and all(map(is_int, size))):
         raise TypeError(f"{operator}: size must be (H, W), a pair of ints, got {size!r}")
 
 
@@ -195,7 +197,7 @@ def check_maps(
     for part, name in zip((high, low), names, strict=True):
         if part is None:
             continue
-        if not isinstance(part, TensorLike):
+        if not isinstance(part, TENSOR_TYPES):
             raise TypeError(
                 f"{operator}: {name} must be a tensor or None, got {type(part).__name__}"
             )
@@ -242,7 +244,7 @@ def check_maps(
 
 def check_kernel(operator: str, weight: object) -> Pair:
     """(k_h, k_w) of a weight; raises unless that is a dense 4-d tensor."""
-    if not isinstance(weight, TensorLike):
+    if not isinstance(weight, TENSOR_TYPES):
         raise TypeError(f"{operator}: weight must be a tensor, got {type(weight).__name__}")
     check_dense(operator, "weight", weight)
     if len(weight.shape) != 4:
@@ -291,7 +293,7 @@ def check_weight(
         )
     check_same(operator, "weight", weight, "the input", beside)
     if bias is not None:
-        if not isinstance(bias, TensorLike):
+        if not isinstance(bias, TENSOR_TYPES):
             raise TypeError(f"{operator}: bias must be a tensor or None, got {type(bias).__name__}")
         check_dense(operator, "bias", bias)
         if len(bias.shape) != 1 or bias.shape[0] != c_out:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from networks import Network, assert_same_maps, gradients, octave_maps
+from networks import Network, assert_same_maps, compiled_sums, gradients, octave_maps
 from torch import Tensor, nn
 
 from octconv_cuda import OctaveMaps, OctConv2d, oct_conv2d
@@ -164,6 +164,7 @@ def test_other_devices() -> None:
 
 
 @HALVES
+@compiled_sums
 @pytest.mark.parametrize("training", [False, True])
 def test_compiled(dtype: torch.dtype, training: bool) -> None:
     torch._dynamo.reset()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from networks import Network, Residual, assert_same_maps, gradients, octave_maps
+from networks import Network, Residual, assert_same_maps, compiled_sums, gradients, octave_maps
 from oracle import assert_accurate
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounterWithBackend
@@ -27,6 +27,7 @@ def assert_near(result: Tensor, network: nn.Module, *inputs: Any) -> None:
     assert_accurate(result, network(*inputs), exact(*(x.double() for x in inputs)))
 
 
+@compiled_sums
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_inference(dynamic: bool) -> None:
     network = Network().eval()
@@ -48,6 +49,7 @@ def step(network: nn.Module, run: Any, image: Tensor) -> dict[str, Tensor]:
     return gradients(network)
 
 
+@compiled_sums
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_training_step(dynamic: bool) -> None:
     network = Network()
@@ -71,6 +73,7 @@ def leaves(maps: OctaveMaps, dtype: torch.dtype) -> OctaveMaps:
     return OctaveMaps(*(part.to(dtype, copy=True).requires_grad_() for part in maps))
 
 
+@compiled_sums
 def test_generated_code() -> None:
     """Through inductor: a pair in, a pair out, and the gradients."""
     block = Residual(8)
@@ -104,6 +107,7 @@ def test_pairs_and_absent_parts() -> None:
     assert_same_maps(compiled((None, low)), layers((None, low)))
 
 
+@compiled_sums
 def test_arithmetic_of_maps() -> None:
     def combine(a: OctaveMaps, b: OctaveMaps, factor: float) -> OctaveMaps:
         return a * factor + 2 * b

@@ -67,7 +67,7 @@ def load(
             a network or a source on the meta device; with ``strict``, what is missing or
             unexpected. The network is as it was.
     """
-    if not isinstance(source, Mapping | str | PathLike):
+    if not isinstance(source, (Mapping, str, PathLike)):
         raise TypeError(
             "checkpoints.load: source must be a path or tensors by their names, "
             f"got {type(source).__name__}"

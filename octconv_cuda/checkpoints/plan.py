@@ -134,7 +134,7 @@ class Plan:
         if isinstance(layer, OctaveBatchNorm2d):
             self._take_norm(path, leaf, slots, layer)
             return True
-        if isinstance(layer, nn.Conv2d | nn.Linear) and leaf in ("weight", "bias"):
+        if isinstance(layer, (nn.Conv2d, nn.Linear)) and leaf in ("weight", "bias"):
             shapes = {slot: tensor.shape for slot, (_, tensor) in weights.items()}
             names = path_names(path or "the layer", shapes, layer)
             tensors = {names.get(slot, slot): tensor for slot, tensor in tensors.items()}

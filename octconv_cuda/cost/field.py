@@ -82,7 +82,7 @@ def _fields(network: nn.Module, input: Input) -> dict[str, Pair]:
     handles = [
         module.register_forward_hook(record(name))
         for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d | FusedConv2d)
+        if isinstance(module, (nn.Conv2d, FusedConv2d))
     ]
     maps = meta_input("receptive_field", input, network)
     tracker.start(maps)

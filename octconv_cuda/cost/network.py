@@ -86,7 +86,7 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
         return hook
 
     for name, module in copied.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear | FusedConv2d):
+        if isinstance(module, (nn.Conv2d, nn.Linear, FusedConv2d)):
             # Asked for here: one that is computed from others may count multiply-adds of its own.
             hook = record(name, module.weight.shape, sum(t.numel() for t in _weights(module)))
             module.register_forward_hook(hook, with_kwargs=True)
@@ -114,7 +114,7 @@ def meta_copy(network: nn.Module) -> nn.Module:
 
 def meta_input(operator: str, input: Input, network: nn.Module) -> Maps:
     """The input on the meta device; of a shape, in the network's dtype."""
-    if isinstance(input, tuple | list | torch.Size) and all(map(is_int, input)):
+    if isinstance(input, (tuple, list, torch.Size)) and all(map(is_int, input)):
         dtypes = (p.dtype for p in (*network.parameters(), *network.buffers()))
         dtype = next((d for d in dtypes if d.is_floating_point), torch.float32)
         return torch.empty(*input, dtype=dtype, device="meta")
