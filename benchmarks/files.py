@@ -14,7 +14,7 @@ RESULTS = Path(__file__).with_name("results")
 def json_path(text: str) -> Path:
     """An argument of a command line: the file that results go to, pictures beside it."""
     path = Path(text)
-    if path.suffix != ".json":
+    if path.suffix != ".json" or path.is_dir():
         raise argparse.ArgumentTypeError(f"must be a .json file, got {text}")
     return path
 

@@ -148,9 +148,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.backends.cudnn.benchmark = True
     machine = describe(device)
     cases = _cases(args)
-    if not cases:
-        console.print("nothing to time: fused networks are for inference", style="red")
-        return 2
     result: dict[str, Any] = {
         "machine": machine,
         "settings": {
@@ -234,6 +231,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"--alphas must be between 0 and 1, got {args.alphas}")
     if min(args.samples, args.threads, args.size, *args.batches) < 1 or args.min_time < 0:
         parser.error("--samples, --threads, --size and --batches must be positive")
+    if not _cases(args):
+        parser.error(f"fused networks are for inference, got --modes {' '.join(args.modes)}")
     return args
 
 

@@ -311,6 +311,7 @@ def test_quick_compiles_at_one_alpha_and_feeds_a_photo():
         (["--batches", "many"], "--batches must be numbers, headline or all, got many"),
         (["--device", "cpu", "--dtype", "tf32"], "--dtype tf32 needs --device cuda"),
         (["--samples", "0"], "must be positive"),
+        (["--out", "x.png"], "must be a .json file, got x.png"),
     ],
 )
 def test_bad_options_are_refused(arguments, message, capsys):

@@ -103,7 +103,7 @@ def test_a_rehearsal_says_so(tmp_path, monkeypatch, capsys):
     ("arguments", "message"),
     [
         (["--budget-seconds", "0"], "--budget-seconds must be positive"),
-        (["--out", "x.md"], "--out must be a .json file, got x.md"),
+        (["--out", "x.md"], "argument --out: must be a .json file, got x.md"),
         (["--stages", "lunch"], "invalid choice: 'lunch'"),
     ],
 )

@@ -109,3 +109,10 @@ def test_spectrum(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert float(shares.sum()) == pytest.approx(1)
     assert "high map" in capsys.readouterr().out
     assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("arguments", [["--seeds", "0"], ["--epochs", "0"]], ids=" ".join)
+def test_digits_refuses(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        digits.main(arguments)
+    assert "must be positive" in capsys.readouterr().err

@@ -125,7 +125,14 @@ def test_markdown_labels_the_papers_times(result: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--networks", "vgg"], ["--alphas", "1.5"], ["--samples", "0"], ["--treatments", "graphed"]],
+    [
+        ["--networks", "vgg"],
+        ["--alphas", "1.5"],
+        ["--samples", "0"],
+        ["--treatments", "graphed"],
+        ["--modes", "training", "--treatments", "fused"],
+        ["--out", "x.png"],
+    ],
     ids=" ".join,
 )
 def test_refuses_arguments(arguments: list[str]) -> None:
