@@ -7,7 +7,7 @@ Elsewhere PyTorch's operators compute the same.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from .folding import geometry_of, refusal, scale_and_shift, scaled, splits
 from .functional import allow_tf32, oct_conv2d
 from .maps import Maps, OctaveMaps, as_parts, check_split
 from .modules import OctConv2d
-from .onednn import ACTIVATIONS, Packed, can_pack
+from .onednn import ACTIVATIONS, Packed, Stamp, can_pack
 from .problem import Pair, Parts, check_maps, check_same, is_depthwise, low_size
 
 __all__ = ["FusedConv2d"]
@@ -28,15 +28,10 @@ __all__ = ["FusedConv2d"]
 _EPILOGUE = {"": 0, "relu": 1, "silu": 2, "relu6": 1}
 
 
-class _Stamp(NamedTuple):
-    """A tensor, and how often it had been written to."""
-
-    tensor: Tensor | None
-    version: int
-
-
 class FusedConv2d(nn.Module):
     """activation(norm(convolution) + residual), without gradients.
+
+    Compiled on the CPU it keeps the values that it had then.
 
     Args:
         conv: ``nn.Conv2d`` or ``OctConv2d`` that pads with zeros.
@@ -77,7 +72,6 @@ class FusedConv2d(nn.Module):
         self.register_buffer("scale", scale.float() if one else None)
         self.register_buffer("shift", shift.float() if one else shift.to(weight.dtype))
         self.packed: Packed | None = None
-        self._packed_from: tuple[_Stamp, ...] = ()
         self._pack()
         self.eval()
 
@@ -181,25 +175,27 @@ class FusedConv2d(nn.Module):
 
         None where others stand in their place, as ``torch.func.functional_call`` puts them.
         """
-        if self.packed is None or not self.packed.takes(x):
+        packed = self.packed  # once: another thread may make it anew
+        if packed is None or not packed.takes(x):
             return None
         if not torch.compiler.is_compiling():
-            stamps = [*zip(self._stamps(), self._packed_from, strict=True)]
+            stamps = [*zip(self._stamps(), packed.made_from, strict=True)]
             if any(now.tensor is not then.tensor for now, then in stamps):
                 return None
             if any(now.version != then.version for now, then in stamps):
                 self._pack()
-        return self.packed
+                packed = self.packed
+        return packed
 
-    def _stamps(self) -> tuple["_Stamp", ...]:
+    def _stamps(self) -> tuple[Stamp, ...]:
         tensors = (self.weight, self.scale, self.shift)
-        return tuple(_Stamp(t, 0 if t is None or t.is_inference() else t._version) for t in tensors)
+        return tuple(Stamp(t, 0 if t is None or t.is_inference() else t._version) for t in tensors)
 
     def _pack(self) -> None:
         self.packed = None
-        self._packed_from = self._stamps()
+        stamps = self._stamps()
         if can_pack(self.weight) and self.in_split[0] and self.out_split[0]:
-            self.packed = Packed(
+            packed = Packed(
                 self.weight if self.scale is None else scaled(self.weight, self.scale),
                 self.shift.to(self.weight.dtype),
                 self.in_split,
@@ -209,6 +205,8 @@ class FusedConv2d(nn.Module):
                 depthwise=is_depthwise(self.in_split, self.geometry["groups"]),
                 **self.geometry,
             )
+            packed.made_from = stamps
+            self.packed = packed
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "FusedConv2d":
         """To another device or dtype; what the epilogue scales and adds stays float32."""
@@ -228,7 +226,7 @@ class FusedConv2d(nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         """What is laid out for oneDNN is made anew."""
-        return {**self.__dict__, "packed": None, "_packed_from": ()}
+        return {**self.__dict__, "packed": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """After a copy too."""

@@ -5,7 +5,7 @@ public, so that ``can_pack`` asks for them.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .problem import Pair, Parts
 
-__all__ = ["ACTIVATIONS", "Packed", "can_pack"]
+__all__ = ["ACTIVATIONS", "Packed", "Stamp", "can_pack"]
 
 _CHANNELS_LAST = torch.channels_last
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -46,6 +46,13 @@ def can_pack(weight: Tensor) -> bool:
     return weight.dtype == torch.float32
 
 
+class Stamp(NamedTuple):
+    """A tensor, and how often it had been written to."""
+
+    tensor: Tensor | None
+    version: int
+
+
 class Packed:
     """A convolution whose weights stand as oneDNN wants them, a block for each of its products.
 
@@ -56,6 +63,9 @@ class Packed:
         pools: Whether it pools both parts first.
         depthwise: Whether the parts do not exchange.
         stride, padding, dilation, groups: As in ``nn.Conv2d``.
+
+    Attributes:
+        made_from: The tensors that it stands for, as they were.
     """
 
     def __init__(
@@ -73,6 +83,7 @@ class Packed:
         dilation: Pair,
         groups: int,
     ) -> None:
+        self.made_from: tuple[Stamp, ...] = ()
         self._dtype = weight.dtype
         self._pools = pools
         self._activation = activation

@@ -65,6 +65,7 @@ def check_inference(
     operator = "octconv_cuda::inference"
     check_forward(x_high, x_low, weight, bias, high_out, size, stride, operator)
     for name, factors in (("scale", scale), ("shift", shift)):
+        check_dense(operator, name, factors)
         if factors.shape != weight.shape[:1] or factors.dtype != torch.float32:
             raise ValueError(
                 f"{operator}: {name} must be float32 ({weight.shape[0]},), got "

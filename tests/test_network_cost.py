@@ -235,7 +235,7 @@ def test_networks_of_other_dtypes() -> None:
 
 def test_inputs_that_are_none() -> None:
     network: nn.Module = nn.Conv2d(3, 3, 3)
-    with pytest.raises(ValueError, match=r"receptive_field: x_high must be \(N, C, H, W\)"):
+    with pytest.raises(ValueError, match=r"receptive_field: input must be \(N, C, H, W\)"):
         cost.receptive_field(network, (3, 32, 32))
     with pytest.raises(TypeError, match="network_cost: input must be a tensor or a"):
         cost.network_cost(network, "224")
@@ -273,3 +273,26 @@ def test_command_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:
 def test_command_refuses(arguments: list[str]) -> None:
     with pytest.raises(SystemExit):
         main(arguments)
+
+
+def test_dtypes_of_parts_of_a_network() -> None:
+    """The convolutions' counts, not that of a parameter before them."""
+
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1, dtype=torch.float64))
+            self.conv = nn.Conv2d(3, 3, 3)
+
+        def forward(self, image: Tensor) -> Tensor:
+            return self.conv(image) * self.scale
+
+    assert cost.network_cost(Scaled(), (1, 3, 8, 8)).macs == 3 * 3 * 9 * 36
+    image = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    network = nn.Sequential(Float(), nn.Conv2d(3, 3, 3))
+    assert cost.receptive_field(network, image) == {"1": (3, 3)}
+
+
+class Float(nn.Module):
+    def forward(self, image: Tensor) -> Tensor:
+        return image.float()

@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 from .. import reference
 from ..fused import FusedConv2d
 from ..maps import Maps, as_parts
-from ..problem import Pair, check_maps
+from ..problem import Pair
 from .network import Input, meta_copy, meta_input
 
 __all__ = ["receptive_field"]
@@ -103,7 +103,11 @@ class _Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def start(self, maps: Maps) -> None:
         """Each high pixel has seen itself, each low one its window."""
         high, low = as_parts("receptive_field", maps)
-        check_maps("receptive_field", high, low)
+        for part in (high, low):
+            if part is not None and part.dim() != 4:
+                raise ValueError(
+                    f"receptive_field: input must be (N, C, H, W), got {tuple(part.shape)}"
+                )
         if high is not None:
             self._keep(high, _grid(high.shape[2:]))
         if low is not None:

@@ -115,9 +115,10 @@ def meta_copy(network: nn.Module) -> nn.Module:
 def meta_input(operator: str, input: Input, network: nn.Module) -> Maps:
     """The input on the meta device; of a shape, in the network's dtype."""
     if isinstance(input, (tuple, list, torch.Size)) and all(map(is_int, input)):
-        dtypes = (p.dtype for p in (*network.parameters(), *network.buffers()))
+        convolutions = (m for m in network.modules() if isinstance(m, (nn.Conv2d, FusedConv2d)))
+        dtypes = (t.dtype for t in (*(m.weight for m in convolutions), *network.parameters()))
         dtype = next((d for d in dtypes if d.is_floating_point), torch.float32)
-        return torch.empty(*input, dtype=dtype, device="meta")
+        return torch.empty(tuple(input), dtype=dtype, device="meta")  # type: ignore[arg-type]
     parts = as_parts(operator, input)  # type: ignore[arg-type]
     high, low = (None if part is None else part.to("meta") for part in parts)
     return high if isinstance(input, Tensor) and high is not None else (high, low)
