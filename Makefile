@@ -1,5 +1,5 @@
-# make build | bench | device-report | test | sanitize | coverage | lint | format | clean. Each sets up
-# what it needs.
+# make build | bench | device-report | test | sanitize | coverage | lint | format | clean. Each but
+# the last sets up what it needs.
 VENV := .venv
 BIN := $(VENV)/bin
 

@@ -112,7 +112,7 @@ def included(sources: list[Path]) -> set[Path]:
 def headers_digest(sources: list[Path]) -> str:
     """A hash of all headers of .cu files: on the command line it makes nvcc run again.
 
-    cpp_extension tracks them under CUDA builds of torch only.
+    cpp_extension does not track them here.
     """
     contents = (path.read_bytes() for path in sorted(included(sources)))
     return hashlib.sha256(b"".join(contents)).hexdigest()[:16]

@@ -60,6 +60,9 @@ def _run(function: Any, operator: Callable[..., TensorPair], *arguments: Any) ->
 
 
 def _has_tangent(tensor: Tensor) -> bool:
+    """Whether it has one, or, inside a transform, may have one further out."""
+    if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        return True
     unpacked = forward_ad.unpack_dual(tensor)  # type: ignore[no-untyped-call]
     return unpacked.tangent is not None
 

@@ -31,7 +31,8 @@ _EPILOGUE = {"": 0, "relu": 1, "silu": 2, "relu6": 1}
 class FusedConv2d(nn.Module):
     """activation(norm(convolution) + residual), without gradients.
 
-    Compiled on the CPU it keeps the values that it had then.
+    It computes with the tensors that it has, but for what PyTorch does not tell on the CPU: writes
+    through ``.data`` or to inference tensors, and any after ``torch.compile``.
 
     Args:
         conv: ``nn.Conv2d`` or ``OctConv2d`` that pads with zeros.
@@ -87,7 +88,7 @@ class FusedConv2d(nn.Module):
         tensors = (*as_parts("FusedConv2d", input), *added, self.weight)
         *parts, weight = autocast(self.weight.device.type, *tensors)
         size = check_maps("FusedConv2d", *parts[:2], names=("the high part", "the low part"))
-        if residual is not None:
+        if any(part is not None for part in added):
             self._check_residual(parts[:2], size, parts[2:])
         parts = [None if part is None else part.detach() for part in parts]
         x, r = (parts[0], parts[1]), (parts[2], parts[3])

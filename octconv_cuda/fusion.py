@@ -24,7 +24,7 @@ def fuse(network: nn.Module) -> nn.Module:
     what stands in the module's place, or the module itself where its parts are not those that it
     was made for; what is within is fused in turn. All else stays as it is, subclasses of those
     layers too, and what has forward hooks. Fuse a network where it will run. On the CPU ReLU and
-    ReLU6 make 0 of NaN there, as oneDNN's do.
+    ReLU6 can make 0 of NaN there, as oneDNN's do.
 
     Args:
         network: In evaluation mode; it is not changed.

@@ -356,8 +356,8 @@ def test_refuses_biases_that_are_none() -> None:
 
 
 def test_refuses_names_that_are_none() -> None:
-    with pytest.raises(TypeError, match=r"checkpoints.load: names must be strings"):
-        checkpoints.load(nn.Linear(3, 2), {1: torch.ones(2, 3)})
+    with pytest.raises(TypeError, match=r"checkpoints.load: names must be strings, got \[1\]"):
+        checkpoints.load(nn.Linear(3, 2), {"weight": torch.ones(2, 3), 1: torch.ones(2)})
 
 
 def test_another_default_device() -> None:
@@ -375,3 +375,18 @@ def test_blocks_of_several_dtypes_keep_the_finest() -> None:
     layer = OctConv2d(16, 12, 3)
     checkpoints.load(layer, state, strict=False)
     assert torch.equal(layer.weight[4:, 6:], state["conv_l2l.weight"])
+
+
+def test_a_fully_connected_layer_that_was_a_convolution() -> None:
+    weight = torch.randn(3, 4, 7, 7)
+    layer = nn.Linear(4 * 49, 3, bias=False)
+    checkpoints.load(layer, {"weight": weight})
+    assert torch.equal(layer.weight, weight.flatten(1))
+
+
+def test_float8_beside_others() -> None:
+    state = {f"H2{b}.weight": torch.ones(4, 4, 1, 1) / 3 for b in "HL"}
+    state |= {f"L2{b}.weight": torch.ones(4, 4, 1, 1).to(torch.float8_e4m3fn) for b in "HL"}
+    layer = OctConv2d(8, 8, 1, bias=False)
+    checkpoints.load(layer, state)
+    assert torch.equal(layer.weight[:4, :4], state["H2H.weight"])

@@ -114,3 +114,8 @@ def test_inference_tensors_have_no_version() -> None:
         maps = octave_maps()
         high: Tensor = fused(maps).high
     assert high.isfinite().all()
+
+
+def test_a_residual_without_parts_is_none() -> None:
+    fused, maps = FusedConv2d(OctConv2d(8, 8, 3)), octave_maps()
+    assert_maps_close(fused(maps, (None, None)), fused(maps), rtol=0, atol=0)

@@ -137,3 +137,20 @@ def test_forward_mode_through_a_backward_pass_recorded_without_it(of: str) -> No
         for gradient in gradients(y, *duals):
             value, tangent = forward_ad.unpack_dual(gradient)
             close(tangent, value)  # it is linear
+
+
+def test_forward_mode_in_forward_mode_through_such_a_backward_pass() -> None:
+    """The tangent that counts is of the outer level."""
+    high = MAPS.high.clone().requires_grad_()
+    y = oct_conv2d((high, MAPS.low), WEIGHT, out_channels=(2, 2)).high
+    one = torch.ones((), dtype=torch.float64)
+
+    def value(dy: Tensor) -> Tensor:
+        return torch.autograd.grad(y, high, dy, retain_graph=True)[0].sum()
+
+    def inner(dy: Tensor) -> Tensor:
+        return jvp(lambda t: value(dy) * t, (one,), (one,))[0]
+
+    dy = torch.randn_like(y)
+    with pytest.raises(NotImplementedError, match="octconv_cuda: forward-mode derivatives go"):
+        jvp(inner, (dy,), (dy,))

@@ -88,7 +88,7 @@ def fold_weight(where: str, slots: Slots, expected: torch.Size, depthwise: bool)
     first, *others = slots.values()
     weight = torch.zeros(
         (rows["h"] + rows["l"], columns["h"] + columns["l"], *expected[2:]),
-        dtype=functools.reduce(torch.promote_types, (t.dtype for t in others), first.dtype),
+        dtype=functools.reduce(_common_dtype, (t.dtype for t in others), first.dtype),
         device=first.device,
     )
     for path, block in slots.items():
@@ -135,10 +135,17 @@ def fold_bias(where: str, slots: Slots) -> Tensor:
     return torch.cat(parts)
 
 
+def _common_dtype(one: torch.dtype, other: torch.dtype) -> torch.dtype:
+    """That holds both; float8 ones have none but float32."""
+    if one != other and min(one.itemsize, other.itemsize) == 1:
+        return torch.float32
+    return torch.promote_types(one, other)
+
+
 def _shaped(where: str, weight: Tensor, expected: torch.Size) -> Tensor:
-    """A fully connected layer may come as a 1x1 convolution, another layer as it is."""
-    as_1x1 = len(expected) == 2 and weight.shape == (*expected, *(weight.dim() - 2) * (1,))
-    if weight.shape != expected and not as_1x1:
+    """A fully connected layer may come as a convolution of all it sees, another layer as it is."""
+    flattens = len(expected) == 2 and weight.shape[:1] == expected[:1]
+    if weight.shape != expected and not (flattens and weight.numel() == expected.numel()):
         raise ValueError(
             f"checkpoints.load: {where}: the weight must be {tuple(expected)}, "
             f"got {tuple(weight.shape)}"

@@ -73,8 +73,9 @@ def load(
             f"got {type(source).__name__}"
         )
     state = _taken_out(source) if isinstance(source, Mapping) else read(source)
-    if not all(isinstance(key, str) for key in state):
-        raise TypeError(f"checkpoints.load: names must be strings, got {[*state][:3]}")
+    others = [key for key in state if not isinstance(key, str)]
+    if others:
+        raise TypeError(f"checkpoints.load: names must be strings, got {others[:3]}")
     network = _unwrapped(network)
     for name, value in network.state_dict().items():
         if value.is_meta:
