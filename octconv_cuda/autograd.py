@@ -50,7 +50,7 @@ def _run(function: Any, operator: Callable[..., TensorPair], *arguments: Any) ->
         result: TensorPair = function.apply(*arguments)
         return result
     if forward_ad._current_level >= 0 and any(
-        isinstance(a, Tensor) and _has_tangent(a) for a in arguments
+        isinstance(a, Tensor) and _may_have_tangent(a) for a in arguments
     ):
         raise NotImplementedError(
             "octconv_cuda: forward-mode derivatives go through a backward pass only where the "
@@ -59,7 +59,7 @@ def _run(function: Any, operator: Callable[..., TensorPair], *arguments: Any) ->
     return operator(*arguments)
 
 
-def _has_tangent(tensor: Tensor) -> bool:
+def _may_have_tangent(tensor: Tensor) -> bool:
     """Whether it has one, or, inside a transform, may have one further out."""
     if torch._C._functorch.is_functorch_wrapped_tensor(tensor):
         return True

@@ -193,17 +193,10 @@ def test_receptive_field_refuses_what_it_does_not_know() -> None:
         cost.receptive_field(network, (1, 3, 8, 8))
 
 
-@pytest.mark.parametrize(
-    ("layers", "text"),
-    [
-        ((nn.ConvTranspose2d(3, 3, 2, 2), nn.Conv2d(3, 3, 1)), "transposed convolutions"),
-    ],
-)
-def test_receptive_field_refuses_what_it_would_get_wrong(
-    layers: tuple[nn.Module, ...], text: str
-) -> None:
-    with pytest.raises(NotImplementedError, match=f"receptive_field: {text}"):
-        cost.receptive_field(nn.Sequential(*layers), (1, 3, 16, 16))
+def test_receptive_field_refuses_transposed_convolutions() -> None:
+    network = nn.Sequential(nn.ConvTranspose2d(3, 3, 2, 2), nn.Conv2d(3, 3, 1))
+    with pytest.raises(NotImplementedError, match="receptive_field: transposed convolutions"):
+        cost.receptive_field(network, (1, 3, 16, 16))
 
 
 @pytest.mark.parametrize(

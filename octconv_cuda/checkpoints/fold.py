@@ -136,10 +136,13 @@ def fold_bias(where: str, slots: Slots) -> Tensor:
 
 
 def _common_dtype(one: torch.dtype, other: torch.dtype) -> torch.dtype:
-    """That holds both; float8 ones have none but float32."""
-    if one != other and min(one.itemsize, other.itemsize) == 1:
-        return torch.float32
-    return torch.promote_types(one, other)
+    """That holds both; PyTorch promotes no float8, which float32 stands for."""
+    if one == other:
+        return one
+    is_float8 = [dtype.is_floating_point and dtype.itemsize == 1 for dtype in (one, other)]
+    return torch.promote_types(
+        torch.float32 if is_float8[0] else one, torch.float32 if is_float8[1] else other
+    )
 
 
 def _shaped(where: str, weight: Tensor, expected: torch.Size) -> Tensor:

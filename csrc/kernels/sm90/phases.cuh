@@ -4,7 +4,7 @@
 // A plane has the input's pixels of one phase: plane 0 those of even rows and columns. Of the
 // output, phase 0 (2y, 2x) meets it with the middle tap alone, phase 1 (2y, 2x + 1) with the taps
 // beside that, phase 2 with those above and below, phase 3 with the four corners: nine products for
-// each plane. What lies left of a quad's pixel belongs to the quad before it: a shift of -1.
+// each plane. Pixels beside a quad's own belong to the quads beside it: shifts of -1 and 1.
 #pragma once
 
 #include <cstdint>
