@@ -42,6 +42,17 @@ __device__ __forceinline__ void load_low_tiles(const ForwardSm90Params& p,
   }
 }
 
+// Calls run(traits, memory) with those of the launch's low tiles.
+template <typename Traits, typename Run>
+__device__ __forceinline__ void with_low_tiles(const ForwardSm90Params& p, uint32_t address,
+                                               const Run& run) {
+  for_each_low_sm90<Traits>([&](auto traits) {
+    using Low = decltype(traits);
+    if (p.low_columns != Low::kLowColumns) return;
+    run(traits, sm90::Memory(address, kLow, Low::kLowSlots, Low::kLowSlot));
+  });
+}
+
 // Where all warps of a block meet that has done its low tiles, before others fill its memory.
 constexpr uint32_t kBetweenOctaves = 2;
 
@@ -53,10 +64,9 @@ __global__ void __launch_bounds__(kSm90Threads, 1)
     ptx::SharedMemory shared;
     const uint32_t address = shared.take(kSm90SharedBytes);
     const sm90::Memory of_high(address, kHigh, kSm90Slots, Traits::kHighSlot);
-    const sm90::Memory of_low(address, kLow, Traits::kLowSlots, Traits::kLowSlot);
     if (ptx::thread_x() == 0) {
       const sm90::Share low(p, kLow), high(p, kHigh);
-      if (low.first < low.end) of_low.init_barriers(true);
+      if (low.first < low.end) sm90::Memory(address, kLow, 0, 0).init_barriers(true);
       if (high.first < high.end) of_high.init_barriers(false);
     }
     ptx::sync_block();
@@ -69,13 +79,17 @@ __global__ void __launch_bounds__(kSm90Threads, 1)
     const uint32_t warpgroup = ptx::shuffle(ptx::thread_x() / 128, 0);
     if (warpgroup < 2) {
       ptx::give_registers<kSm90LoaderRegisters>();
-      load_low_tiles<Traits>(p, of_low, sm90::Share(p, kLow));
+      with_low_tiles<Traits>(p, address, [&](auto traits, const sm90::Memory& of_low) {
+        load_low_tiles<decltype(traits)>(p, of_low, sm90::Share(p, kLow));
+      });
       between();
       load_high_tiles<Traits>(p, of_high, sm90::Share(p, kHigh));
     } else {
       ptx::take_registers<kSm90MultiplierRegisters>();
       const int32_t half = static_cast<int32_t>(warpgroup) - 2;
-      sm90::multiply_low<Traits>(p, of_low, sm90::Share(p, kLow), half);
+      with_low_tiles<Traits>(p, address, [&](auto traits, const sm90::Memory& of_low) {
+        sm90::multiply_low<decltype(traits)>(p, of_low, sm90::Share(p, kLow), half);
+      });
       between();
       sm90::multiply_high<Traits>(p, of_high, sm90::Share(p, kHigh), half);
     }

@@ -8,13 +8,12 @@
 
 namespace octconv {
 
-// Calls run(kernel) with the instantiation of a plan.
+// Calls run(kernel) with the kernel of a plan.
 template <typename T, bool kInputGrad, bool kEpilogue, typename Run>
 void with_kernel_sm90(const PlanSm90& plan, const Run& run) {
   for_each_sm90<T, kInputGrad, kEpilogue>([&](auto traits) {
     using Traits = decltype(traits);
-    if (Traits::kGeometry == plan.geometry && Traits::kHighColumns == plan.columns[kHigh] &&
-        Traits::kLowColumns == plan.columns[kLow]) {
+    if (Traits::kGeometry == plan.geometry && Traits::kHighColumns == plan.columns[kHigh]) {
       run(forward_sm90<Traits>);
     }
   });

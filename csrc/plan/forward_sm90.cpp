@@ -120,7 +120,7 @@ double tile_clocks(const Problem& p, const PlanSm90& plan, Octave octave, bool i
   return longest + split_clocks(plan.splits, sums);
 }
 
-template <typename Traits>
+template <typename Traits>  // of low tiles, and the high ones beside them
 PlanSm90 plan_of(const Problem& problem, const DeviceFacts& device, bool trial) {
   const Problem p = as_convolution(problem);
   const int32_t most_splits = trial && Traits::kMaySplit ? kMostSplits : 1;
@@ -185,12 +185,14 @@ PlanSm90 make_plan(const Problem& problem, const DeviceFacts& device, bool trial
   const Problem p = as_convolution(problem);
   const int32_t geometry = geometry_of(p);
   PlanSm90 best{};
-  for_each_sm90<BFloat16, false>([&](auto traits) {  // all types and directions have the same
-    using Traits = decltype(traits);
-    if (Traits::kGeometry != geometry && !(trial && may_try<Traits>(p, geometry))) return;
-    const PlanSm90 plan = plan_of<Traits>(problem, device, trial);
-    const double most = best.microseconds * (Traits::kOnTrial ? kWorthwhile : 1);
-    if (best.blocks == 0 || plan.microseconds < most) best = plan;
+  for_each_sm90<BFloat16, false>([&](auto kernel) {  // all types and directions have the same
+    for_each_low_sm90<decltype(kernel)>([&](auto traits) {
+      using Traits = decltype(traits);
+      if (Traits::kGeometry != geometry && !(trial && may_try<Traits>(p, geometry))) return;
+      const PlanSm90 plan = plan_of<Traits>(problem, device, trial);
+      const double most = best.microseconds * (Traits::kOnTrial ? kWorthwhile : 1);
+      if (best.blocks == 0 || plan.microseconds < most) best = plan;
+    });
   });
   return best;
 }

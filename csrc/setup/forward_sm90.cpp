@@ -105,6 +105,7 @@ ForwardSm90Params forward_sm90_params(const Problem& p, const PlanSm90& plan,
     params.tiles[octave] = plan.tiles[octave];
     share_chunks(params.chunks[octave], params.channels_in, octave, plan.splits);
   }
+  params.low_columns = plan.columns[kLow];
   params.low_clusters = plan.low_blocks / plan.splits, params.late_items = plan.late_items;
   params.splits = plan.splits, params.units = first_units(plan.splits);
   const Epilogue& epilogue = pointers.epilogue;

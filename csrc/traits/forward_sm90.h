@@ -106,15 +106,18 @@ constexpr int32_t sm90_columns_of_copy(Sm90Geometry geometry, bool input_grad, i
   return !input_grad || (geometry.on_trial && columns == 32) ? 32 : kSm90Chunk;
 }
 
+// Beside more sums of a thread's, registers are too few for those of other blocks.
+constexpr bool sm90_may_split(int sums) { return sums <= 128; }
+
+// A kernel, and its high tiles.
 template <typename Element, bool kOfInputGrad, int kGeometryIndex, int kHighTileColumns,
-          int kLowTileColumns, bool kWithEpilogue = false>
+          bool kWithEpilogue = false>
 struct Sm90Traits {
   using T = Element;
   static constexpr bool kInputGrad = kOfInputGrad;  // the weight is transposed
   static constexpr bool kEpilogue = kWithEpilogue;  // of inference
   static constexpr int kGeometry = kGeometryIndex;
-  static constexpr int kHighColumns = kHighTileColumns, kLowColumns = kLowTileColumns;
-  static constexpr bool kMaySplit = kLowColumns <= 128;  // beside more sums registers are few
+  static constexpr int kHighColumns = kHighTileColumns;
   // A tap's weight in shared memory: as large as cells, a row for each column. Transposed: blocks
   // of a copy's columns, a row for each channel of a chunk.
   static constexpr int kColumnsOfCopy =
@@ -124,13 +127,21 @@ struct Sm90Traits {
     return (columns + kColumnsOfCopy - 1) / kColumnsOfCopy * kCopy;
   }
   static constexpr bool kOnTrial = kSm90Geometries[kGeometry].on_trial;
-  static constexpr int kHighTap = tap_bytes(kHighColumns), kLowTap = tap_bytes(kLowColumns);
+  static constexpr int kHighTap = tap_bytes(kHighColumns);
   static constexpr int kWeightStep = kInputGrad ? 16 * 2 * kColumnsOfCopy : 32;  // 16 channels more
   static constexpr int kHighSlot = 3 * kHighTap;                                 // a row of taps
   static constexpr int kPlanes = 6 * kSm90Plane + kSm90Slots * kHighSlot <= kSm90Buffers ? 6 : 4;
   static constexpr int kQuadBytes = kSm90Geometries[kGeometry].quads.cells() * kSm90Cell;
   static constexpr int kQuadPlanes = kQuadBytes <= kSm90Plane ? 1 : 2;
   static_assert(kPlanes * kSm90Plane + kSm90Slots * kHighSlot <= kSm90Buffers);
+};
+
+// Low tiles of a kernel.
+template <typename Traits, int kLowTileColumns>
+struct Sm90LowTraits : Traits {
+  using Traits::kGeometry, Traits::kHighColumns, Traits::kOnTrial;
+  static constexpr int kLowColumns = kLowTileColumns, kLowTap = Traits::tap_bytes(kLowColumns);
+  static constexpr bool kMaySplit = sm90_may_split(kLowColumns);  // half of two patches' sums
   // Of what is pooled; where there are two, the weight has two thirds of its place, tap by tap.
   static constexpr int kPooledAreas = kOnTrial && kLowColumns > 32 ? 2 : 1;
   static constexpr int kBehindAreas = kSm90Buffers - (1 + kPooledAreas) * kSm90Area;
@@ -154,24 +165,28 @@ struct Sm90Traits {
   static_assert(kLowSlots <= kSm90Slots && strips(false) > 0 && strips(true) <= kSm90MostStrips);
 };
 
-// All instantiations for a type and direction. Narrow ones only where the map is large: elsewhere
-// wider ones serve, with columns of zeros.
+// All kernels for a type and direction. Narrow tiles only where the map is large: elsewhere wider
+// ones serve, with columns of zeros.
 template <typename T, bool kInputGrad, bool kEpilogue = false, typename Visit>
 void for_each_sm90(const Visit& visit) {
-  visit(Sm90Traits<T, kInputGrad, 0, 32, 32, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 0, 64, 64, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 0, 64, 128, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 0, 64, 160, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 1, 64, 64, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 1, 64, 128, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 1, 64, 160, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 2, 64, 64, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 2, 64, 128, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 2, 64, 160, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 4, 32, 32, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 4, 64, 64, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 5, 64, 64, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 3, 32, 32, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 0, 32, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 0, 64, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 1, 64, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 2, 64, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 4, 32, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 4, 64, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 5, 64, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 3, 32, kEpilogue>());
+}
+
+// All low tiles of a kernel: the parameters of a launch say which.
+template <typename Traits, typename Visit>
+constexpr void for_each_low_sm90(const Visit& visit) {
+  visit(Sm90LowTraits<Traits, Traits::kHighColumns>());
+  if constexpr (Traits::kHighColumns == 64 && !Traits::kOnTrial) {
+    visit(Sm90LowTraits<Traits, 128>());
+    visit(Sm90LowTraits<Traits, 160>());
+  }
 }
 
 }  // namespace octconv

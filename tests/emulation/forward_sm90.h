@@ -50,14 +50,15 @@ template <typename T, bool kInputGrad, bool kEpilogue = false>
 py::tuple with_direction_sm90(const Problem& problem, const PlanSm90& plan, const py::dict& arrays,
                               const py::dict& options) {
   py::object result = py::none();
-  octconv::for_each_sm90<T, kInputGrad, kEpilogue>([&](auto traits) {
-    using Traits = decltype(traits);
-    if (plan.splits > 1 && !Traits::kMaySplit) return;
-    if (Traits::kGeometry != plan.geometry || Traits::kHighColumns != plan.columns[kHigh] ||
-        Traits::kLowColumns != plan.columns[kLow]) {
-      return;
-    }
-    result = run_sm90<Traits>(problem, plan, arrays, options);
+  octconv::for_each_sm90<T, kInputGrad, kEpilogue>([&](auto kernel) {
+    using Traits = decltype(kernel);
+    if (Traits::kGeometry != plan.geometry || Traits::kHighColumns != plan.columns[kHigh]) return;
+    bool has_low = false;
+    octconv::for_each_low_sm90<Traits>([&](auto traits) {
+      using Low = decltype(traits);
+      has_low |= Low::kLowColumns == plan.columns[kLow] && (plan.splits == 1 || Low::kMaySplit);
+    });
+    if (has_low) result = run_sm90<Traits>(problem, plan, arrays, options);
   });
   if (result.is_none()) throw std::invalid_argument("no kernel has such tiles");
   return result;

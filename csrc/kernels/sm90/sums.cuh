@@ -156,7 +156,7 @@ __device__ __forceinline__ int64_t first_element(const ForwardSm90Params& p, Oct
 template <typename Traits, int kGroups, int kSums>
 __device__ __forceinline__ void add_tile(float (&sum)[kGroups][kSums], const ForwardSm90Params& p,
                                          const Memory& memory) {
-  if constexpr (Traits::kMaySplit) {
+  if constexpr (sm90_may_split(kGroups * kSums)) {
     static_assert(kGroups * kSums * kMultiplierThreads * sizeof(float) <= kSm90Buffers);
     if (p.splits == 1) return;
     add_splits<kUnit>(sum, p.splits, own_units(p.units), memory.boxes,
