@@ -139,7 +139,7 @@ struct Sm90Traits {
 // Low tiles of a kernel.
 template <typename Traits, int kLowTileColumns>
 struct Sm90LowTraits : Traits {
-  using Traits::kGeometry, Traits::kHighColumns, Traits::kOnTrial;
+  using Traits::kGeometry, Traits::kOnTrial;
   static constexpr int kLowColumns = kLowTileColumns, kLowTap = Traits::tap_bytes(kLowColumns);
   static constexpr bool kMaySplit = sm90_may_split(kLowColumns);  // half of two patches' sums
   // Of what is pooled; where there are two, the weight has two thirds of its place, tap by tap.
@@ -160,8 +160,6 @@ struct Sm90LowTraits : Traits {
     const int rounds = (kBehindAreas - kLowWeight) / strip_bytes(narrow) / kSm90PoolWarps;
     return (rounds < 2 ? rounds : 2) * kSm90PoolWarps;
   }
-  // Both octaves' columns are copied alike.
-  static_assert(!kOnTrial || (kHighColumns == 32) == (kLowColumns == 32));
   static_assert(kLowSlots <= kSm90Slots && strips(false) > 0 && strips(true) <= kSm90MostStrips);
 };
 
