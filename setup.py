@@ -123,8 +123,8 @@ def native_library(cuda_home: Path | None, archs: str) -> Extension:
     of_cuda = {CSRC / "cuda", CSRC / "launch"}
     sources = [path for path in CSRC.rglob("*.cpp") if cuda_home or path.parent not in of_cuda]
     torch_headers = cpp_extension.include_paths()  # as system headers: their warnings are not ours
-    # Without contraction every instruction set gives the same bits. Python's own flags ask for debug
-    # information, which makes the library a third larger.
+    # Without contraction every instruction set gives the same bits. Python's own flags ask for
+    # debug information, which makes the library a third larger.
     cxx = ["-O3", "-g0", "-Wall", "-Wextra", "-fvisibility=hidden", "-ffp-contract=off"]
     cxx += [f"-DTORCH_TARGET_VERSION={TORCH_TARGET}"]
     cxx += [f"-isystem{path}" for path in torch_headers]

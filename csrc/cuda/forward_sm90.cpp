@@ -30,13 +30,14 @@ auto with_kernels(ScalarType dtype, bool input_grad, const Run& run) {
 bool can_run(const PlanSm90& plan, ScalarType dtype, KernelUse use, int device) {
   const JointCut& cut = plan.joint;
   const int32_t splits = plan.joint_items > 0 ? cut.splits : plan.splits;
-  using Key = std::array<int32_t, 11>;
+  using Key = std::array<int32_t, 12>;
   thread_local std::map<Key, bool> known;
   const Key key{device,
                 static_cast<int32_t>(dtype),
                 static_cast<int32_t>(use),
                 plan.geometry,
                 plan.columns[kHigh],
+                plan.columns[kLow],
                 cut.columns,
                 cut.column_groups,
                 cut.boxes,

@@ -24,24 +24,6 @@ __device__ __forceinline__ void load_high_tiles(const ForwardSm90Params& p,
   if (thread == 32) sm90::load_high_weight<Traits>(p, memory, share);
 }
 
-template <typename Traits>
-__device__ __forceinline__ void load_low_tiles(const ForwardSm90Params& p,
-                                               const sm90::Memory& memory,
-                                               const sm90::Share& share) {
-  constexpr int32_t kFirstOfPool = 64;
-  const int32_t thread = static_cast<int32_t>(ptx::thread_x());
-  if (thread == 0) sm90::load_low_inputs<Traits>(p, memory, share);
-  if (thread == 32) sm90::load_low_weight<Traits>(p, memory, share);
-  if (thread >= kFirstOfPool) {
-    const int32_t warp = (thread - kFirstOfPool) / 32;
-    if (sm90_narrow_strips(p.channels_in[kHigh])) {
-      sm90::pool_areas<Traits, true>(p, memory, share, warp);
-    } else {
-      sm90::pool_areas<Traits, false>(p, memory, share, warp);
-    }
-  }
-}
-
 // Calls run(traits, memory) with those of the launch's low tiles.
 template <typename Traits, typename Run>
 __device__ __forceinline__ void with_low_tiles(const ForwardSm90Params& p, uint32_t address,
@@ -51,6 +33,28 @@ __device__ __forceinline__ void with_low_tiles(const ForwardSm90Params& p, uint3
     if (p.low_columns != Low::kLowColumns) return;
     run(traits, sm90::Memory(address, kLow, Low::kLowSlots, Low::kLowSlot));
   });
+}
+
+template <typename Traits>
+__device__ __forceinline__ void load_low_tiles(const ForwardSm90Params& p, uint32_t address,
+                                               const sm90::Share& share) {
+  constexpr int32_t kFirstOfPool = 64;
+  const sm90::Memory memory(address, kLow);
+  const int32_t thread = static_cast<int32_t>(ptx::thread_x());
+  if (thread == 0) sm90::load_low_inputs<Traits>(p, memory, share);
+  if (thread == 32) {
+    with_low_tiles<Traits>(p, address, [&](auto traits, const sm90::Memory& with_slots) {
+      sm90::load_low_weight<decltype(traits)>(p, with_slots, share);
+    });
+  }
+  if (thread >= kFirstOfPool) {
+    const int32_t warp = (thread - kFirstOfPool) / 32;
+    if (sm90_narrow_strips(p.channels_in[kHigh])) {
+      sm90::pool_areas<Traits, true>(p, memory, share, warp);
+    } else {
+      sm90::pool_areas<Traits, false>(p, memory, share, warp);
+    }
+  }
 }
 
 // Where all warps of a block meet that has done its low tiles, before others fill its memory.
@@ -66,7 +70,7 @@ __global__ void __launch_bounds__(kSm90Threads, 1)
     const sm90::Memory of_high(address, kHigh, kSm90Slots, Traits::kHighSlot);
     if (ptx::thread_x() == 0) {
       const sm90::Share low(p, kLow), high(p, kHigh);
-      if (low.first < low.end) sm90::Memory(address, kLow, 0, 0).init_barriers(true);
+      if (low.first < low.end) sm90::Memory(address, kLow).init_barriers(true);
       if (high.first < high.end) of_high.init_barriers(false);
     }
     ptx::sync_block();
@@ -79,9 +83,7 @@ __global__ void __launch_bounds__(kSm90Threads, 1)
     const uint32_t warpgroup = ptx::shuffle(ptx::thread_x() / 128, 0);
     if (warpgroup < 2) {
       ptx::give_registers<kSm90LoaderRegisters>();
-      with_low_tiles<Traits>(p, address, [&](auto traits, const sm90::Memory& of_low) {
-        load_low_tiles<decltype(traits)>(p, of_low, sm90::Share(p, kLow));
-      });
+      load_low_tiles<Traits>(p, address, sm90::Share(p, kLow));
       between();
       load_high_tiles<Traits>(p, of_high, sm90::Share(p, kHigh));
     } else {

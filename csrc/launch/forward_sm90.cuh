@@ -11,9 +11,10 @@ namespace octconv {
 // Calls run(kernel) with the kernel of a plan.
 template <typename T, bool kInputGrad, bool kEpilogue, typename Run>
 void with_kernel_sm90(const PlanSm90& plan, const Run& run) {
-  for_each_sm90<T, kInputGrad, kEpilogue>([&](auto traits) {
-    using Traits = decltype(traits);
-    if (Traits::kGeometry == plan.geometry && Traits::kHighColumns == plan.columns[kHigh]) {
+  for_each_sm90<T, kInputGrad, kEpilogue>([&](auto kernel) {
+    using Traits = decltype(kernel);
+    if (Traits::kGeometry == plan.geometry && Traits::kHighColumns == plan.columns[kHigh] &&
+        has_low_sm90<Traits>(plan.columns[kLow])) {
       run(forward_sm90<Traits>);
     }
   });

@@ -52,7 +52,7 @@ struct ForwardSm90Params {
   int32_t height[2], width[2];  // of both octaves; the low ones count quads
   int32_t channels_in[2], channels_out[2];
   Sm90Tiles tiles[2];
-  int32_t low_columns;    // of a low tile
+  int32_t low_columns;    // of a low tile, which the kernel has
   int32_t low_clusters;   // the clusters that take low tiles; all others take high ones
   int32_t late_items;     // the last high tiles: those of clusters that have done their low ones
   int32_t splits;         // blocks of a cluster; with more than one, each takes one tile

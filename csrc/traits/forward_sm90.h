@@ -106,10 +106,10 @@ constexpr int32_t sm90_columns_of_copy(Sm90Geometry geometry, bool input_grad, i
   return !input_grad || (geometry.on_trial && columns == 32) ? 32 : kSm90Chunk;
 }
 
-// Beside more sums of a thread's, registers are too few for those of other blocks.
+// Whether a thread with so many sums of a tile has registers left to add up those of other blocks.
 constexpr bool sm90_may_split(int sums) { return sums <= 128; }
 
-// A kernel, and its high tiles.
+// A kernel: its high tiles, and what low ones are pooled from.
 template <typename Element, bool kOfInputGrad, int kGeometryIndex, int kHighTileColumns,
           bool kWithEpilogue = false>
 struct Sm90Traits {
@@ -117,6 +117,7 @@ struct Sm90Traits {
   static constexpr bool kInputGrad = kOfInputGrad;  // the weight is transposed
   static constexpr bool kEpilogue = kWithEpilogue;  // of inference
   static constexpr int kGeometry = kGeometryIndex;
+  static constexpr bool kOnTrial = kSm90Geometries[kGeometry].on_trial;
   static constexpr int kHighColumns = kHighTileColumns;
   // A tap's weight in shared memory: as large as cells, a row for each column. Transposed: blocks
   // of a copy's columns, a row for each channel of a chunk.
@@ -126,7 +127,6 @@ struct Sm90Traits {
   static constexpr int tap_bytes(int columns) {
     return (columns + kColumnsOfCopy - 1) / kColumnsOfCopy * kCopy;
   }
-  static constexpr bool kOnTrial = kSm90Geometries[kGeometry].on_trial;
   static constexpr int kHighTap = tap_bytes(kHighColumns);
   static constexpr int kWeightStep = kInputGrad ? 16 * 2 * kColumnsOfCopy : 32;  // 16 channels more
   static constexpr int kHighSlot = 3 * kHighTap;                                 // a row of taps
@@ -134,21 +134,11 @@ struct Sm90Traits {
   static constexpr int kQuadBytes = kSm90Geometries[kGeometry].quads.cells() * kSm90Cell;
   static constexpr int kQuadPlanes = kQuadBytes <= kSm90Plane ? 1 : 2;
   static_assert(kPlanes * kSm90Plane + kSm90Slots * kHighSlot <= kSm90Buffers);
-};
-
-// Low tiles of a kernel.
-template <typename Traits, int kLowTileColumns>
-struct Sm90LowTraits : Traits {
-  using Traits::kGeometry, Traits::kOnTrial;
-  static constexpr int kLowColumns = kLowTileColumns, kLowTap = Traits::tap_bytes(kLowColumns);
-  static constexpr bool kMaySplit = sm90_may_split(kLowColumns);  // half of two patches' sums
+  static_assert(sm90_may_split(4 * (kHighColumns / 2)));  // of four phases
   // Of what is pooled; where there are two, the weight has two thirds of its place, tap by tap.
-  static constexpr int kPooledAreas = kOnTrial && kLowColumns > 32 ? 2 : 1;
+  static constexpr int kPooledAreas = kOnTrial && kHighColumns > 32 ? 2 : 1;
   static constexpr int kBehindAreas = kSm90Buffers - (1 + kPooledAreas) * kSm90Area;
   static constexpr int kLowWeight = kPooledAreas == 1 ? kSm90LowWeight : kSm90LowWeight * 2 / 3;
-  static constexpr int kTapsOfSlot = kLowColumns <= 64 && kPooledAreas == 1 ? 3 : 1;  // low tiles'
-  static constexpr int kLowSlot = kTapsOfSlot * kLowTap;
-  static constexpr int kLowSlots = kLowWeight / kLowSlot;
   static constexpr int kStrip = sm90_strip(kSm90Geometries[kGeometry]).cells() * kSm90Cell;
   // Into a second area, or the other half of each cell, where the input is so narrow.
   static constexpr bool pools_ahead(bool narrow) {
@@ -160,7 +150,20 @@ struct Sm90LowTraits : Traits {
     const int rounds = (kBehindAreas - kLowWeight) / strip_bytes(narrow) / kSm90PoolWarps;
     return (rounds < 2 ? rounds : 2) * kSm90PoolWarps;
   }
-  static_assert(kLowSlots <= kSm90Slots && strips(false) > 0 && strips(true) <= kSm90MostStrips);
+  static_assert(strips(false) > 0 && strips(true) <= kSm90MostStrips);
+};
+
+// Low tiles of a kernel: their weight.
+template <typename Traits, int kLowTileColumns>
+struct Sm90LowTraits : Traits {
+  static constexpr int kLowColumns = kLowTileColumns;
+  static constexpr bool kMaySplit = sm90_may_split(2 * (kLowColumns / 2));  // of two patches
+  static constexpr int kTapsOfSlot = kLowColumns <= 64 && Traits::kPooledAreas == 1 ? 3 : 1;
+  static constexpr int kLowTap = Traits::tap_bytes(kLowColumns), kLowSlot = kTapsOfSlot * kLowTap;
+  static constexpr int kLowSlots = Traits::kLowWeight / kLowSlot;
+  static_assert(kLowSlots <= kSm90Slots);
+  static_assert(sm90_columns_of_copy(kSm90Geometries[Traits::kGeometry], Traits::kInputGrad,
+                                     kLowColumns) == Traits::kColumnsOfCopy);
 };
 
 // All kernels for a type and direction. Narrow tiles only where the map is large: elsewhere wider
@@ -177,7 +180,7 @@ void for_each_sm90(const Visit& visit) {
   visit(Sm90Traits<T, kInputGrad, 3, 32, kEpilogue>());
 }
 
-// All low tiles of a kernel: the parameters of a launch say which.
+// All low tiles of a kernel: the parameters of a launch choose. Constexpr: kernels call it, too.
 template <typename Traits, typename Visit>
 constexpr void for_each_low_sm90(const Visit& visit) {
   visit(Sm90LowTraits<Traits, Traits::kHighColumns>());
@@ -185,6 +188,14 @@ constexpr void for_each_low_sm90(const Visit& visit) {
     visit(Sm90LowTraits<Traits, 128>());
     visit(Sm90LowTraits<Traits, 160>());
   }
+}
+
+// Whether a kernel has such low tiles.
+template <typename Traits>
+constexpr bool has_low_sm90(int32_t columns) {
+  bool has = false;
+  for_each_low_sm90<Traits>([&](auto low) { has |= decltype(low)::kLowColumns == columns; });
+  return has;
 }
 
 }  // namespace octconv

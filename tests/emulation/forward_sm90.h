@@ -53,12 +53,11 @@ py::tuple with_direction_sm90(const Problem& problem, const PlanSm90& plan, cons
   octconv::for_each_sm90<T, kInputGrad, kEpilogue>([&](auto kernel) {
     using Traits = decltype(kernel);
     if (Traits::kGeometry != plan.geometry || Traits::kHighColumns != plan.columns[kHigh]) return;
-    bool has_low = false;
     octconv::for_each_low_sm90<Traits>([&](auto traits) {
       using Low = decltype(traits);
-      has_low |= Low::kLowColumns == plan.columns[kLow] && (plan.splits == 1 || Low::kMaySplit);
+      if (Low::kLowColumns != plan.columns[kLow] || (plan.splits > 1 && !Low::kMaySplit)) return;
+      result = run_sm90<Traits>(problem, plan, arrays, options);
     });
-    if (has_low) result = run_sm90<Traits>(problem, plan, arrays, options);
   });
   if (result.is_none()) throw std::invalid_argument("no kernel has such tiles");
   return result;

@@ -34,9 +34,9 @@ using SlotRing = Ring<kSm90Slots>;
 struct Memory {
   uint32_t boxes, slots, barriers, slot_bytes;
 
-  // Barriers of both octaves' tiles lie side by side.
-  __device__ __forceinline__ Memory(uint32_t address, Octave octave, int32_t slot_count,
-                                    int32_t bytes_of_slot)
+  // Barriers of both octaves' tiles lie side by side. Only the weight is in slots.
+  __device__ __forceinline__ Memory(uint32_t address, Octave octave, int32_t slot_count = 0,
+                                    int32_t bytes_of_slot = 0)
       : boxes(address),
         slots(address + kSm90Buffers - slot_count * bytes_of_slot),
         barriers(address + kSm90Buffers + octave * kSm90Barriers * ptx::kBarrierBytes),

@@ -1,6 +1,6 @@
-// The machine code of the fused forward kernel for Hopper, for the tests that read it:
-// with the fewest and the most registers for sums, in both directions and with an epilogue, and with
-// tiles that take windows through registers.
+// The machine code of the fused forward kernel for Hopper, for the tests that read it: with tiles
+// of the fewest and the most sums, in both directions and with an epilogue, and with tiles that
+// take windows through registers.
 #include "dtype.h"
 #include "kernels/forward_sm90.cuh"
 
