@@ -188,7 +188,7 @@ def test_forward_sm90_is_made_of_hopper_instructions(compiled):
         input_grad, epilogue = "ELb1ELi" in kernel.name, "ELb1EEE" in kernel.name
         dtype = ".BF16" if "BFloat16" in kernel.name else ""
         registers = geometry >= 3
-        lows = (high,) if high == 32 or registers else (64, 128, 160)
+        lows = (high,) if high == 32 or registers else (64, 128, 160, 32)
         steps = 4 + 2
         products = Counter({f"HGMMA.64x{high}x16.F32{dtype}": (9 + 4 * 9) * steps})
         for low in lows:

@@ -43,7 +43,7 @@ SPLITS = {
     "images": (case_of((200, 200), (72, 72), 13, 11, batch=3), HopperTiles(2, (64, 128), splits=4)),
     "linear": (case_of((136, 72), (24, 8), 10, 55), HopperTiles(3, (32, 32), splits=4)),
     "registers": (case_of((136, 72), (24, 40), 10, 37), HopperTiles(4, (64, 64), splits=2)),
-    "many": (case_of((328, 328), (8, 8), 2, 2), HopperTiles(2, (64, 64), splits=8)),
+    "many": (case_of((328, 328), (8, 8), 2, 2), HopperTiles(2, (64, 32), splits=8)),
     "1x1": (
         case_of((136, 136), (40, 72), 9, 11, kernel=1),
         HopperJointTiles(32, boxes=5, slots=2, splits=2),

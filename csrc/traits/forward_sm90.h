@@ -166,8 +166,8 @@ struct Sm90LowTraits : Traits {
                                      kLowColumns) == Traits::kColumnsOfCopy);
 };
 
-// All kernels for a type and direction. Narrow tiles only where the map is large: elsewhere wider
-// ones serve, with columns of zeros.
+// All kernels for a type and direction. Narrow high tiles only where the map is large: elsewhere
+// wider ones serve, with columns of zeros.
 template <typename T, bool kInputGrad, bool kEpilogue = false, typename Visit>
 void for_each_sm90(const Visit& visit) {
   visit(Sm90Traits<T, kInputGrad, 0, 32, kEpilogue>());
@@ -187,6 +187,7 @@ constexpr void for_each_low_sm90(const Visit& visit) {
   if constexpr (Traits::kHighColumns == 64 && !Traits::kOnTrial) {
     visit(Sm90LowTraits<Traits, 128>());
     visit(Sm90LowTraits<Traits, 160>());
+    visit(Sm90LowTraits<Traits, 32>());
   }
 }
 
