@@ -4,6 +4,7 @@ On a GPU the kernels must serve, and the plan chooses their tiles. On a CPU its 
 """
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -65,6 +66,14 @@ SM90_CASES = (
     Case((24, 200), (168, 320), size=(13, 9), batch=6, bias=False),
     Case((64, 64), (64, 64), size=(29, 70), batch=37),
     Case((160, 160), (160, 160), size=(64, 64), batch=8),
+    Case((72, 8), (72, 8), size=(33, 34), batch=8),
+    Case((8, 72), (8, 72), size=(33, 34), batch=17),
+    Case((24, 8), (8, 8), size=(14, 15), batch=1),
+    Case((72, 72), (8, 72), size=(14, 15), batch=48),
+    Case((8, 136), (72, 136), size=(14, 15), batch=64),
+    Case((40, 8), (24, 24), size=(9, 10), batch=1),
+    Case((72, 72), (72, 72), size=(9, 10), batch=96),
+    Case((136, 136), (136, 136), size=(9, 10), batch=128),
 )
 
 # The same for kernels of one tap: boxes of several images, phases that no quad has, weights that
@@ -141,21 +150,30 @@ def test_family_sm90_on_trial(
     assert (forward if check is check_forward else input_grad) in text
 
 
+def plan_sm90(case: Case, input_grad: bool, trial: bool) -> dict[str, Any]:
+    """Here, where no device may be."""
+    numbers = [case.batch, *case.size, *case.in_channels, *case.out_channels]
+    numbers += [case.kernel_size[0], 1, input_grad]
+    return json.loads(OPS.plan_forward_sm90(numbers, "bfloat16", "H200", trial))
+
+
 @pytest.mark.parametrize(("case", "forward", "input_grad"), TRIAL_CASES, ids=str)
 def test_cases_on_trial_are_planned_so(case: Case, forward: str, input_grad: str) -> None:
-    """Here, where no device may be, for the test above."""
-    numbers = [
-        case.batch,
-        *case.size,
-        *case.in_channels,
-        *case.out_channels,
-        case.kernel_size[0],
-        1,
-    ]
     for grad, expected in enumerate((forward, input_grad)):
-        text = json.loads(OPS.plan_forward_sm90([*numbers, grad], "bfloat16", "H200", True))["text"]
+        text = plan_sm90(case, bool(grad), trial=True)["text"]
         assert expected in text
         assert expected or not any(of in text for of in (SPLIT, LINEAR, REGISTERS, LATE))
+
+
+@pytest.mark.parametrize("input_grad", [False, True], ids=["forward", "input_grad"])
+def test_cases_have_all_tiles_that_are_not_on_trial(input_grad: bool) -> None:
+    """Low ones of four widths for maps of three sizes, beside high ones of 64; and narrow ones."""
+    plans = [plan_sm90(case, input_grad, trial=False) for case in SM90_CASES]
+    tiles = {
+        (*plan["low"]["quads"], plan["high"]["columns"][0], plan["low"]["columns"][0])
+        for plan in plans
+    }
+    assert len(tiles) == 4 * 3 + 1
 
 
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
