@@ -103,9 +103,9 @@ def test_what_is_on_trial_is_launched(
 
 @pytest.mark.usefixtures("on_trial")
 def test_blocks_take_tiles_of_both_octaves(emulated: EmulatedOperators) -> None:
-    case = Case((40, 8), (40, 24), size=(2, 21), batch=71)
+    case = Case((8, 8), (72, 72), size=(2, 5), batch=231)
     call = forward_call(case, torch.bfloat16)
-    assert "for low tiles and then 20 high ones" in emulated.ops.explain_forward(
+    assert "for low tiles and then 10 high ones" in emulated.ops.explain_forward(
         *call[:3], *call[4:]
     )
     check_exact(emulated.ops.forward(*call), exact_forward(call))
