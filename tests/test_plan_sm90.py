@@ -149,15 +149,17 @@ def test_predictions_are_near_what_was_measured(problem, us, of_gradient) -> Non
     [
         (square(56, 32, 1), 10.9),
         (square(28, 64, 8), 14.9),
+        (square(14, 128, 32), 26.8),
         (square(64, 160, 1), 28.0),
         (square(32, 320, 1), 45.4),
         (square(112, 64, 1), 14.0),
         (square(28, 256, 1), 37.2),
+        (square(7, 256, 8), 45.4),
     ],
     ids=str,
 )
 def test_predictions_of_small_batches(problem, us) -> None:
-    """On an H100: families.txt, of layers whose plans are those that were measured."""
+    """On an H100: families.txt."""
     assert 0.9 * us <= plan_of(problem)["us"] <= 1.1 * us
 
 
@@ -284,7 +286,9 @@ def test_plans_on_trial(channels, size, batch, kernel, input_grad) -> None:
     registers = "through registers" in plan["text"]
     linear = not joint and plan["high"]["linear"]
     ahead = "pooled ahead" in plan["text"]
-    if splits == 1 and not (linear or registers or ahead or plan.get("late_items", 0)):
+    narrow = not joint and plan["low"]["columns"][0] < plan["high"]["columns"][0]
+    late = plan.get("late_items", 0)
+    if splits == 1 and not (linear or narrow or registers or ahead or late):
         assert plan == whole
         return
     assert plan["us"] <= whole["us"]

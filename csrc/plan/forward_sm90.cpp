@@ -189,6 +189,7 @@ PlanSm90 make_plan(const Problem& problem, const DeviceFacts& device, bool trial
     for_each_low_sm90<decltype(kernel)>([&](auto traits) {
       using Traits = decltype(traits);
       if (Traits::kGeometry != geometry && !(trial && may_try<Traits>(p, geometry))) return;
+      if (Traits::kLowColumns < Traits::kHighColumns && !trial) return;
       const PlanSm90 plan = plan_of<Traits>(problem, device, trial);
       const double most = best.microseconds * (Traits::kOnTrial ? kWorthwhile : 1);
       if (best.blocks == 0 || plan.microseconds < most) best = plan;

@@ -36,8 +36,8 @@ const char* why_not_sm90(const Problem& problem, ElementType type, const DeviceF
 PlanSm90 plan_forward_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
 
 // The same with what no GPU has run yet: blocks of clusters that share tiles, where those are few,
-// blocks that take tiles of both octaves, linear tiles, windows through registers, pooling ahead,
-// launches that overlap.
+// blocks that take tiles of both octaves, linear tiles, low tiles narrower than high ones, windows
+// through registers, pooling ahead, launches that overlap.
 PlanSm90 plan_trial_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
 
 // Clocks of the products of 64 rows and a step of 16 channels with so many columns: half a clock
