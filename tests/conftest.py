@@ -5,7 +5,7 @@ import torch
 from emulated_operators import emulated, emulated_library  # noqa: F401
 from emulators import emulator_in  # noqa: F401
 from hypothesis import settings
-from machine_code import compiled, library_resources, nvcc, setup_py  # noqa: F401
+from machine_code import gemm_code, library_code, nvcc, setup_py  # noqa: F401
 
 # The same examples on every run and machine: a failure is then a defect, never luck.
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=150)

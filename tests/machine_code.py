@@ -1,5 +1,6 @@
-"""Fixtures that compile kernels for GPUs and read what became of them; no GPU is needed."""
+"""Fixtures that read what compilers have made of the kernels; no GPU is needed."""
 
+import functools
 import importlib.util
 import os
 import re
@@ -7,8 +8,7 @@ import shutil
 import subprocess
 import sysconfig
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -21,26 +21,80 @@ EMULATION = ROOT / "tests" / "emulation"
 ARCHS = ("80", "90a")
 
 
-@dataclass(frozen=True)
-class Kernel:
-    """One instantiation: what ptxas says of it, and its machine code if there is a disassembler."""
+class Resources(NamedTuple):
+    """What one kernel takes on one architecture; its name is that of an instantiation, mangled."""
+
+    kernel: str
+    arch: str
+    registers: int
+    stack: int  # bytes of a thread's local memory that are not in registers; of LOCAL, too
+    local: int
+
+
+class Kernel(NamedTuple):
+    """One instantiation and its machine code."""
 
     name: str
-    registers: int
-    spilled: int  # bytes of stores
-    code: str | None
+    code: str
 
     def count(self, instruction: str) -> int:
         """How often an instruction (a regular expression) stands in the code."""
-        if self.code is None:
-            pytest.skip("no nvdisasm")
         return len(re.findall(rf"\b(?:{instruction})\b", self.code))
 
     def forms(self, instruction: str) -> Counter[str]:
         """The forms of an instruction, such as LDG.E.128 of LDG."""
-        if self.code is None:
-            pytest.skip("no nvdisasm")
         return Counter(re.findall(rf"\b{instruction}[.\w]*", self.code))
+
+
+class MachineCode:
+    """All kernels of a library or a fat binary, taken apart by cuobjdump and nvdisasm."""
+
+    def __init__(self, binary: Path, folder: Path, nvcc: Path) -> None:
+        self._nvcc = nvcc
+        self._folder = folder
+        cuobjdump = find_tool("cuobjdump", nvcc)
+        text = subprocess.check_output([cuobjdump, "--dump-resource-usage", binary], text=True)
+        usage = r"Function (\S+):\s+REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)"
+        self.resources = [
+            Resources(name, part.split()[0], *map(int, numbers))
+            for part in text.split("arch = sm_")[1:]
+            for name, *numbers in re.findall(usage, part)
+        ]
+        extract = [cuobjdump, "--extract-elf", "all", binary.resolve()]
+        subprocess.run(extract, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+
+    def kernels(self, name: str, arch: str) -> list[Kernel]:
+        """The instantiations of a kernel, or skips the test: no such target was compiled for."""
+        files = list(self._folder.glob(f"*sm_{arch}.cubin"))
+        if not files:
+            pytest.skip(f"no code for sm_{arch}")
+        instance = instance_of(name)
+        of_name = [path for path in sorted(files) if instance.encode() in path.read_bytes()]
+        found = [kernel for path in of_name for kernel in self._disassembled(path)]
+        kernels = [kernel for kernel in found if instance in kernel.name]
+        assert kernels, f"no {name} for sm_{arch}"
+        return kernels
+
+    @functools.cache  # noqa: B019
+    def _disassembled(self, cubin: Path) -> list[Kernel]:
+        text = subprocess.check_output([find_tool("nvdisasm", self._nvcc), cubin], text=True)
+        functions = re.findall(r"\.text\.(\S+):\n(.*?)(?=\n\.text\.|\Z)", text, re.DOTALL)
+        return [Kernel(*function) for function in functions]
+
+
+def instance_of(name: str) -> str:
+    """What the mangled name of a kernel's instantiations has in it."""
+    return f"{len(name)}{name}I"
+
+
+def find_tool(name: str, nvcc: Path) -> str:
+    """A program that reads machine code: from the PATH, the toolkit, or its PyPI package."""
+    packages = Path(sysconfig.get_path("purelib")).glob("nvidia/*/bin")
+    folders = [os.environ.get("PATH", ""), str(nvcc.parent), *map(str, packages)]
+    tool = shutil.which(name, path=os.pathsep.join(folders))
+    if tool is None:
+        pytest.skip(f"no {name}")
+    return tool
 
 
 @pytest.fixture(scope="session")
@@ -65,85 +119,22 @@ def nvcc(setup_py: ModuleType) -> Path:
 
 
 @pytest.fixture(scope="session")
-def compiled(
-    setup_py: ModuleType, nvcc: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[Path, str], list[Kernel]]:
-    """The kernels of a source file for an architecture; each is compiled once."""
-    extension = setup_py.native_library(nvcc.parents[1], "")
-    flags = [*extension.extra_compile_args["nvcc"], "--expt-relaxed-constexpr", "-std=c++17"]
-    folder = tmp_path_factory.mktemp("codegen")
-    done: dict[tuple[Path, str], list[Kernel]] = {}
-
-    def kernels_of(source: Path, arch: str) -> list[Kernel]:
-        if (source, arch) not in done:
-            cubin = folder / f"{source.stem}_{arch}.cubin"
-            command = [nvcc, "-cubin", f"-arch=sm_{arch}", "-Xptxas=-v", f"-I{CSRC}", *flags]
-            command += [source, "-o", cubin]
-            process = subprocess.run(command, capture_output=True, text=True)
-            assert process.returncode == 0, process.stderr
-            done[source, arch] = kernels(process.stderr, disassembly(cubin, nvcc))
-        return done[source, arch]
-
-    return kernels_of
-
-
-def kernels(log: str, code: str | None) -> list[Kernel]:
-    """From the log of ptxas, which must hold no warning."""
-    assert "warning" not in log, log
-    assert "Potential Performance Loss" not in log, log  # products that wait for each other
-    assert "C7519" not in log, log  # fences of products that ptxas found missing
-    functions = {}
-    if code is not None:
-        functions = dict(re.findall(r"\.text\.(\S+):\n(.*?)(?=\n\.text\.|\Z)", code, re.DOTALL))
-    result = []
-    for entry in log.split("Compiling entry function '")[1:]:
-        name = entry.split("'")[0]
-        registers = re.search(r"Used (\d+) registers", entry)
-        spilled = re.search(r"(\d+) bytes spill stores", entry)
-        assert registers is not None
-        assert spilled is not None
-        result.append(Kernel(name, int(registers[1]), int(spilled[1]), functions.get(name)))
-    return result
-
-
-def find_tool(name: str, nvcc: Path) -> str | None:
-    """A program that reads machine code: from the PATH, the toolkit, or its PyPI package."""
-    packages = Path(sysconfig.get_path("purelib")).glob("nvidia/*/bin")
-    folders = [os.environ.get("PATH", ""), str(nvcc.parent), *map(str, packages)]
-    return shutil.which(name, path=os.pathsep.join(folders))
-
-
-def disassembly(cubin: Path, nvcc: Path) -> str | None:
-    """What nvdisasm makes of it; None without nvdisasm."""
-    tool = find_tool("nvdisasm", nvcc)
-    if tool is None:
-        return None
-    return subprocess.check_output([tool, cubin], text=True, stderr=subprocess.DEVNULL)
-
-
-class Resources(NamedTuple):
-    """What one kernel of the library takes on one architecture."""
-
-    kernel: str
-    arch: str
-    registers: int
-    stack: int
-    local: int
+def library_code(nvcc: Path, tmp_path_factory: pytest.TempPathFactory) -> MachineCode:
+    """The built library's: every instantiation for every target."""
+    return MachineCode(
+        ROOT / "octconv_cuda" / "_C.abi3.so", tmp_path_factory.mktemp("library"), nvcc
+    )
 
 
 @pytest.fixture(scope="session")
-def library_resources(nvcc: Path) -> list[Resources]:
-    """Of every kernel in the built library, by cuobjdump."""
-    tool = find_tool("cuobjdump", nvcc)
-    if tool is None:
-        pytest.skip("no cuobjdump")
-    library = ROOT / "octconv_cuda" / "_C.abi3.so"
-    text = subprocess.check_output([tool, "--dump-resource-usage", library], text=True)
-    result = []
-    for part in text.split("arch = sm_")[1:]:
-        functions = re.findall(
-            r"Function (\S+):\s+REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)", part
-        )
-        arch = part.split()[0]
-        result += [Resources(name, arch, *map(int, numbers)) for name, *numbers in functions]
-    return result
+def gemm_code(
+    setup_py: ModuleType, nvcc: Path, tmp_path_factory: pytest.TempPathFactory
+) -> MachineCode:
+    """That of the tests' own matrix product."""
+    extension = setup_py.native_library(nvcc.parents[1], "")
+    folder = tmp_path_factory.mktemp("gemm")
+    command = [nvcc, "-fatbin", f"-I{CSRC}", *extension.extra_compile_args["nvcc"], "-std=c++17"]
+    command += [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in ARCHS]
+    command += ["--expt-relaxed-constexpr", EMULATION / "gpu" / "gemm.cu"]
+    subprocess.run([*command, "-o", folder / "gemm.fatbin"], check=True)
+    return MachineCode(folder / "gemm.fatbin", folder, nvcc)
