@@ -6,9 +6,9 @@ namespace {
 // numbers: the fields of Problem in their order. shapes: (width, height, splits) of the high and of
 // the low tiles, and the stages of rows of the weight. arrays: in_high, in_low, weight, bias,
 // channels last each.
-py::tuple forward_sm80(const std::string& dtype, const std::string& tiles, const py::tuple& numbers,
-                       const py::tuple& shapes, const py::dict& arrays, uint32_t blocks,
-                       const py::dict& options) {
+Value forward_sm80(const std::string& dtype, const std::string& tiles, const Value& numbers,
+                   const Value& shapes, const Value& arrays, uint32_t blocks,
+                   const Value& options) {
   const Problem problem = problem_of(numbers);
   const RunForward& run = dtype == "bfloat16"  ? forward_bfloat16
                           : dtype == "float16" ? forward_float16
@@ -18,6 +18,6 @@ py::tuple forward_sm80(const std::string& dtype, const std::string& tiles, const
 
 }  // namespace
 
-void bind_forward(py::module_& module) { module.def("forward_sm80", &forward_sm80); }
+void bind_forward(Module& module) { module.add<&forward_sm80>("forward_sm80"); }
 
 }  // namespace emulation

@@ -8,8 +8,8 @@ namespace {
 using octconv::Problem;
 
 template <typename Traits>
-py::tuple run(const Problem& problem, const py::tuple& shape, const py::dict& arrays,
-              uint32_t blocks, const py::dict& options) {
+Value run(const Problem& problem, const Value& shape, const Value& arrays, uint32_t blocks,
+          const Value& options) {
   Device device(options_from(options));
   const ForwardArrays<typename Traits::T> memory(device, problem, arrays);
   const octconv::JointShape joint{shape[0].cast<int32_t>(), shape[1].cast<int32_t>()};
@@ -20,9 +20,9 @@ py::tuple run(const Problem& problem, const py::tuple& shape, const py::dict& ar
 }
 
 template <typename T, bool kTransposed, bool kEpilogue>
-py::tuple with_tiles(const std::string& tiles, const Problem& problem, const py::tuple& shape,
-                     const py::dict& arrays, uint32_t blocks, const py::dict& options) {
-  py::object result = py::none();
+Value with_tiles(const std::string& tiles, const Problem& problem, const Value& shape,
+                 const Value& arrays, uint32_t blocks, const Value& options) {
+  Value result = Value();
   octconv::for_each_forward_1x1<T, kTransposed, kEpilogue>([&](auto traits) {
     using Traits = decltype(traits);
     if (tiles != Traits::Tiles::kName) return;
@@ -33,12 +33,12 @@ py::tuple with_tiles(const std::string& tiles, const Problem& problem, const py:
 }
 
 // As forward_sm80 of bind_forward.cpp, but that shape is (quads of a tile, stages).
-py::tuple forward_1x1_sm80(const std::string& dtype, const std::string& tiles,
-                           const py::tuple& numbers, const py::tuple& shape, const py::dict& arrays,
-                           uint32_t blocks, const py::dict& options) {
+Value forward_1x1_sm80(const std::string& dtype, const std::string& tiles, const Value& numbers,
+                       const Value& shape, const Value& arrays, uint32_t blocks,
+                       const Value& options) {
   const Problem problem = problem_of(numbers);
   if (!serves_1x1(problem)) throw std::invalid_argument("not a problem of forward_1x1_sm80");
-  return with_element(dtype, [&](auto tag) -> py::tuple {
+  return with_element(dtype, [&](auto tag) -> Value {
     using T = typename decltype(tag)::type;
 #if defined(EMULATION_SANITIZED)  // bfloat16's code but for two conversions
     if constexpr (std::is_same_v<T, octconv::Float16>) {
@@ -61,6 +61,6 @@ py::tuple forward_1x1_sm80(const std::string& dtype, const std::string& tiles,
 
 }  // namespace
 
-void bind_forward_1x1(py::module_& module) { module.def("forward_1x1_sm80", &forward_1x1_sm80); }
+void bind_forward_1x1(Module& module) { module.add<&forward_1x1_sm80>("forward_1x1_sm80"); }
 
 }  // namespace emulation

@@ -16,8 +16,8 @@ using octconv::Problem;
 using octconv::TensorMap;
 
 template <typename Traits>
-py::tuple run(const Problem& problem, const JointCut& cut, const py::dict& arrays, uint32_t blocks,
-              const py::dict& options) {
+Value run(const Problem& problem, const JointCut& cut, const Value& arrays, uint32_t blocks,
+          const Value& options) {
   Device device(options_from(options));
   const ForwardArrays<typename Traits::T> memory(device, problem, arrays);
   JointSm90Params p = joint_sm90_params(problem, cut, memory.pointers);
@@ -45,9 +45,9 @@ py::tuple run(const Problem& problem, const JointCut& cut, const py::dict& array
 }
 
 template <typename T, bool kInputGrad, bool kInference>
-py::tuple with_cut(const Problem& problem, const JointCut& cut, const py::dict& arrays,
-                   uint32_t blocks, const py::dict& options) {
-  py::object result = py::none();
+Value with_cut(const Problem& problem, const JointCut& cut, const Value& arrays, uint32_t blocks,
+               const Value& options) {
+  Value result = Value();
   octconv::for_each_joint_sm90<T, kInputGrad, kInference>([&](auto traits) {
     using Traits = decltype(traits);
     if (Traits::kColumns != cut.columns || Traits::kColumnGroups != cut.column_groups) return;
@@ -58,8 +58,8 @@ py::tuple with_cut(const Problem& problem, const JointCut& cut, const py::dict& 
 }
 
 template <typename T>
-py::tuple with_direction(const Problem& problem, const JointCut& cut, const py::dict& arrays,
-                         uint32_t blocks, const py::dict& options) {
+Value with_direction(const Problem& problem, const JointCut& cut, const Value& arrays,
+                     uint32_t blocks, const Value& options) {
   if (problem.input_grad) return with_cut<T, true, false>(problem, cut, arrays, blocks, options);
   return arrays.contains("scale")
              ? with_cut<T, false, true>(problem, cut, arrays, blocks, options)
@@ -69,9 +69,9 @@ py::tuple with_direction(const Problem& problem, const JointCut& cut, const py::
 // As forward_1x1_sm80 of bind_forward_1x1.cpp, but for the shape: columns and groups of them, boxes
 // and slots, 0 for a weight that stays, and splits. `blocks` for each range of columns; of items
 // that are split there is a cluster for each.
-py::tuple forward_1x1_sm90(const std::string& dtype, const std::string&, const py::tuple& numbers,
-                           const py::tuple& shape, const py::dict& arrays, uint32_t blocks,
-                           const py::dict& options) {
+Value forward_1x1_sm90(const std::string& dtype, const std::string&, const Value& numbers,
+                       const Value& shape, const Value& arrays, uint32_t blocks,
+                       const Value& options) {
   const auto number = [&](int at) { return shape[at].cast<int32_t>(); };
   const Problem problem = problem_of(numbers);
   const bool stays = number(3) == 0;
@@ -89,8 +89,6 @@ py::tuple forward_1x1_sm90(const std::string& dtype, const std::string&, const p
 
 }  // namespace
 
-void bind_forward_1x1_sm90(py::module_& module) {
-  module.def("forward_1x1_sm90", &forward_1x1_sm90);
-}
+void bind_forward_1x1_sm90(Module& module) { module.add<&forward_1x1_sm90>("forward_1x1_sm90"); }
 
 }  // namespace emulation

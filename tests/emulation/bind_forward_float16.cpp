@@ -2,8 +2,8 @@
 
 namespace emulation {
 
-py::tuple forward_float16(const std::string& tiles, const Problem& problem, const py::tuple& shapes,
-                          const py::dict& arrays, uint32_t blocks, const py::dict& options) {
+Value forward_float16(const std::string& tiles, const Problem& problem, const Value& shapes,
+                      const Value& arrays, uint32_t blocks, const Value& options) {
 #if defined(EMULATION_SANITIZED)  // bfloat16's code but for two conversions, slow to compile
   (void)tiles, (void)problem, (void)shapes, (void)arrays, (void)blocks, (void)options;
   throw std::invalid_argument("no float16 under sanitizers");

@@ -8,9 +8,9 @@ namespace {
 // As forward_sm80 of bind_forward.cpp, but for the shape: the index of the geometry, of high and of
 // low tiles the columns, and the splits. low_blocks of the blocks take low tiles, and then the last
 // late_items of the high ones; of tiles that are split there is a cluster for each.
-py::tuple forward_sm90(const std::string& dtype, const std::string&, const py::tuple& numbers,
-                       const py::tuple& shape, const py::dict& arrays, const py::tuple& blocks,
-                       const py::dict& options) {
+Value forward_sm90(const std::string& dtype, const std::string&, const Value& numbers,
+                   const Value& shape, const Value& arrays, const Value& blocks,
+                   const Value& options) {
   const Problem problem = problem_of(numbers);
   PlanSm90 plan{};
   plan.geometry = shape[0].cast<int32_t>();
@@ -34,6 +34,6 @@ py::tuple forward_sm90(const std::string& dtype, const std::string&, const py::t
 
 }  // namespace
 
-void bind_forward_sm90(py::module_& module) { module.def("forward_sm90", &forward_sm90); }
+void bind_forward_sm90(Module& module) { module.add<&forward_sm90>("forward_sm90"); }
 
 }  // namespace emulation

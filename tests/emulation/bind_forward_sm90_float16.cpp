@@ -2,8 +2,8 @@
 
 namespace emulation {
 
-py::tuple forward_sm90_float16(const Problem& problem, const PlanSm90& plan, const py::dict& arrays,
-                               const py::dict& options) {
+Value forward_sm90_float16(const Problem& problem, const PlanSm90& plan, const Value& arrays,
+                           const Value& options) {
 #if defined(EMULATION_SANITIZED)  // bfloat16's code but for two conversions, slow to compile
   (void)problem, (void)plan, (void)arrays, (void)options;
   throw std::invalid_argument("no float16 under sanitizers");

@@ -5,13 +5,13 @@ namespace emulation {
 namespace {
 
 // a (m, k) and b (n, k), both of 16-bit patterns or of float32. splits = 0: as planned.
-py::tuple gemm(const std::string& dtype, const py::array& a, const py::array& b, uint32_t splits,
-               uint32_t multiprocessors, const py::dict& options) {
+Value gemm(const std::string& dtype, const Array& a, const Array& b, uint32_t splits,
+           uint32_t multiprocessors, const Value& options) {
   return with_element(dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     Device device(options_from(options));
     octconv::GemmParams p{};
-    p.m = a.shape(0), p.n = b.shape(0), p.k = a.shape(1);
+    p.m = a.rows, p.n = b.rows, p.k = a.columns;
     p.splits = splits ? splits : octconv::gemm_splits(p, sizeof(T), multiprocessors);
     p.a = input(device, "a", a);
     p.b = input(device, "b", b);
@@ -28,12 +28,12 @@ py::tuple gemm(const std::string& dtype, const py::array& a, const py::array& b,
     });
     device.check_outputs();
     using Number = std::conditional_t<sizeof(T) == 2, uint16_t, float>;
-    return py::make_tuple(copy_out<Number>(p.c, size_t(p.m) * p.n), to_dict(device.counters()));
+    return Value::tuple({copy_out<Number>(p.c, size_t(p.m) * p.n), to_dict(device.counters())});
   });
 }
 
 }  // namespace
 
-void bind_gemm(py::module_& module) { module.def("gemm", &gemm); }
+void bind_gemm(Module& module) { module.add<&gemm>("gemm"); }
 
 }  // namespace emulation

@@ -35,18 +35,16 @@ void add(octconv::TileCost& sum, const octconv::TileCost& cost, int32_t tiles) {
   sum.written_bytes += tiles * cost.written_bytes;
 }
 
-py::dict to_dict(const octconv::TileCost& sum) {
-  py::dict result;
-  result["mma"] = sum.hmma;
-  result["ldmatrix"] = sum.ldmatrix;
-  result["copies"] = sum.copies;
-  result["ldmatrix_wavefronts"] = sum.ldmatrix_wavefronts;
-  result["read_bytes"] = sum.read_bytes;
-  result["written_bytes"] = sum.written_bytes;
-  return result;
+Value to_dict(const octconv::TileCost& sum) {
+  return Value::dict({{"mma", sum.hmma},
+                      {"ldmatrix", sum.ldmatrix},
+                      {"copies", sum.copies},
+                      {"ldmatrix_wavefronts", sum.ldmatrix_wavefronts},
+                      {"read_bytes", sum.read_bytes},
+                      {"written_bytes", sum.written_bytes}});
 }
 
-py::dict counts_of(const Instance& instance, const ForwardParams& params) {
+Value counts_of(const Instance& instance, const ForwardParams& params) {
   octconv::TileCost sum{};
   for (const bool high : {true, false}) {
     const Program& program = high ? params.high : params.low;
@@ -59,47 +57,47 @@ py::dict counts_of(const Instance& instance, const ForwardParams& params) {
 }
 
 // Arguments as of forward_sm80; for each kind of tile its tiles, and the halos that it loads.
-py::dict forward_launch(const std::string& dtype, const std::string& tiles,
-                        const py::tuple& numbers, const py::tuple& shapes, const py::dict&) {
+Value forward_launch(const std::string& dtype, const std::string& tiles, const Value& numbers,
+                     const Value& shapes, const Value&) {
   const Problem problem = problem_of(numbers);
   const auto shape_of = [&](int i) {
-    const auto shape = shapes[i].cast<py::tuple>();
+    const auto shape = shapes[i];
     return TileShape{shape[0].cast<int32_t>(), shape[1].cast<int32_t>(), shape[2].cast<int32_t>()};
   };
   const Instance instance = instance_named(tiles, problem, type_of(dtype));
   const auto stages = shapes[2].cast<int32_t>();
   const ForwardParams params = shape_params(problem, instance, shape_of(0), shape_of(1), stages);
-  py::dict result;
+  Value kinds[2];
   for (const bool high : {true, false}) {
     const Program& program = high ? params.high : params.low;
     const auto& limits = high ? instance.limits.high : instance.limits.low;
-    py::list halos;
+    Value halos = Value::list();
     for (const auto& segment : program.segment) {
       if (segment.channels == 0 || program.columns == 0) continue;
       const auto extent = octconv::halo_extent(program, segment, instance.limits.padding);
       halos.append(extent.rows);
     }
-    py::dict kind;
-    kind["across"] = program.tiles_across;
-    kind["down"] = program.tiles_down;
-    kind["columns"] = program.tiles_columns;
-    kind["splits"] = program.splits;
-    kind["chunks"] = program.chunks[0] + program.chunks[1];
-    kind["most_quads"] = limits.quads;
-    kind["most_columns"] = limits.columns;
-    kind["halo_rows"] = halos;
-    result[high ? "high" : "low"] = kind;
+    kinds[high] = Value::dict({{"across", program.tiles_across},
+                               {"down", program.tiles_down},
+                               {"columns", program.tiles_columns},
+                               {"splits", program.splits},
+                               {"chunks", program.chunks[0] + program.chunks[1]},
+                               {"most_quads", limits.quads},
+                               {"most_columns", limits.columns},
+                               {"halo_rows", halos}});
   }
-  result["most_halo_rows"] = instance.limits.table_rows;
-  result["shared_bytes"] = shared_bytes(instance.limits, params.halo_bytes, params.weight_stages);
-  result["sums"] = instance.limits.sums;
-  result["counts"] = counts_of(instance, params);
-  return result;
+  return Value::dict(
+      {{"high", kinds[true]},
+       {"low", kinds[false]},
+       {"most_halo_rows", instance.limits.table_rows},
+       {"shared_bytes", shared_bytes(instance.limits, params.halo_bytes, params.weight_stages)},
+       {"sums", instance.limits.sums},
+       {"counts", counts_of(instance, params)}});
 }
 
 // Arguments as of forward_1x1_sm80.
-py::dict forward_1x1_launch(const std::string& dtype, const std::string& tiles,
-                            const py::tuple& numbers, const py::tuple& shape, const py::dict&) {
+Value forward_1x1_launch(const std::string& dtype, const std::string& tiles, const Value& numbers,
+                         const Value& shape, const Value&) {
   const Problem problem = problem_of(numbers);
   for (const auto& limits : octconv::joint_instances_for(problem, type_of(dtype))) {
     if (tiles != limits.name) continue;
@@ -110,25 +108,23 @@ py::dict forward_1x1_launch(const std::string& dtype, const std::string& tiles,
       add(sum, joint_cost(limits, *octconv::known_device("H200"), params, column),
           params.items / params.tiles_columns);
     }
-    py::dict result;
-    result["items"] = params.items;
-    result["columns"] = params.tiles_columns;
-    result["most_quads"] = limits.quads;
-    result["most_columns"] = limits.part_columns;
-    result["shared_bytes"] = params.stages * limits.stage_bytes;
-    result["counts"] = to_dict(sum);
-    return result;
+    return Value::dict({{"items", params.items},
+                        {"columns", params.tiles_columns},
+                        {"most_quads", limits.quads},
+                        {"most_columns", limits.part_columns},
+                        {"shared_bytes", params.stages * limits.stage_bytes},
+                        {"counts", to_dict(sum)}});
   }
   throw std::invalid_argument("no tiles are named " + tiles);
 }
 
 // The plans of many problems, one after the other out of one cache, in words.
-py::list remembered_plans(const std::string& dtype, const std::string& device,
-                          const py::list& problems, const py::dict&) {
+Value remembered_plans(const std::string& dtype, const std::string& device, const Value& problems,
+                       const Value&) {
   octconv::PlanCache cache;
-  py::list texts;
-  for (const auto& numbers : problems) {
-    const Problem problem = problem_of(numbers.cast<py::tuple>());
+  Value texts = Value::list();
+  for (size_t i = 0; i < problems.size(); ++i) {
+    const Problem problem = problem_of(problems[i]);
     texts.append(to_string(cache.plan(problem, type_of(dtype), *octconv::known_device(device))));
   }
   return texts;
@@ -136,27 +132,27 @@ py::list remembered_plans(const std::string& dtype, const std::string& device,
 
 // The name of the known device that serves for one with these facts, and whether a library built
 // for `archs` passes registers there, and runs there at all.
-py::tuple facts_of_device(int32_t major, int32_t minor, int32_t multiprocessors,
-                          int32_t shared_per_block, const std::string& archs, const py::dict&) {
+Value facts_of_device(int32_t major, int32_t minor, int32_t multiprocessors,
+                      int32_t shared_per_block, const std::string& archs, const Value&) {
   const auto facts = octconv::device_facts(major, minor, multiprocessors, shared_per_block, archs);
-  return py::make_tuple(facts.name, facts.passes_registers, facts.has_code);
+  return Value::tuple({facts.name, facts.passes_registers, facts.has_code});
 }
 
 // The tiles that a plan chooses on an H100 with a library built for `archs`.
-std::string tiles_on_h100(const std::string& dtype, const std::string& archs,
-                          const py::tuple& numbers, const py::dict&) {
+Value tiles_on_h100(const std::string& dtype, const std::string& archs, const Value& numbers,
+                    const Value&) {
   const auto facts = octconv::device_facts(9, 0, 132, 232448, archs);
   return octconv::plan_forward(problem_of(numbers), type_of(dtype), facts).tiles;
 }
 
 }  // namespace
 
-void bind_plan(py::module_& module) {
-  module.def("forward_launch", &forward_launch);
-  module.def("forward_1x1_launch", &forward_1x1_launch);
-  module.def("remembered_plans", &remembered_plans);
-  module.def("facts_of_device", &facts_of_device);
-  module.def("tiles_on_h100", &tiles_on_h100);
+void bind_plan(Module& module) {
+  module.add<&forward_launch>("forward_launch");
+  module.add<&forward_1x1_launch>("forward_1x1_launch");
+  module.add<&remembered_plans>("remembered_plans");
+  module.add<&facts_of_device>("facts_of_device");
+  module.add<&tiles_on_h100>("tiles_on_h100");
 }
 
 }  // namespace emulation

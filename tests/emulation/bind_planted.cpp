@@ -132,8 +132,14 @@ constexpr Kernel kKernels[] = {
     PLANTED(acquired_by_lane_0_only, 2, 32, 32),
 };
 
+Value planted_names(const Value&) {
+  Value names = Value::list();
+  for (const Kernel& kernel : kKernels) names.append(kernel.name);
+  return names;
+}
+
 // Inputs and shared memory are alike for all.
-py::array run_planted(const std::string& name, bool broken, const py::dict& options) {
+Value run_planted(const std::string& name, bool broken, const Value& options) {
   for (const Kernel& kernel : kKernels) {
     if (kernel.name != name) continue;
     std::vector<float> in(planted::kInputs);
@@ -160,13 +166,9 @@ py::array run_planted(const std::string& name, bool broken, const py::dict& opti
 
 }  // namespace
 
-void bind_planted(py::module_& module) {
-  module.def("planted", &run_planted);
-  module.def("planted_names", [](const py::args&) {
-    py::list names;
-    for (const Kernel& kernel : kKernels) names.append(kernel.name);
-    return names;
-  });
+void bind_planted(Module& module) {
+  module.add<&run_planted>("planted");
+  module.add<&planted_names>("planted_names");
 }
 
 }  // namespace emulation

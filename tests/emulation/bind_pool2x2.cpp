@@ -10,7 +10,7 @@ struct Place {
   int64_t offset;
   octconv::Strides strides;
 
-  explicit Place(const py::tuple& numbers)
+  explicit Place(const Value& numbers)
       : offset(numbers[0].cast<int64_t>()),
         strides{numbers[1].cast<int64_t>(), numbers[2].cast<int64_t>(),
                 numbers[3].cast<int64_t>()} {}
@@ -18,8 +18,8 @@ struct Place {
 
 // Memories are of bytes. The result is (bytes of the output, elements of an access, counters).
 template <typename T>
-py::tuple pool(octconv::Pool2x2Params p, const py::array& high, const py::tuple& high_place,
-               const py::array& low, const py::tuple& low_place, const py::dict& options) {
+Value pool(octconv::Pool2x2Params p, const Array& high, const Value& high_place, const Array& low,
+           const Value& low_place, const Value& options) {
   Device device(options_from(options));
   const Place of_high(high_place), of_low(low_place);
   p.high = static_cast<const T*>(input(device, "high", high)) + of_high.offset;
@@ -39,12 +39,12 @@ py::tuple pool(octconv::Pool2x2Params p, const py::array& high, const py::tuple&
     }
   }
   device.check_outputs();
-  return py::make_tuple(copy_out<uint8_t>(p.out, bytes), vector, to_dict(device.counters()));
+  return Value::tuple({copy_out<uint8_t>(p.out, bytes), vector, to_dict(device.counters())});
 }
 
-py::tuple pool2x2(const std::string& dtype, const py::tuple& high_shape, int32_t low_channels,
-                  bool mean, const py::array& high, const py::tuple& high_place,
-                  const py::array& low, const py::tuple& low_place, const py::dict& options) {
+Value pool2x2(const std::string& dtype, const Value& high_shape, int32_t low_channels, bool mean,
+              const Array& high, const Value& high_place, const Array& low, const Value& low_place,
+              const Value& options) {
   octconv::Pool2x2Params p{};
   p.batch = high_shape[0].cast<int32_t>();
   p.high_channels = high_shape[1].cast<int32_t>();
@@ -61,7 +61,7 @@ py::tuple pool2x2(const std::string& dtype, const py::tuple& high_shape, int32_t
 }
 
 template <typename T>
-py::tuple grad(octconv::Pool2x2GradParams p, const py::array& dz, const py::dict& options) {
+Value grad(octconv::Pool2x2GradParams p, const Array& dz, const Value& options) {
   Device device(options_from(options));
   p.dz = input(device, "dz", dz);
   const size_t pixels = size_t(p.batch) * p.out_height() * p.out_width();
@@ -77,13 +77,13 @@ py::tuple grad(octconv::Pool2x2GradParams p, const py::array& dz, const py::dict
                   octconv::pool2x2_shape(p, 1), p);
   }
   device.check_outputs();
-  return py::make_tuple(copy_out<uint8_t>(p.dx_high, high), copy_out<uint8_t>(p.dx_low, low),
-                        to_dict(device.counters()));
+  return Value::tuple({copy_out<uint8_t>(p.dx_high, high), copy_out<uint8_t>(p.dx_low, low),
+                       to_dict(device.counters())});
 }
 
 // Of dz in memory as pool2x2 writes it; `shape` is that of high.
-py::tuple pool2x2_input_grad(const std::string& dtype, const py::tuple& shape, int32_t low_channels,
-                             const py::array& dz, const py::dict& options) {
+Value pool2x2_input_grad(const std::string& dtype, const Value& shape, int32_t low_channels,
+                         const Array& dz, const Value& options) {
   const auto number = [&](int at) { return shape[at].cast<int32_t>(); };
   const octconv::Pool2x2GradParams p{nullptr,   nullptr,   nullptr,   number(0),
                                      number(2), number(3), number(1), low_channels};
@@ -95,9 +95,9 @@ py::tuple pool2x2_input_grad(const std::string& dtype, const py::tuple& shape, i
 
 }  // namespace
 
-void bind_pool2x2(py::module_& module) {
-  module.def("pool2x2", &pool2x2);
-  module.def("pool2x2_input_grad", &pool2x2_input_grad);
+void bind_pool2x2(Module& module) {
+  module.add<&pool2x2>("pool2x2");
+  module.add<&pool2x2_input_grad>("pool2x2_input_grad");
 }
 
 }  // namespace emulation

@@ -9,20 +9,20 @@ namespace emulation {
 namespace {
 
 // (name, bytes of the input, bytes of the output) of each.
-py::list probes(const py::dict&) {
-  py::list result;
+Value probes(const Value&) {
+  Value result = Value::list();
   for (const octconv::Probe& probe : octconv::kProbes) {
-    result.append(py::make_tuple(probe.name, probe.in_bytes, probe.out_bytes));
+    result.append(Value::tuple({probe.name, probe.in_bytes, probe.out_bytes}));
   }
   return result;
 }
 
 // Returns the bytes that the probe wrote, and the counters.
-py::tuple run_probe(const std::string& name, const py::array& in, const py::dict& options) {
+Value run_probe(const std::string& name, const Array& in, const Value& options) {
   const auto* probe = std::find_if(std::begin(octconv::kProbes), std::end(octconv::kProbes),
                                    [&](const auto& each) { return each.name == name; });
   if (probe == std::end(octconv::kProbes)) throw std::invalid_argument("no probe is named " + name);
-  if (in.nbytes() != probe->in_bytes) {
+  if (in.bytes != probe->in_bytes) {
     throw std::invalid_argument(name + " reads " + std::to_string(probe->in_bytes) + " bytes");
   }
   Device device(options_from(options));
@@ -41,14 +41,14 @@ py::tuple run_probe(const std::string& name, const py::array& in, const py::dict
   }
   device.launch(probe->kernel, probe->shape, p);
   device.check_outputs();
-  return py::make_tuple(copy_out<uint8_t>(p.out, probe->out_bytes), to_dict(device.counters()));
+  return Value::tuple({copy_out<uint8_t>(p.out, probe->out_bytes), to_dict(device.counters())});
 }
 
 }  // namespace
 
-void bind_probes(py::module_& module) {
-  module.def("probes", &probes);
-  module.def("probe", &run_probe);
+void bind_probes(Module& module) {
+  module.add<&probes>("probes");
+  module.add<&run_probe>("probe");
 }
 
 }  // namespace emulation

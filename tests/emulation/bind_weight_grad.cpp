@@ -7,10 +7,10 @@
 namespace emulation {
 namespace {
 
-PixelTiles pixel_tiles_of(const py::tuple& shapes) {
+PixelTiles pixel_tiles_of(const Value& shapes) {
   PixelTiles tiles;
   for (int i = 0; i < octconv::kJobs; ++i) {
-    const auto shape = shapes[i].cast<py::tuple>();
+    const auto shape = shapes[i];
     tiles[i] = {shape[0].cast<int32_t>(), shape[1].cast<int32_t>(), shape[2].cast<int32_t>()};
   }
   return tiles;
@@ -19,10 +19,9 @@ PixelTiles pixel_tiles_of(const py::tuple& shapes) {
 // numbers: the fields of Problem in their order but for the last. shapes: (width, height, splits)
 // of the pixel tiles of W_HH, W_LH, W_HL and W_LL. arrays: x_high, x_low, dy_high, dy_low, channels
 // last each. The counters are those of the products' launch; launches counts both.
-py::tuple weight_grad_sm80(const std::string& dtype, const std::string& tiles,
-                           const py::tuple& numbers, const py::tuple& shapes,
-                           const py::dict& arrays, bool channels_last, bool wide_output, bool bias,
-                           int32_t shared_limit, const py::dict& options) {
+Value weight_grad_sm80(const std::string& dtype, const std::string& tiles, const Value& numbers,
+                       const Value& shapes, const Value& arrays, bool channels_last,
+                       bool wide_output, bool bias, int32_t shared_limit, const Value& options) {
   const Problem problem = grad_problem_of(numbers);
   const PixelTiles pixel_tiles = pixel_tiles_of(shapes);
   const RunWeightGrad& run = dtype == "bfloat16"  ? weight_grad_bfloat16
@@ -36,7 +35,7 @@ py::tuple weight_grad_sm80(const std::string& dtype, const std::string& tiles,
 struct LaunchCounts {
   int64_t mma = 0, ldmatrix = 0, word_loads = 0, copies = 0;
   double bytes = 0;
-  py::list jobs;
+  Value jobs = Value::list();
 
   void add(int64_t turns, const octconv::PixelTileCost& cost) {
     mma += turns * cost.hmma;
@@ -45,24 +44,22 @@ struct LaunchCounts {
     copies += turns * cost.copies;
     bytes += turns * cost.read_bytes;
   }
-  py::dict of_launch(const WeightGradParams& p) const {
-    py::dict result;
-    result["mma"] = mma;
-    result["ldmatrix"] = ldmatrix;
-    result["word_loads"] = word_loads;
-    result["copies"] = copies;
-    result["read_bytes"] = bytes;
-    result["jobs"] = jobs;
-    result["shared_bytes"] = p.shared_bytes;
-    result["partial_sums"] = partial_sums_of(p);
-    result["split_warps"] = 1 << p.split_bits;
-    return result;
+  Value of_launch(const WeightGradParams& p) const {
+    return Value::dict({{"mma", mma},
+                        {"ldmatrix", ldmatrix},
+                        {"word_loads", word_loads},
+                        {"copies", copies},
+                        {"read_bytes", bytes},
+                        {"jobs", jobs},
+                        {"shared_bytes", p.shared_bytes},
+                        {"partial_sums", partial_sums_of(p)},
+                        {"split_warps", 1 << p.split_bits}});
   }
 };
 
 // What csrc/plan/weight_grad_cost.h counts of a launch, beside the limits that its tiles must keep.
-py::dict weight_grad_launch(const std::string& dtype, const std::string& tiles,
-                            const py::tuple& numbers, const py::tuple& shapes, const py::dict&) {
+Value weight_grad_launch(const std::string& dtype, const std::string& tiles, const Value& numbers,
+                         const Value& shapes, const Value&) {
   const Problem problem = grad_problem_of(numbers);
   const octconv::ElementType type = dtype == "bfloat16"  ? octconv::ElementType::kBFloat16
                                     : dtype == "float16" ? octconv::ElementType::kFloat16
@@ -73,7 +70,7 @@ py::dict weight_grad_launch(const std::string& dtype, const std::string& tiles,
     const auto shape = octconv::JointGradShape::of(pixel_tiles_of(shapes));
     const octconv::JointGradParams p = joint_grad_counts(problem, limits, shape);
     for (const octconv::WeightGradJob& job : p.job) {
-      counts.jobs.append(py::make_tuple(job.items(), p.quad_tiles, job.splits));
+      counts.jobs.append(Value::tuple({job.items(), p.quad_tiles, job.splits}));
     }
     counts.add(int64_t{p.tiles} * p.quad_tiles,
                joint_tile_cost(limits, *octconv::known_device("H200"), p));
@@ -84,7 +81,7 @@ py::dict weight_grad_launch(const std::string& dtype, const std::string& tiles,
     const WeightGradParams p =
         weight_grad_params(problem, limits, pixel_tiles_of(shapes), octconv::pointers_of_plan());
     for (const octconv::WeightGradJob& job : p.job) {
-      counts.jobs.append(py::make_tuple(job.items(), job.pixel_tiles, job.splits));
+      counts.jobs.append(Value::tuple({job.items(), job.pixel_tiles, job.splits}));
       if (job.items() == 0) continue;
       counts.add(job.tiles() * job.pixel_tiles,
                  pixel_tile_cost(limits, *octconv::known_device("H200"), p, job));
@@ -96,9 +93,9 @@ py::dict weight_grad_launch(const std::string& dtype, const std::string& tiles,
 
 }  // namespace
 
-void bind_weight_grad(py::module_& module) {
-  module.def("weight_grad_sm80", &weight_grad_sm80);
-  module.def("weight_grad_launch", &weight_grad_launch);
+void bind_weight_grad(Module& module) {
+  module.add<&weight_grad_sm80>("weight_grad_sm80");
+  module.add<&weight_grad_launch>("weight_grad_launch");
 }
 
 }  // namespace emulation

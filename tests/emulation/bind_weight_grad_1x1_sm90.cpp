@@ -11,7 +11,7 @@ using octconv::JointGradSm90Params;
 using octconv::TensorMap;
 
 template <typename Traits>
-py::tuple run_joint_grad_sm90(const WeightGradCall& call) {
+Value run_joint_grad_sm90(const WeightGradCall& call) {
   const JointGradSm90Cut cut{Traits::kRows, Traits::kColumns, octconv::grad_box(call.problem),
                              call.tiles[0].splits};
   const auto params_of = [&](const octconv::WeightGradPointers& pointers) {
@@ -29,8 +29,8 @@ py::tuple run_joint_grad_sm90(const WeightGradCall& call) {
 }
 
 template <typename T>
-py::tuple with_rows(const std::string& rows, const WeightGradCall& call) {
-  py::object result = py::none();
+Value with_rows(const std::string& rows, const WeightGradCall& call) {
+  Value result = Value();
   octconv::for_each_joint_grad_sm90<T>([&](auto traits) {
     using Traits = decltype(traits);
     if (std::to_string(Traits::kRows) == rows) result = run_joint_grad_sm90<Traits>(call);
@@ -41,12 +41,12 @@ py::tuple with_rows(const std::string& rows, const WeightGradCall& call) {
 
 // As weight_grad_sm80 of bind_weight_grad.cpp, but for the tiles: the rows of one, and the first
 // shape's splits.
-py::tuple weight_grad_1x1_sm90(const std::string& dtype, const std::string& rows,
-                               const py::tuple& numbers, const py::tuple& shapes,
-                               const py::dict& arrays, bool channels_last, bool wide_output,
-                               bool bias, int32_t shared_limit, const py::dict& options) {
+Value weight_grad_1x1_sm90(const std::string& dtype, const std::string& rows, const Value& numbers,
+                           const Value& shapes, const Value& arrays, bool channels_last,
+                           bool wide_output, bool bias, int32_t shared_limit,
+                           const Value& options) {
   PixelTiles tiles;
-  tiles[0].splits = shapes[0].cast<py::tuple>()[2].cast<int32_t>();
+  tiles[0].splits = shapes[0][2].cast<int32_t>();
   const Problem problem = grad_problem_of(numbers);
   const WeightGradCall call{problem,     tiles, arrays,       channels_last,
                             wide_output, bias,  shared_limit, options};
@@ -56,8 +56,8 @@ py::tuple weight_grad_1x1_sm90(const std::string& dtype, const std::string& rows
 
 }  // namespace
 
-void bind_weight_grad_1x1_sm90(py::module_& module) {
-  module.def("weight_grad_1x1_sm90", &weight_grad_1x1_sm90);
+void bind_weight_grad_1x1_sm90(Module& module) {
+  module.add<&weight_grad_1x1_sm90>("weight_grad_1x1_sm90");
 }
 
 }  // namespace emulation

@@ -2,7 +2,7 @@
 
 namespace emulation {
 
-py::tuple weight_grad_float16(const std::string& tiles, const WeightGradCall& call) {
+Value weight_grad_float16(const std::string& tiles, const WeightGradCall& call) {
 #if defined(EMULATION_SANITIZED)  // bfloat16's code but for two conversions, slow to compile
   (void)tiles, (void)call;
   throw std::invalid_argument("no float16 under sanitizers");

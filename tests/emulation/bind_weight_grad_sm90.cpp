@@ -11,7 +11,7 @@ using octconv::TensorMap;
 using octconv::WeightGradSm90Params;
 
 template <typename Traits>
-py::tuple run_grad_sm90(const WeightGradCall& call) {
+Value run_grad_sm90(const WeightGradCall& call) {
   const auto params_of = [&](const octconv::WeightGradPointers& pointers) {
     const GradSm90Cut cut{Traits::kTile, call.tiles};
     WeightGradSm90Params p = weight_grad_sm90_params(call.problem, cut, pointers);
@@ -28,8 +28,8 @@ py::tuple run_grad_sm90(const WeightGradCall& call) {
 }
 
 template <typename T>
-py::tuple with_tile(int32_t tile, const WeightGradCall& call) {
-  py::object result = py::none();
+Value with_tile(int32_t tile, const WeightGradCall& call) {
+  Value result = Value();
   octconv::for_each_grad_sm90<T>([&](auto traits) {
     if (decltype(traits)::kTile == tile) result = run_grad_sm90<decltype(traits)>(call);
   });
@@ -39,13 +39,12 @@ py::tuple with_tile(int32_t tile, const WeightGradCall& call) {
 
 // As weight_grad_sm80 of bind_weight_grad.cpp, but for the tiles: a number of channels, and of
 // W_HH, W_LH, W_HL and W_LL (height, images, splits).
-py::tuple weight_grad_sm90(const std::string& dtype, const std::string& tile,
-                           const py::tuple& numbers, const py::tuple& shapes,
-                           const py::dict& arrays, bool channels_last, bool wide_output, bool bias,
-                           int32_t shared_limit, const py::dict& options) {
+Value weight_grad_sm90(const std::string& dtype, const std::string& tile, const Value& numbers,
+                       const Value& shapes, const Value& arrays, bool channels_last,
+                       bool wide_output, bool bias, int32_t shared_limit, const Value& options) {
   PixelTiles tiles;
   for (int i = 0; i < octconv::kJobs; ++i) {
-    const auto shape = shapes[i].cast<py::tuple>();
+    const auto shape = shapes[i];
     const auto number = [&](int at) { return shape[at].cast<int32_t>(); };
     tiles[i] = {octconv::kGradSm90Width, number(0), number(2), number(1)};
   }
@@ -58,8 +57,6 @@ py::tuple weight_grad_sm90(const std::string& dtype, const std::string& tile,
 
 }  // namespace
 
-void bind_weight_grad_sm90(py::module_& module) {
-  module.def("weight_grad_sm90", &weight_grad_sm90);
-}
+void bind_weight_grad_sm90(Module& module) { module.add<&weight_grad_sm90>("weight_grad_sm90"); }
 
 }  // namespace emulation

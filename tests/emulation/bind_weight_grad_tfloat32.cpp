@@ -2,7 +2,7 @@
 
 namespace emulation {
 
-py::tuple weight_grad_tfloat32(const std::string& tiles, const WeightGradCall& call) {
+Value weight_grad_tfloat32(const std::string& tiles, const WeightGradCall& call) {
   return with_weight_grad<octconv::TFloat32>(tiles, call);
 }
 

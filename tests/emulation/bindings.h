@@ -1,48 +1,48 @@
 // From Python's arguments to the emulated device, and back.
 #pragma once
 
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
-
 #include <stdexcept>
 #include <string>
 
 #include "dtype.h"
 #include "runtime/device.h"
+#include "value.h"
 
 namespace emulation {
 
-namespace py = pybind11;
-
 // What each file of bindings adds to the module.
-void bind_forward(py::module_& module);
-void bind_forward_1x1(py::module_& module);
-void bind_forward_1x1_sm90(py::module_& module);
-void bind_forward_sm90(py::module_& module);
-void bind_gemm(py::module_& module);
-void bind_plan(py::module_& module);
-void bind_planted(py::module_& module);
-void bind_pool2x2(py::module_& module);
-void bind_probes(py::module_& module);
-void bind_weight_grad(py::module_& module);
-void bind_weight_grad_1x1_sm90(py::module_& module);
-void bind_weight_grad_sm90(py::module_& module);
+void bind_forward(Module& module);
+void bind_forward_1x1(Module& module);
+void bind_forward_1x1_sm90(Module& module);
+void bind_forward_sm90(Module& module);
+void bind_gemm(Module& module);
+void bind_plan(Module& module);
+void bind_planted(Module& module);
+void bind_pool2x2(Module& module);
+void bind_probes(Module& module);
+void bind_weight_grad(Module& module);
+void bind_weight_grad_1x1_sm90(Module& module);
+void bind_weight_grad_sm90(Module& module);
 
 // A device as a dictionary asks for it: schedule, late, seed, resident_blocks, count.
-Options options_from(const py::dict& options);
-py::dict to_dict(const Counters& counters);
+Options options_from(const Value& options);
+Value to_dict(const Counters& counters);
 
-inline const void* input(Device& device, const std::string& name, const py::array& array) {
-  if (!(array.flags() & py::array::c_style)) {
-    throw std::invalid_argument(name + " must be contiguous");
-  }
-  return device.input(name, array.data(), array.nbytes());
+inline const void* input(Device& device, const std::string& name, const Array& array) {
+  return device.input(name, array.data, array.bytes);
+}
+
+inline const void* input(Device& device, const Value& arrays, const char* name) {
+  return input(device, name, arrays[name].cast<Array>());
 }
 
 // A copy of `count` elements at `data`, with numpy's type of the same size.
 template <typename T>
-py::array copy_out(const void* data, size_t count) {
-  return py::array_t<T>(count, static_cast<const T*>(data));
+Value copy_out(const void* data, size_t count) {
+  return Value::array(data, count,
+                      std::is_same_v<T, float> ? "float32"
+                      : sizeof(T) == 2         ? "uint16"
+                                               : "uint8");
 }
 
 template <typename T>

@@ -27,12 +27,13 @@ ADDRESSES_AND_ARITHMETIC = [
     "-fno-sanitize=null,pointer-overflow",
     "-fno-sanitize-recover=all",
 ]
-# Flags of all files, and of those that hold kernels: thread sanitizer must not see the runtime,
-# which hands data from thread to thread as the hardware does.
+SANITIZED = ["-DEMULATION_SANITIZED"]
+# Flags of all files, and of those that hold kernels: these alone are judged, and thread
+# sanitizer must not see the runtime, which hands data from thread to thread as the hardware does.
 MODES = {
     "plain": (["-O2"], ["-Og"]),
-    "asan": (["-Og", "-DEMULATION_SANITIZED", *ADDRESSES_AND_ARITHMETIC], []),
-    "tsan": (["-O1", "-DEMULATION_SANITIZED", "-DEMULATION_TSAN"], ["-fsanitize=thread"]),
+    "asan": (["-O2", "-DEMULATION_ASAN"], ["-Og", *SANITIZED, *ADDRESSES_AND_ARITHMETIC]),
+    "tsan": (["-O2", "-DEMULATION_TSAN"], ["-O1", *SANITIZED, "-fsanitize=thread"]),
 }
 LIBRARIES = {"asan": ["libasan.so", "libubsan.so"], "tsan": ["libtsan.so"]}
 
@@ -50,17 +51,13 @@ def build(mode: str) -> Path:
     with building_in(folder) as ninja:
         add_compile_rule(ninja, [*common, "$extra"])
         ninja.rule("link", f"{COMPILER} -shared $extra $in -o $out")
-        precompiled = "precompiled.h.gch"
-        flags_of_kernels = " ".join(kernel_flags)
-        header = {"extra": f"{flags_of_kernels} -x c++-header"}
-        ninja.build(precompiled, "compile", str(HERE / "precompiled.h"), variables=header)
         objects = []
         for source in [*sorted([*HERE.glob("*.cpp"), *HERE.glob("runtime/*.cpp")]), *HOST]:
-            holds_kernels = source.name.startswith("bind_")
-            extra = f"{flags_of_kernels} -include precompiled.h" if holds_kernels else ""
-            needed = [precompiled] if holds_kernels else []
+            extra = kernel_flags if source.name.startswith("bind_") else []
+            if source.name == "module.cpp":
+                extra = ["-Og"]  # Python's headers are slow to compile
             target = f"{source.parent.name}/{source.stem}.o"
-            ninja.build(target, "compile", str(source), needed, variables={"extra": extra})
+            ninja.build(target, "compile", str(source), variables={"extra": " ".join(extra)})
             objects.append(target)
         module = f"kernel_emulation{sysconfig.get_config_var('EXT_SUFFIX')}"
         link_flags = " ".join(flag for flag in [*flags, *kernel_flags] if "sanitize" in flag)

@@ -15,14 +15,14 @@ using octconv::Problem;
 using octconv::TileShape;
 
 template <typename Traits>
-py::tuple run(const Problem& problem, const py::tuple& shapes, const py::dict& arrays,
-              uint32_t blocks, const py::dict& options) {
+Value run(const Problem& problem, const Value& shapes, const Value& arrays, uint32_t blocks,
+          const Value& options) {
   using T = typename Traits::T;
   Device device(options_from(options));
   const ForwardArrays<T> memory(device, problem, arrays);
   const octconv::ForwardLimits limits = octconv::limits_of<Traits>();
   const auto shape_of = [&](int i) {
-    const auto shape = shapes[i].cast<py::tuple>();
+    const auto shape = shapes[i];
     return TileShape{shape[0].cast<int32_t>(), shape[1].cast<int32_t>(), shape[2].cast<int32_t>()};
   };
   const auto stages = shapes[2].cast<int32_t>();
@@ -44,9 +44,9 @@ py::tuple run(const Problem& problem, const py::tuple& shapes, const py::dict& a
 }
 
 template <typename T, int kKernel, bool kTransposed, bool kEpilogue>
-py::tuple with_tiles(const std::string& tiles, const Problem& problem, const py::tuple& shapes,
-                     const py::dict& arrays, uint32_t blocks, const py::dict& options) {
-  py::object result = py::none();
+Value with_tiles(const std::string& tiles, const Problem& problem, const Value& shapes,
+                 const Value& arrays, uint32_t blocks, const Value& options) {
+  Value result = Value();
   octconv::for_each_forward<T, kKernel, kTransposed, kEpilogue>([&](auto traits) {
     using Traits = decltype(traits);
     if (tiles != Traits::Tiles::kName) return;
@@ -57,8 +57,8 @@ py::tuple with_tiles(const std::string& tiles, const Problem& problem, const py:
 }
 
 template <typename T>
-py::tuple with_kernel(const std::string& tiles, const Problem& problem, const py::tuple& shapes,
-                      const py::dict& arrays, uint32_t blocks, const py::dict& options) {
+Value with_kernel(const std::string& tiles, const Problem& problem, const Value& shapes,
+                  const Value& arrays, uint32_t blocks, const Value& options) {
   const auto with = [&](auto kernel) {
     constexpr int k = decltype(kernel)::value;
     if (problem.input_grad) {
@@ -81,9 +81,8 @@ py::tuple with_kernel(const std::string& tiles, const Problem& problem, const py
 }
 
 // Each in its file.
-using RunForward = py::tuple(const std::string& tiles, const Problem& problem,
-                             const py::tuple& shapes, const py::dict& arrays, uint32_t blocks,
-                             const py::dict& options);
+using RunForward = Value(const std::string& tiles, const Problem& problem, const Value& shapes,
+                         const Value& arrays, uint32_t blocks, const Value& options);
 RunForward forward_bfloat16, forward_float16, forward_tfloat32;
 
 }  // namespace emulation

@@ -9,7 +9,7 @@
 namespace emulation {
 
 // From the fields in their order.
-inline octconv::Problem problem_of(const py::tuple& numbers) {
+inline octconv::Problem problem_of(const Value& numbers) {
   const auto number = [&](int i) { return numbers[i].cast<int32_t>(); };
   return {number(0), number(1), number(2), number(3), number(4),
           number(5), number(6), number(7), number(8), number(9) != 0};
@@ -21,13 +21,13 @@ struct ForwardArrays {
   octconv::ForwardPointers pointers{};
   size_t high_size, low_size;  // of the results, in elements
 
-  ForwardArrays(Device& device, const octconv::Problem& problem, const py::dict& arrays) {
+  ForwardArrays(Device& device, const octconv::Problem& problem, const Value& arrays) {
     const auto optional = [&](const char* name) {
-      return arrays.contains(name) ? input(device, name, arrays[name]) : nullptr;
+      return arrays.contains(name) ? input(device, arrays, name) : nullptr;
     };
-    pointers.in_high = input(device, "in_high", arrays["in_high"]);
-    pointers.in_low = input(device, "in_low", arrays["in_low"]);
-    pointers.weight = input(device, "weight", arrays["weight"]);
+    pointers.in_high = input(device, arrays, "in_high");
+    pointers.in_low = input(device, arrays, "in_low");
+    pointers.weight = input(device, arrays, "weight");
     pointers.bias = optional("bias");
     octconv::Epilogue& epilogue = pointers.epilogue;
     epilogue.scale = static_cast<const float*>(optional("scale"));
@@ -49,11 +49,11 @@ struct ForwardArrays {
   }
 
   // The results and the counters, behind the launch.
-  py::tuple results(Device& device) const {
+  Value results(Device& device) const {
     using Number = std::conditional_t<sizeof(T) == 2, uint16_t, float>;
     device.check_outputs();
-    return py::make_tuple(copy_out<Number>(pointers.out_high, high_size),
-                          copy_out<Number>(pointers.out_low, low_size), to_dict(device.counters()));
+    return Value::tuple({copy_out<Number>(pointers.out_high, high_size),
+                         copy_out<Number>(pointers.out_low, low_size), to_dict(device.counters())});
   }
 };
 

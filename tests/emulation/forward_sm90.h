@@ -19,8 +19,8 @@ using octconv::PlanSm90;
 using octconv::Problem;
 
 template <typename Traits>
-py::tuple run_sm90(const Problem& problem, const PlanSm90& plan, const py::dict& arrays,
-                   const py::dict& options) {
+Value run_sm90(const Problem& problem, const PlanSm90& plan, const Value& arrays,
+               const Value& options) {
   const auto map = [](const octconv::TensorView& view) {
     return tensor_map<octconv::TensorMap>(view);
   };
@@ -47,9 +47,9 @@ py::tuple run_sm90(const Problem& problem, const PlanSm90& plan, const py::dict&
 }
 
 template <typename T, bool kInputGrad, bool kEpilogue = false>
-py::tuple with_direction_sm90(const Problem& problem, const PlanSm90& plan, const py::dict& arrays,
-                              const py::dict& options) {
-  py::object result = py::none();
+Value with_direction_sm90(const Problem& problem, const PlanSm90& plan, const Value& arrays,
+                          const Value& options) {
+  Value result = Value();
   octconv::for_each_sm90<T, kInputGrad, kEpilogue>([&](auto kernel) {
     using Traits = decltype(kernel);
     if (Traits::kGeometry != plan.geometry || Traits::kHighColumns != plan.columns[kHigh]) return;
@@ -64,8 +64,8 @@ py::tuple with_direction_sm90(const Problem& problem, const PlanSm90& plan, cons
 }
 
 template <typename T>
-py::tuple with_plan_sm90(const Problem& problem, const PlanSm90& plan, const py::dict& arrays,
-                         const py::dict& options) {
+Value with_plan_sm90(const Problem& problem, const PlanSm90& plan, const Value& arrays,
+                     const Value& options) {
   if (arrays.contains("scale")) {
     return with_direction_sm90<T, false, true>(problem, plan, arrays, options);
   }
@@ -74,8 +74,8 @@ py::tuple with_plan_sm90(const Problem& problem, const PlanSm90& plan, const py:
 }
 
 // Each in its file.
-using RunForwardSm90 = py::tuple(const Problem& problem, const PlanSm90& plan,
-                                 const py::dict& arrays, const py::dict& options);
+using RunForwardSm90 = Value(const Problem& problem, const PlanSm90& plan, const Value& arrays,
+                             const Value& options);
 RunForwardSm90 forward_sm90_bfloat16, forward_sm90_float16;
 
 }  // namespace emulation

@@ -20,7 +20,7 @@ using octconv::Problem;
 using octconv::WeightGradParams;
 
 // From the fields of Problem in their order but for the last.
-inline Problem grad_problem_of(const py::tuple& numbers) {
+inline Problem grad_problem_of(const Value& numbers) {
   const auto number = [&](int i) { return numbers[i].cast<int32_t>(); };
   return {number(0), number(1), number(2), number(3), number(4),
           number(5), number(6), number(7), number(8), false};
@@ -29,20 +29,20 @@ inline Problem grad_problem_of(const py::tuple& numbers) {
 struct WeightGradCall {
   const Problem& problem;
   const PixelTiles& tiles;
-  const py::dict& arrays;
+  const Value& arrays;
   bool channels_last, wide_output, bias;
   int32_t shared_limit;
-  const py::dict& options;
+  const Value& options;
 };
 
 // params_of(pointers) makes the parameters of a kernel of `blocks(params)` blocks.
 template <typename T, typename ParamsOf, typename Blocks, typename Kernel>
-py::tuple run(const WeightGradCall& call, const ParamsOf& params_of, const Blocks& blocks,
-              Kernel kernel, uint32_t threads) {
+Value run(const WeightGradCall& call, const ParamsOf& params_of, const Blocks& blocks,
+          Kernel kernel, uint32_t threads) {
   using Number = std::conditional_t<sizeof(T) == 2, uint16_t, float>;
   const Problem& problem = call.problem;
   Device device(options_from(call.options));
-  const auto map = [&](const char* array) { return input(device, array, call.arrays[array]); };
+  const auto map = [&](const char* array) { return input(device, call.arrays, array); };
   octconv::WeightGradPointers pointers{};
   pointers.x_high = map("x_high"), pointers.x_low = map("x_low");
   pointers.dy_high = map("dy_high"), pointers.dy_low = map("dy_low");
@@ -69,23 +69,23 @@ py::tuple run(const WeightGradCall& call, const ParamsOf& params_of, const Block
   device.launch(
       kernel, {static_cast<uint32_t>(blocks(p)), threads, 1, static_cast<uint32_t>(p.shared_bytes)},
       p);
-  py::dict counters = to_dict(device.counters());
+  Value counters = to_dict(device.counters());
   if (p.positions > 0) {
     device.launch(octconv::add_weight_grad_splits<T>, splits_shape(p), WeightGradParams(p));
   }
   device.check_outputs();
-  counters["launches"] = device.counters().launches;
-  counters["items"] = p.items();
-  counters["workspace"] = sums * sizeof(float);
+  counters.set("launches", device.counters().launches);
+  counters.set("items", p.items());
+  counters.set("workspace", sums * sizeof(float));
   const auto copy = [&](const void* data, size_t elements) {
     return call.wide_output ? copy_out<float>(data, elements) : copy_out<Number>(data, elements);
   };
-  return py::make_tuple(copy(pointers.dweight, count), copy(pointers.dbias, call.bias ? rows : 0),
-                        counters);
+  return Value::tuple(
+      {copy(pointers.dweight, count), copy(pointers.dbias, call.bias ? rows : 0), counters});
 }
 
 template <typename Traits>
-py::tuple run_weight_grad(const WeightGradCall& call, const char* name) {
+Value run_weight_grad(const WeightGradCall& call, const char* name) {
   const auto params_of = [&](const octconv::WeightGradPointers& pointers) {
     return weight_grad_params(call.problem, octconv::limits_of_grad<Traits>(name), call.tiles,
                               pointers);
@@ -96,7 +96,7 @@ py::tuple run_weight_grad(const WeightGradCall& call, const char* name) {
 }
 
 template <typename Traits>
-py::tuple run_joint_grad(const WeightGradCall& call, const char* name) {
+Value run_joint_grad(const WeightGradCall& call, const char* name) {
   const auto params_of = [&](const octconv::WeightGradPointers& pointers) {
     return joint_grad_params(call.problem, octconv::limits_of_joint_grad<Traits>(name),
                              octconv::JointGradShape::of(call.tiles), pointers);
@@ -107,8 +107,8 @@ py::tuple run_joint_grad(const WeightGradCall& call, const char* name) {
 }
 
 template <typename T>
-py::tuple with_weight_grad(const std::string& tiles, const WeightGradCall& call) {
-  py::object result = py::none();
+Value with_weight_grad(const std::string& tiles, const WeightGradCall& call) {
+  Value result = Value();
   const auto with = [&](auto kernel) {
     octconv::for_each_weight_grad<T, decltype(kernel)::value>([&](auto traits, const char* name) {
       if (tiles == name) result = run_weight_grad<decltype(traits)>(call, name);
@@ -129,7 +129,7 @@ py::tuple with_weight_grad(const std::string& tiles, const WeightGradCall& call)
 }
 
 // Each in its file.
-using RunWeightGrad = py::tuple(const std::string& tiles, const WeightGradCall& call);
+using RunWeightGrad = Value(const std::string& tiles, const WeightGradCall& call);
 RunWeightGrad weight_grad_bfloat16, weight_grad_float16, weight_grad_tfloat32;
 
 }  // namespace emulation

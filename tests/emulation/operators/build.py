@@ -24,13 +24,14 @@ def build() -> Path:
     sources = [*of_cuda, *CSRC.glob("*.cpp"), *HOST]
     sources += [HERE / "operators" / "runtime.cpp", *HERE.glob("runtime/*.cpp")]
     with building_in(folder) as ninja:
-        add_compile_rule(ninja, [*flags, "-x c++"])
+        add_compile_rule(ninja, [*flags, "-x c++", "$extra"])
         libraries = f"-L{Path(torch.__file__).parent / 'lib'} -ltorch -ltorch_cpu -ldl"
         link = f"-shared -Wl,-Bsymbolic -Wl,--no-as-needed {libraries}"
         ninja.rule("link", f"{COMPILER} $in {link} -o $out")
         objects = [f"{path.parent.name}-{path.stem}.o" for path in sources]
         for target, source in zip(objects, sources, strict=True):
-            ninja.build(target, "compile", str(source))
+            extra = "-O2" if source.parent.name == "runtime" else ""
+            ninja.build(target, "compile", str(source), variables={"extra": extra})
         ninja.build("operators.so", "link", objects)
     return folder / "operators.so"
 

@@ -16,7 +16,7 @@ Engine* engine = nullptr;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(EMULATION_ASAN)
 constexpr size_t kStackBytes = 512 << 10;
 #else
 constexpr size_t kStackBytes = 128 << 10;

@@ -43,7 +43,7 @@ Fiber* starting = nullptr;  // the fiber that begin() is entered for
 }  // namespace
 
 Fiber::Fiber() {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(EMULATION_ASAN)
   pthread_attr_t attributes;
   void* stack = nullptr;
   pthread_getattr_np(pthread_self(), &attributes);
@@ -102,14 +102,14 @@ void Fiber::begin() {
 }
 
 void Fiber::arrived() {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(EMULATION_ASAN)
   __sanitizer_finish_switch_fiber(fake_stack_, nullptr, nullptr);
 #endif
 }
 
 void Fiber::switch_from(Fiber& from) {
   starting = this;
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(EMULATION_ASAN)
   __sanitizer_start_switch_fiber(&from.fake_stack_, stack_, stack_bytes_);
 #endif
 #if defined(EMULATION_TSAN)

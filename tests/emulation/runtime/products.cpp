@@ -77,24 +77,34 @@ void unpack(const Piece* pieces, MatrixType type, bool across, uint32_t rows, do
   }
 }
 
+// Most of the emulation's time goes to this: in vectors that registers hold, a quarter as much.
+using Pair = double __attribute__((vector_size(2 * sizeof(double))));
+
 void compute(Product& product) {
+  constexpr int kPairs = 4;  // at a time
   const uint32_t columns = product.shape.columns;
   double a[kDepth * kRows], b[kDepth * 256];
   unpack(product.pieces.data(), product.shape.type, product.shape.a_across, kRows, a);
   unpack(product.pieces.data() + product.a_pieces(), product.shape.type, product.shape.b_across,
          columns, b);
   for (uint32_t row = 0; row < kRows; ++row) {
-    double sum[256] = {};
-    for (uint32_t k = 0; k < kDepth; ++k) {
-      const double factor = a[k * kRows + row];
-      for (uint32_t n = 0; n < columns; ++n) sum[n] += factor * b[k * columns + n];
-    }
-    // Sum 4j + 2h + i of a thread: see multiply_async.
-    const uint32_t first_thread = row / 16 * 32 + row % 8 * 4, half = row % 16 / 8;
-    for (uint32_t n = 0; n < columns; ++n) {
-      const uint32_t thread = first_thread + n % 8 / 2, index = n / 8 * 4 + half * 2 + n % 2;
-      float& value = product.sums->values[thread * product.sums->count + index];
-      value = static_cast<float>(value + sum[n]);
+    for (uint32_t first = 0; first < columns; first += 2 * kPairs) {
+      Pair sums[kPairs]{};
+      for (uint32_t k = 0; k < kDepth; ++k) {
+#pragma GCC unroll 4
+        for (int i = 0; i < kPairs; ++i) {
+          Pair factors;
+          std::memcpy(&factors, b + k * columns + first + 2 * i, sizeof factors);
+          sums[i] += a[k * kRows + row] * factors;
+        }
+      }
+      // Sum 4j + 2h + i of a thread: see multiply_async.
+      const uint32_t thread = row / 16 * 32 + row % 8 * 4, index = first / 2 + row % 16 / 8 * 2;
+#pragma GCC unroll 4
+      for (int i = 0; i < kPairs; ++i) {
+        float* values = &product.sums->values[(thread + i) * product.sums->count + index];
+        for (int n = 0; n < 2; ++n) values[n] = static_cast<float>(values[n] + sums[i][n]);
+      }
     }
   }
   product.computed = true;
@@ -102,9 +112,6 @@ void compute(Product& product) {
 }
 
 // Reads what may have gone out of scope.
-#if defined(__SANITIZE_ADDRESS__)
-__attribute__((no_sanitize("address")))
-#endif
 void remember(Sums& sums) {
   for (uint32_t t = 0; t < kGroupThreads; ++t) {
     for (uint32_t i = 0; i < sums.count; ++i) {
@@ -114,9 +121,6 @@ void remember(Sums& sums) {
 }
 
 // Reads what may have gone out of scope.
-#if defined(__SANITIZE_ADDRESS__)
-__attribute__((no_sanitize("address")))
-#endif
 void remember(Fragment& fragment) {
   for (uint32_t i = 0; i < 4; ++i) fragment.words[i] = fragment.registers[i];
 }

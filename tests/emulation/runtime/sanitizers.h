@@ -8,11 +8,11 @@
 
 #include <cstddef>
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(EMULATION_ASAN)  // also in the files that are themselves not instrumented
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
-#if defined(EMULATION_TSAN)  // also in the files that are themselves not instrumented
+#if defined(EMULATION_TSAN)
 #include <sanitizer/tsan_interface.h>
 extern "C" {
 void AnnotateIgnoreReadsBegin(const char* file, int line);
@@ -25,13 +25,13 @@ void AnnotateIgnoreWritesEnd(const char* file, int line);
 namespace emulation {
 
 inline void poison([[maybe_unused]] const void* begin, [[maybe_unused]] size_t bytes) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(EMULATION_ASAN)
   __asan_poison_memory_region(begin, bytes);
 #endif
 }
 
 inline void unpoison([[maybe_unused]] const void* begin, [[maybe_unused]] size_t bytes) {
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(EMULATION_ASAN)
   __asan_unpoison_memory_region(begin, bytes);
 #endif
 }
