@@ -38,9 +38,11 @@ std::string name_of(const Thread& thread) {
 
 }  // namespace
 
+bool same_text(const char* a, const char* b) { return a == b || std::strcmp(a, b) == 0; }
+
 bool same_place(const Site& a, const Site& b) {
   return a.line() == b.line() && a.column() == b.column() &&
-         std::strcmp(a.file_name(), b.file_name()) == 0;
+         same_text(a.file_name(), b.file_name());
 }
 
 std::string text_of(const Site& at) {
@@ -356,7 +358,7 @@ std::string Engine::deadlock() const {
     if (block->running == 0) continue;
     const auto& threads = block->threads;
     const auto alike = [&](const Thread& a, const Thread& b) {
-      return std::strcmp(a.waits_for, b.waits_for) == 0 && same_place(a.at, b.at);
+      return same_text(a.waits_for, b.waits_for) && same_place(a.at, b.at);
     };
     for (size_t first = 0, end; first < threads.size(); first = end) {
       for (end = first; end < threads.size() && alike(threads[first], threads[end]);) ++end;

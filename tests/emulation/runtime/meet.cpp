@@ -1,5 +1,4 @@
 // Where threads meet: warps, warpgroups, and those at a barrier.
-#include <cstring>
 #include <string>
 
 #include "engine.h"
@@ -15,7 +14,7 @@ bool arrive(const char* instruction, const Site& at, void* argument) {
   if (warp.arrived == 0) {
     warp.instruction = instruction;
     warp.at = at;
-  } else if (!same_place(warp.at, at) || std::strcmp(warp.instruction, instruction) != 0) {
+  } else if (!same_place(warp.at, at) || !same_text(warp.instruction, instruction)) {
     fail(instruction, at,
          "the warp has diverged: other lanes wait at " + std::string(warp.instruction) + " (" +
              text_of(warp.at) + ")");
@@ -55,7 +54,7 @@ void meet_warpgroup(const char* instruction, const Site& at, void* argument,
   if (group.arrived == 0) {
     group.instruction = instruction;
     group.at = at;
-  } else if (!same_place(group.at, at) || std::strcmp(group.instruction, instruction) != 0) {
+  } else if (!same_place(group.at, at) || !same_text(group.instruction, instruction)) {
     fail(instruction, at,
          "the warpgroup has diverged: other warps wait at " + std::string(group.instruction) +
              " (" + text_of(group.at) + ")");

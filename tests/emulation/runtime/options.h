@@ -51,6 +51,7 @@ struct Failure : std::runtime_error {
 };
 
 std::string text_of(const Site& at);  // "gemm.cuh:40"
+bool same_text(const char* a, const char* b);
 bool same_place(const Site& a, const Site& b);
 
 }  // namespace emulation

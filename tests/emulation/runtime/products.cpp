@@ -8,6 +8,7 @@
 #include "convert.h"
 #include "engine.h"
 #include "memory.h"
+#include "row_sums.h"
 #include "sanitizers.h"
 #include "tensor_copy.h"
 
@@ -77,33 +78,21 @@ void unpack(const Piece* pieces, MatrixType type, bool across, uint32_t rows, do
   }
 }
 
-// Most of the emulation's time goes to this: in vectors that registers hold, a quarter as much.
-using Pair = double __attribute__((vector_size(2 * sizeof(double))));
-
 void compute(Product& product) {
-  constexpr int kPairs = 4;  // at a time
   const uint32_t columns = product.shape.columns;
   double a[kDepth * kRows], b[kDepth * 256];
   unpack(product.pieces.data(), product.shape.type, product.shape.a_across, kRows, a);
   unpack(product.pieces.data() + product.a_pieces(), product.shape.type, product.shape.b_across,
          columns, b);
   for (uint32_t row = 0; row < kRows; ++row) {
-    for (uint32_t first = 0; first < columns; first += 2 * kPairs) {
-      Pair sums[kPairs]{};
-      for (uint32_t k = 0; k < kDepth; ++k) {
-#pragma GCC unroll 4
-        for (int i = 0; i < kPairs; ++i) {
-          Pair factors;
-          std::memcpy(&factors, b + k * columns + first + 2 * i, sizeof factors);
-          sums[i] += a[k * kRows + row] * factors;
-        }
-      }
+    for (uint32_t first = 0; first < columns; first += kRowSums) {
+      double sums[kRowSums] = {};
+      add_row_sums(sums, a + row, kRows, b + first, columns, kDepth);
       // Sum 4j + 2h + i of a thread: see multiply_async.
       const uint32_t thread = row / 16 * 32 + row % 8 * 4, index = first / 2 + row % 16 / 8 * 2;
-#pragma GCC unroll 4
-      for (int i = 0; i < kPairs; ++i) {
-        float* values = &product.sums->values[(thread + i) * product.sums->count + index];
-        for (int n = 0; n < 2; ++n) values[n] = static_cast<float>(values[n] + sums[i][n]);
+      for (uint32_t n = 0; n < kRowSums; ++n) {
+        float& value = product.sums->values[(thread + n / 2) * product.sums->count + index + n % 2];
+        value = static_cast<float>(value + sums[n]);
       }
     }
   }

@@ -5,6 +5,7 @@
 #include "convert.h"
 #include "engine.h"
 #include "memory.h"
+#include "row_sums.h"
 
 namespace emulation {
 namespace {
@@ -70,7 +71,7 @@ template <MatrixType kType>
 void compute_mma_of(Warp& warp) {
   constexpr uint32_t kInWord = kType == MatrixType::kTFloat32 ? 1 : 2;
   constexpr uint32_t kDepth = 8 * kInWord;
-  double a[16][kDepth], b[kDepth][8];
+  double a[16][kDepth], b[kDepth][kRowSums];
   const auto unpack = [](uint32_t word, uint32_t index) -> double {
     if constexpr (kType == MatrixType::kTFloat32) return float_of_bits(word);
     const auto bits = static_cast<uint16_t>(word >> 16 * index);
@@ -88,11 +89,9 @@ void compute_mma_of(Warp& warp) {
     }
   }
   for (uint32_t row = 0; row < 16; ++row) {
-    double sum[8] = {};
-    for (uint32_t k = 0; k < kDepth; ++k) {
-      for (uint32_t column = 0; column < 8; ++column) sum[column] += a[row][k] * b[k][column];
-    }
-    for (uint32_t column = 0; column < 8; ++column) {
+    double sum[kRowSums] = {};
+    add_row_sums(sum, a[row], 1, b[0], kRowSums, kDepth);
+    for (uint32_t column = 0; column < kRowSums; ++column) {
       const Mma& of_lane = argument<Mma>(warp, row % 8 * 4 + column / 2);
       float& to = of_lane.sum[2 * (row / 8) + column % 2];
       to = static_cast<float>(to + sum[column]);
