@@ -24,6 +24,16 @@ struct Sm90Tiles {
   bool weights_stay;  // one load of the weight serves all tiles of a block
 };
 
+// How a launch is cut.
+struct Sm90Cut {
+  int32_t geometry;    // of kSm90Geometries
+  int32_t columns[2];  // of a tile of either octave
+  Sm90Tiles tiles[2];
+  int32_t blocks, low_blocks;
+  int32_t late_items;  // high tiles that blocks take which have done their low ones
+  int32_t splits;      // of a tile: the blocks of a cluster
+};
+
 // Chunks of the channels of both inputs.
 struct ChunkRange {
   int32_t begin[2], end[2];

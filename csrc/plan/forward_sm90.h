@@ -14,14 +14,8 @@
 
 namespace octconv {
 
-struct PlanSm90 {
-  int32_t geometry;    // of kSm90Geometries
-  int32_t columns[2];  // of a tile of either octave
-  Sm90Tiles tiles[2];
-  int32_t blocks, low_blocks;
-  int32_t late_items;  // high tiles that blocks take which have done their low ones
+struct PlanSm90 : Sm90Cut {
   bool through_registers, pools_ahead;  // high tiles of the high input; low ones
-  int32_t splits;                       // of a tile: the blocks of a cluster
   // Of a kernel of 1x1 taps: items of forward_1x1_sm90, and none of all the above but the blocks.
   JointCut joint;
   int32_t joint_items;

@@ -68,7 +68,7 @@ TensorView strip_view(const Problem& p, int32_t geometry, const void* high_input
   return view;
 }
 
-TensorView weight_view(const Problem& p, const PlanSm90& plan, const void* weight, Octave to,
+TensorView weight_view(const Problem& p, const Sm90Cut& cut, const void* weight, Octave to,
                        Octave from) {
   const uint64_t tap = u(p.high_in + p.low_in) * kElement, row = 9 * tap;
   const Octave of_rows = p.input_grad ? from : to, of_columns = p.input_grad ? to : from;
@@ -80,7 +80,7 @@ TensorView weight_view(const Problem& p, const PlanSm90& plan, const void* weigh
       TensorView::behind(weight, first_row * 9 * (p.high_in + p.low_in) + first_column);
   if (p.input_grad) {
     const int32_t of_copy =
-        sm90_columns_of_copy(kSm90Geometries[plan.geometry], true, plan.columns[kHigh]);
+        sm90_columns_of_copy(kSm90Geometries[cut.geometry], true, cut.columns[kHigh]);
     return {first, 3, {columns, rows, 9}, {row, tap}, {u(of_copy), u(kSm90Chunk), 1}};
   }
   // Row 8 i + 2 j + k of 32 comes to place 8 j + 2 i + k.
@@ -91,7 +91,7 @@ TensorView weight_view(const Problem& p, const PlanSm90& plan, const void* weigh
           {u(kSm90Chunk), 2, 4, 4, 1}};
 }
 
-ForwardSm90Params forward_sm90_params(const Problem& p, const PlanSm90& plan,
+ForwardSm90Params forward_sm90_params(const Problem& p, const Sm90Cut& cut,
                                       const ForwardPointers& pointers) {
   ForwardSm90Params params{};
   params.bias = pointers.bias;
@@ -102,12 +102,12 @@ ForwardSm90Params forward_sm90_params(const Problem& p, const PlanSm90& plan,
   params.channels_in[kHigh] = p.high_in, params.channels_in[kLow] = p.low_in;
   params.channels_out[kHigh] = p.high_out, params.channels_out[kLow] = p.low_out;
   for (const Octave octave : {kHigh, kLow}) {
-    params.tiles[octave] = plan.tiles[octave];
-    share_chunks(params.chunks[octave], params.channels_in, octave, plan.splits);
+    params.tiles[octave] = cut.tiles[octave];
+    share_chunks(params.chunks[octave], params.channels_in, octave, cut.splits);
   }
-  params.low_columns = plan.columns[kLow];
-  params.low_clusters = plan.low_blocks / plan.splits, params.late_items = plan.late_items;
-  params.splits = plan.splits, params.units = first_units(plan.splits);
+  params.low_columns = cut.columns[kLow];
+  params.low_clusters = cut.low_blocks / cut.splits, params.late_items = cut.late_items;
+  params.splits = cut.splits, params.units = first_units(cut.splits);
   const Epilogue& epilogue = pointers.epilogue;
   params.scale = epilogue.scale, params.shift = epilogue.shift;
   params.residual[kHigh] = epilogue.residual_high, params.residual[kLow] = epilogue.residual_low;

@@ -1,10 +1,9 @@
-// From a problem and its plan to the parameters of forward_sm90. Plain C++.
+// From a problem and how it is cut to the parameters of forward_sm90. Plain C++.
 #pragma once
 
 #include <cstdint>
 
 #include "params/forward_sm90.h"
-#include "plan/forward_sm90.h"
 #include "problem.h"
 #include "setup/forward_sm80.h"
 #include "setup/tensor_view.h"
@@ -25,11 +24,11 @@ TensorView strip_view(const Problem& problem, int32_t geometry, const void* high
 // 32 rows of a tap of the weight, from an octave of the input to one of the output. Its dimensions
 // permute the rows such that a thread has 8 neighbouring channels: see kernels/sm90/sums.cuh. Of
 // the input gradient, 64 columns or 32, which are what comes out, and 64 rows, as they lie.
-TensorView weight_view(const Problem& problem, const PlanSm90& plan, const void* weight, Octave to,
+TensorView weight_view(const Problem& problem, const Sm90Cut& cut, const void* weight, Octave to,
                        Octave from);
 
 // All but the tensor maps.
-ForwardSm90Params forward_sm90_params(const Problem& problem, const PlanSm90& plan,
+ForwardSm90Params forward_sm90_params(const Problem& problem, const Sm90Cut& cut,
                                       const ForwardPointers& pointers);
 
 }  // namespace octconv

@@ -12,24 +12,24 @@ Value forward_sm90(const std::string& dtype, const std::string&, const Value& nu
                    const Value& shape, const Value& arrays, const Value& blocks,
                    const Value& options) {
   const Problem problem = problem_of(numbers);
-  PlanSm90 plan{};
-  plan.geometry = shape[0].cast<int32_t>();
+  Sm90Cut cut{};
+  cut.geometry = shape[0].cast<int32_t>();
   for (const Octave octave : {kHigh, kLow}) {
-    plan.columns[octave] = shape[1 + octave].cast<int32_t>();
-    plan.tiles[octave] = sm90_tiles(problem, plan.geometry, octave, plan.columns[octave]);
+    cut.columns[octave] = shape[1 + octave].cast<int32_t>();
+    cut.tiles[octave] = sm90_tiles(problem, cut.geometry, octave, cut.columns[octave]);
   }
-  plan.splits = shape[3].cast<int32_t>();
-  if (plan.splits > 1) {
-    plan.low_blocks = plan.tiles[kLow].items * plan.splits;
-    plan.blocks = plan.tiles[kHigh].items * plan.splits + plan.low_blocks;
+  cut.splits = shape[3].cast<int32_t>();
+  if (cut.splits > 1) {
+    cut.low_blocks = cut.tiles[kLow].items * cut.splits;
+    cut.blocks = cut.tiles[kHigh].items * cut.splits + cut.low_blocks;
   } else {
-    plan.blocks = blocks[0].cast<int32_t>();
-    plan.low_blocks = blocks[1].cast<int32_t>();
-    if (blocks.size() > 2) plan.late_items = blocks[2].cast<int32_t>();
-    plan.late_items = std::min(plan.late_items, plan.tiles[kHigh].items);
+    cut.blocks = blocks[0].cast<int32_t>();
+    cut.low_blocks = blocks[1].cast<int32_t>();
+    if (blocks.size() > 2) cut.late_items = blocks[2].cast<int32_t>();
+    cut.late_items = std::min(cut.late_items, cut.tiles[kHigh].items);
   }
   const RunForwardSm90& run = dtype == "bfloat16" ? forward_sm90_bfloat16 : forward_sm90_float16;
-  return run(problem, plan, arrays, options);
+  return run(problem, cut, arrays, options);
 }
 
 }  // namespace

@@ -15,11 +15,11 @@ using octconv::ForwardSm90Params;
 using octconv::kHigh;
 using octconv::kLow;
 using octconv::Octave;
-using octconv::PlanSm90;
 using octconv::Problem;
+using octconv::Sm90Cut;
 
 template <typename Traits>
-Value run_sm90(const Problem& problem, const PlanSm90& plan, const Value& arrays,
+Value run_sm90(const Problem& problem, const Sm90Cut& cut, const Value& arrays,
                const Value& options) {
   const auto map = [](const octconv::TensorView& view) {
     return tensor_map<octconv::TensorMap>(view);
@@ -28,35 +28,35 @@ Value run_sm90(const Problem& problem, const PlanSm90& plan, const Value& arrays
   const ForwardArrays<typename Traits::T> memory(device, problem, arrays);
   const octconv::ForwardPointers& pointers = memory.pointers;
   const Problem convolution = as_convolution(problem);
-  ForwardSm90Params p = forward_sm90_params(convolution, plan, pointers);
+  ForwardSm90Params p = forward_sm90_params(convolution, cut, pointers);
   for (int phase = 0; phase < 4; ++phase) {
-    p.phase[phase] = map(phase_view(convolution, plan.geometry, pointers.in_high, phase));
+    p.phase[phase] = map(phase_view(convolution, cut.geometry, pointers.in_high, phase));
   }
-  p.strip = map(strip_view(convolution, plan.geometry, pointers.in_high));
+  p.strip = map(strip_view(convolution, cut.geometry, pointers.in_high));
   for (const Octave octave : {kHigh, kLow}) {
-    p.low_input[octave] = map(low_view(convolution, plan.geometry, pointers.in_low, octave));
+    p.low_input[octave] = map(low_view(convolution, cut.geometry, pointers.in_low, octave));
     for (const Octave from : {kHigh, kLow}) {
-      p.weight[octave][from] = map(weight_view(problem, plan, pointers.weight, octave, from));
+      p.weight[octave][from] = map(weight_view(problem, cut, pointers.weight, octave, from));
     }
   }
   device.launch(octconv::forward_sm90<Traits>,
-                {uint32_t(plan.blocks), octconv::kSm90Threads, 1, octconv::kSm90SharedBytes,
-                 uint32_t(plan.splits), true},
+                {uint32_t(cut.blocks), octconv::kSm90Threads, 1, octconv::kSm90SharedBytes,
+                 uint32_t(cut.splits), true},
                 p);
   return memory.results(device);
 }
 
 template <typename T, bool kInputGrad, bool kEpilogue = false>
-Value with_direction_sm90(const Problem& problem, const PlanSm90& plan, const Value& arrays,
+Value with_direction_sm90(const Problem& problem, const Sm90Cut& cut, const Value& arrays,
                           const Value& options) {
   Value result = Value();
   octconv::for_each_sm90<T, kInputGrad, kEpilogue>([&](auto kernel) {
     using Traits = decltype(kernel);
-    if (Traits::kGeometry != plan.geometry || Traits::kHighColumns != plan.columns[kHigh]) return;
+    if (Traits::kGeometry != cut.geometry || Traits::kHighColumns != cut.columns[kHigh]) return;
     octconv::for_each_low_sm90<Traits>([&](auto traits) {
       using Low = decltype(traits);
-      if (Low::kLowColumns != plan.columns[kLow] || (plan.splits > 1 && !Low::kMaySplit)) return;
-      result = run_sm90<Traits>(problem, plan, arrays, options);
+      if (Low::kLowColumns != cut.columns[kLow] || (cut.splits > 1 && !Low::kMaySplit)) return;
+      result = run_sm90<Traits>(problem, cut, arrays, options);
     });
   });
   if (result.is_none()) throw std::invalid_argument("no kernel has such tiles");
@@ -64,17 +64,17 @@ Value with_direction_sm90(const Problem& problem, const PlanSm90& plan, const Va
 }
 
 template <typename T>
-Value with_plan_sm90(const Problem& problem, const PlanSm90& plan, const Value& arrays,
-                     const Value& options) {
+Value with_cut_sm90(const Problem& problem, const Sm90Cut& cut, const Value& arrays,
+                    const Value& options) {
   if (arrays.contains("scale")) {
-    return with_direction_sm90<T, false, true>(problem, plan, arrays, options);
+    return with_direction_sm90<T, false, true>(problem, cut, arrays, options);
   }
-  return problem.input_grad ? with_direction_sm90<T, true>(problem, plan, arrays, options)
-                            : with_direction_sm90<T, false>(problem, plan, arrays, options);
+  return problem.input_grad ? with_direction_sm90<T, true>(problem, cut, arrays, options)
+                            : with_direction_sm90<T, false>(problem, cut, arrays, options);
 }
 
 // Each in its file.
-using RunForwardSm90 = Value(const Problem& problem, const PlanSm90& plan, const Value& arrays,
+using RunForwardSm90 = Value(const Problem& problem, const Sm90Cut& cut, const Value& arrays,
                              const Value& options);
 RunForwardSm90 forward_sm90_bfloat16, forward_sm90_float16;
 
