@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import pytest
 
+from octconv_cuda.build import build_info
+
 ROOT = Path(__file__).parents[1]
 CSRC = ROOT / "csrc"
 EMULATION = ROOT / "tests" / "emulation"
@@ -121,6 +123,8 @@ def nvcc(setup_py: ModuleType) -> Path:
 @pytest.fixture(scope="session")
 def library_code(nvcc: Path, tmp_path_factory: pytest.TempPathFactory) -> MachineCode:
     """The built library's: every instantiation for every target."""
+    if build_info().nvcc is None:
+        pytest.skip("a library without CUDA kernels")
     return MachineCode(
         ROOT / "octconv_cuda" / "_C.abi3.so", tmp_path_factory.mktemp("library"), nvcc
     )
