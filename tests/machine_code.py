@@ -139,6 +139,6 @@ def gemm_code(
     folder = tmp_path_factory.mktemp("gemm")
     command = [nvcc, "-fatbin", f"-I{CSRC}", *extension.extra_compile_args["nvcc"], "-std=c++17"]
     command += [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in ARCHS]
-    command += ["--expt-relaxed-constexpr", EMULATION / "gpu" / "gemm.cu"]
+    command += ["--expt-relaxed-constexpr", "-Werror=all-warnings", EMULATION / "gpu" / "gemm.cu"]
     subprocess.run([*command, "-o", folder / "gemm.fatbin"], check=True)
     return MachineCode(folder / "gemm.fatbin", folder, nvcc)

@@ -38,6 +38,7 @@ RACE_ONLY = " none none none none none none  none all"
 REFILLED = "  none all  none all  none some  some all"
 REPLACED = "  none all  none all  none all   some some"
 ASAN_ONLY = " none none none none none none  all  none"
+OUT_OF_SCOPE = "luck luck luck luck luck luck all luck"
 
 NAN, WRONG, RACE = "NaN in the result", "wrong result", "data race"
 EARLY = "load_global: reads workspace at byte ... before it is written"
@@ -265,6 +266,17 @@ OF_PRODUCTS = (
         "sums_touched_before_wait",
         PICKED,
         ("wait_products: thread ... has touched sum 0 with products under way",),
+    ),
+    Bug(
+        "sums_out_of_scope_before_wait",
+        PICKED,
+        (
+            "wait_products: the sums of thread ... of the warpgroup have gone out of scope",
+            "wait_products: thread ... has touched sum ... with products under way",  # others there
+            NAN,
+            WRONG,
+        ),
+        OUT_OF_SCOPE,
     ),
     Bug(
         "product_of_unfenced_store",

@@ -40,13 +40,15 @@ def kernel_of(mangled: str) -> str:
     return next(name for name in REGISTERS if instance_of(name) in mangled)
 
 
-def test_everything_is_kept_in_registers(library_code, gemm_code):
-    """Of every instantiation for every architecture that the library was built for."""
-    targets = [target for target in build_info().archs.split(";") if "PTX" not in target]
-    built_for = {target.replace(".", "") for target in targets}
-    assert {each.arch for each in library_code.resources} == built_for
-    every = [*library_code.resources, *gemm_code.resources]
-    assert {kernel_of(each.kernel) for each in every} == set(REGISTERS)
+def test_everything_is_kept_in_registers(library_code):
+    """Of every instantiation in the library; how much stack is known of two targets alone."""
+    targets = build_info().archs.replace("+PTX", "").replace(".", "")
+    assert {each.arch for each in library_code.resources} == set(targets.split(";"))
+    assert {kernel_of(each.kernel) for each in library_code.resources} == set(REGISTERS) - {"gemm"}
+    check_registers(library_code.resources)
+
+
+def check_registers(every):
     for each in every:
         assert each.registers <= REGISTERS[kernel_of(each.kernel)], each
         assert each.local == 0, each
@@ -60,7 +62,9 @@ def test_everything_is_kept_in_registers(library_code, gemm_code):
 @pytest.mark.parametrize("arch", ARCHS)
 def test_forward_is_made_of_tensor_core_instructions(library_code, arch):
     """Each product stands once in the code: for phases, for quads of high and of low tiles."""
-    for kernel in library_code.kernels("forward_sm80", arch):
+    kernels = library_code.kernels("forward_sm80", arch)
+    assert len(kernels) == 42
+    for kernel in kernels:
         if arch == "80" and re.search("Wide|Narrow", kernel.name):
             assert kernel.count("HMMA") == 0  # plans choose them only where registers are passed
             continue
@@ -83,8 +87,8 @@ def test_forward_is_made_of_tensor_core_instructions(library_code, arch):
         assert set(kernel.forms("LDGSTS")) <= copies, kernel.name
         # What goes on between the products, per instruction of the tensor cores. tf32 is rounded
         # word by word, and transposed loaded so, too.
-        of_tf32 = 4.5 if transposed else 3.2
-        most = of_tf32 if tf32 else 2.6 if taps == 1 else 1.8
+        of_tf32 = 4.5 if transposed and taps > 1 else 3.2
+        most = of_tf32 if tf32 else 2.6 if taps == 1 else 1.3 if tiles_n == 8 else 1.8
         assert inner_loop_density(kernel.code) <= most, kernel.name
         # What is stored of registers comes back outside of them; of 5x5 taps transposed some.
         loops = inner_loops(kernel.code)
@@ -124,7 +128,9 @@ def inner_loop_density(code: str) -> float:
 @pytest.mark.parametrize("arch", ARCHS)
 def test_forward_1x1_pools_in_registers(library_code, arch):
     """Each product stands once in the code: of the low input, and of the high one's phases."""
-    for kernel in library_code.kernels("forward_1x1_sm80", arch):
+    kernels = library_code.kernels("forward_1x1_sm80", arch)
+    assert len(kernels) == 2 * (3 + 3 + 2)  # tiles, of both directions and with an epilogue
+    for kernel in kernels:
         tiles_n = 8 if "Joint64" in kernel.name else 4
         tf32, transposed = "TFloat32" in kernel.name, "ELb1ENS_" in kernel.name
         by_words = tf32 and transposed  # of the weight
@@ -308,6 +314,7 @@ def test_weight_grad_sm90_multiplies_three_taps_at_once(library_code):
         dtype = ".BF16" if "BFloat16" in kernel.name else ""
         assert kernel.forms("HGMMA") == {f"HGMMA.64x{columns}x16.F32{dtype}": 1}, kernel.name
         assert kernel.count("tnspB") == kernel.count("WARPGROUP.ARRIVE") == 1
+        assert kernel.count("gsb0") == 1 + kernel.count("WARPGROUP.DEPBAR") == 2
         assert kernel.forms("LDSM") == {"LDSM.16.MT88.4": 1}
         assert kernel.count(r"UTMALDG\.4D") == kernel.count("UTMALDG") == 2
         assert kernel.forms("USETMAXREG").total() == 2
@@ -365,6 +372,7 @@ def test_pool2x2_moves_16_bytes_at_a_time(library_code, arch):
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_gemm_is_made_of_tensor_core_instructions(gemm_code, arch):
+    check_registers(gemm_code.resources)
     kernels = gemm_code.kernels("gemm", arch)
     assert len(kernels) == 3
     for kernel in kernels:

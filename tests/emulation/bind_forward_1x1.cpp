@@ -22,7 +22,7 @@ Value run(const Problem& problem, const Value& shape, const Value& arrays, uint3
 template <typename T, bool kTransposed, bool kEpilogue>
 Value with_tiles(const std::string& tiles, const Problem& problem, const Value& shape,
                  const Value& arrays, uint32_t blocks, const Value& options) {
-  Value result = Value();
+  Value result;
   octconv::for_each_forward_1x1<T, kTransposed, kEpilogue>([&](auto traits) {
     using Traits = decltype(traits);
     if (tiles != Traits::Tiles::kName) return;

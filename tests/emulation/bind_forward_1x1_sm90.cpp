@@ -47,7 +47,7 @@ Value run(const Problem& problem, const JointCut& cut, const Value& arrays, uint
 template <typename T, bool kInputGrad, bool kInference>
 Value with_cut(const Problem& problem, const JointCut& cut, const Value& arrays, uint32_t blocks,
                const Value& options) {
-  Value result = Value();
+  Value result;
   octconv::for_each_joint_sm90<T, kInputGrad, kInference>([&](auto traits) {
     using Traits = decltype(traits);
     if (Traits::kColumns != cut.columns || Traits::kColumnGroups != cut.column_groups) return;

@@ -7,6 +7,9 @@ namespace {
 // a (m, k) and b (n, k), both of 16-bit patterns or of float32. splits = 0: as planned.
 Value gemm(const std::string& dtype, const Array& a, const Array& b, uint32_t splits,
            uint32_t multiprocessors, const Value& options) {
+  if (a.columns == 0 || a.columns != b.columns) {
+    throw std::invalid_argument("a and b must be matrices with as many columns");
+  }
   return with_element(dtype, [&](auto tag) {
     using T = typename decltype(tag)::type;
     Device device(options_from(options));

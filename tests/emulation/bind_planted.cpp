@@ -111,6 +111,7 @@ constexpr Kernel kKernels[] = {
     PLANTED(products_wait_one_group_short, 1, 128, 512, 16384),
     PLANTED(sums_read_before_wait, 1, 128, 512, 16384),
     PLANTED(sums_touched_before_wait, 1, 128, 512, 16384),
+    PLANTED(sums_out_of_scope_before_wait, 1, 128, 512, 16384),
     PLANTED(product_of_unfenced_store, 1, 128, 512, 16384),
     PLANTED(operand_refilled_before_wait, 1, 128, 512, 16384),
     PLANTED(fragment_replaced_before_wait, 1, 128, 512, 16384),

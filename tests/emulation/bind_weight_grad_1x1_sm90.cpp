@@ -30,7 +30,7 @@ Value run_joint_grad_sm90(const WeightGradCall& call) {
 
 template <typename T>
 Value with_rows(const std::string& rows, const WeightGradCall& call) {
-  Value result = Value();
+  Value result;
   octconv::for_each_joint_grad_sm90<T>([&](auto traits) {
     using Traits = decltype(traits);
     if (std::to_string(Traits::kRows) == rows) result = run_joint_grad_sm90<Traits>(call);

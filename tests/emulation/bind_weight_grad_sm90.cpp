@@ -29,7 +29,7 @@ Value run_grad_sm90(const WeightGradCall& call) {
 
 template <typename T>
 Value with_tile(int32_t tile, const WeightGradCall& call) {
-  Value result = Value();
+  Value result;
   octconv::for_each_grad_sm90<T>([&](auto traits) {
     if (decltype(traits)::kTile == tile) result = run_grad_sm90<decltype(traits)>(call);
   });

@@ -13,6 +13,7 @@ Schedule schedule_named(const std::string& name) {
 }  // namespace
 
 Options options_from(const Value& options) {
+  if (options.size() != 5) throw std::invalid_argument("a device has five options");
   Options result;
   result.schedule = schedule_named(options["schedule"].cast<std::string>());
   result.late = options["late"].cast<bool>();

@@ -27,13 +27,15 @@ ADDRESSES_AND_ARITHMETIC = [
     "-fno-sanitize=null,pointer-overflow",
     "-fno-sanitize-recover=all",
 ]
-SANITIZED = ["-DEMULATION_SANITIZED"]
-# Flags of all files, and of those that hold kernels: these alone are judged, and thread
+# Flags of all files, and of those that are judged: kernels, and the library's host code. Thread
 # sanitizer must not see the runtime, which hands data from thread to thread as the hardware does.
 MODES = {
     "plain": (["-O2"], ["-Og"]),
-    "asan": (["-O2", "-DEMULATION_ASAN"], ["-Og", *SANITIZED, *ADDRESSES_AND_ARITHMETIC]),
-    "tsan": (["-O2", "-DEMULATION_TSAN"], ["-O1", *SANITIZED, "-fsanitize=thread"]),
+    "asan": (
+        ["-O2", "-DEMULATION_ASAN"],
+        ["-Og", "-DEMULATION_SANITIZED", *ADDRESSES_AND_ARITHMETIC],
+    ),
+    "tsan": (["-O2", "-DEMULATION_TSAN"], ["-O1", "-DEMULATION_SANITIZED", "-fsanitize=thread"]),
 }
 LIBRARIES = {"asan": ["libasan.so", "libubsan.so"], "tsan": ["libtsan.so"]}
 
@@ -41,7 +43,7 @@ LIBRARIES = {"asan": ["libasan.so", "libubsan.so"], "tsan": ["libtsan.so"]}
 def build(mode: str) -> Path:
     """The folder of the module ``kernel_emulation`` of a mode, brought up to date."""
     folder = ROOT / "build" / "emulation" / mode
-    flags, kernel_flags = MODES[mode]
+    flags, judged_flags = MODES[mode]
     includes = [HERE, ROOT / "csrc"]  # the first holds the twin of <device/ptx.cuh>
     system = [pybind11.get_include(), sysconfig.get_path("include")]
     common = ["-std=c++20", "-g1", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
@@ -53,14 +55,15 @@ def build(mode: str) -> Path:
         ninja.rule("link", f"{COMPILER} -shared $extra $in -o $out")
         objects = []
         for source in [*sorted([*HERE.glob("*.cpp"), *HERE.glob("runtime/*.cpp")]), *HOST]:
-            extra = kernel_flags if source.name.startswith("bind_") else []
+            judged = source.name.startswith("bind_") or source in HOST
+            extra = judged_flags if judged else []
             if source.name == "module.cpp":
                 extra = ["-Og"]  # Python's headers are slow to compile
             target = f"{source.parent.name}/{source.stem}.o"
             ninja.build(target, "compile", str(source), variables={"extra": " ".join(extra)})
             objects.append(target)
         module = f"kernel_emulation{sysconfig.get_config_var('EXT_SUFFIX')}"
-        link_flags = " ".join(flag for flag in [*flags, *kernel_flags] if "sanitize" in flag)
+        link_flags = " ".join(flag for flag in [*flags, *judged_flags] if "sanitize" in flag)
         ninja.build(module, "link", objects, variables={"extra": link_flags})
     return folder
 

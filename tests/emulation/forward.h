@@ -46,7 +46,7 @@ Value run(const Problem& problem, const Value& shapes, const Value& arrays, uint
 template <typename T, int kKernel, bool kTransposed, bool kEpilogue>
 Value with_tiles(const std::string& tiles, const Problem& problem, const Value& shapes,
                  const Value& arrays, uint32_t blocks, const Value& options) {
-  Value result = Value();
+  Value result;
   octconv::for_each_forward<T, kKernel, kTransposed, kEpilogue>([&](auto traits) {
     using Traits = decltype(traits);
     if (tiles != Traits::Tiles::kName) return;

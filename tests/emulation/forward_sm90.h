@@ -49,7 +49,7 @@ Value run_sm90(const Problem& problem, const Sm90Cut& cut, const Value& arrays,
 template <typename T, bool kInputGrad, bool kEpilogue = false>
 Value with_direction_sm90(const Problem& problem, const Sm90Cut& cut, const Value& arrays,
                           const Value& options) {
-  Value result = Value();
+  Value result;
   octconv::for_each_sm90<T, kInputGrad, kEpilogue>([&](auto kernel) {
     using Traits = decltype(kernel);
     if (Traits::kGeometry != cut.geometry || Traits::kHighColumns != cut.columns[kHigh]) return;

@@ -76,7 +76,7 @@ Array Value::cast() const {
   if (!(array.flags() & py::array::c_style)) {
     throw std::invalid_argument("arrays must be contiguous");
   }
-  const auto extent = [&](int axis) { return axis < array.ndim() ? array.shape(axis) : 1; };
+  const auto extent = [&](int axis) { return array.ndim() == 2 ? array.shape(axis) : 0; };
   return {array.data(), static_cast<size_t>(array.nbytes()), extent(0), extent(1)};
 }
 

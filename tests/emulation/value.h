@@ -16,7 +16,7 @@ namespace emulation {
 struct Array {
   const void* data;
   size_t bytes;
-  int64_t rows, columns;  // of a matrix
+  int64_t rows, columns;  // of a matrix, else 0
 };
 
 class Value {

@@ -108,7 +108,7 @@ Value run_joint_grad(const WeightGradCall& call, const char* name) {
 
 template <typename T>
 Value with_weight_grad(const std::string& tiles, const WeightGradCall& call) {
-  Value result = Value();
+  Value result;
   const auto with = [&](auto kernel) {
     octconv::for_each_weight_grad<T, decltype(kernel)::value>([&](auto traits, const char* name) {
       if (tiles == name) result = run_weight_grad<decltype(traits)>(call, name);

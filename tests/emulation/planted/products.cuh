@@ -26,6 +26,7 @@ enum class ProductBug {
   kTwoPlaces,
   kThreeWarps,
   kOtherOperands,
+  kOutOfScope,
 };
 
 constexpr uint32_t kRowsOfA = 64, kRowsOfB = 32, kRowBytes = 128;
@@ -87,6 +88,10 @@ __device__ __forceinline__ void multiply_rows(const Params& p) {
   } else {
     ptx::multiply_async<BFloat16, 32>(sum, of_a, of_b);
   }
+  if (kBug == ProductBug::kOutOfScope) {
+    float others[16] = {};
+    ptx::multiply_async<BFloat16, 32>(others, of_a, of_b);
+  }
   if (kBug != ProductBug::kNoCommit) ptx::commit_products();
   if (kBug == ProductBug::kAddsEarly) sum[0] += 1;
   if (kBug == ProductBug::kLoadsEarly) load_fragment(1 - ptx::lane() / 16);
@@ -139,6 +144,11 @@ __global__ void sums_read_before_wait(const Params p) {
 template <bool kBroken>
 __global__ void sums_touched_before_wait(const Params p) {
   multiply_rows<kBroken ? ProductBug::kAddsEarly : ProductBug::kNone>(p);
+}
+
+template <bool kBroken>
+__global__ void sums_out_of_scope_before_wait(const Params p) {
+  multiply_rows<kBroken ? ProductBug::kOutOfScope : ProductBug::kNone>(p);
 }
 
 template <bool kBroken>

@@ -128,6 +128,10 @@ void check_fragment(const uint32_t* registers, const char* instruction, const Si
 // last fence or at the end of the last product.
 void check_untouched(const Sums& sums, const char* instruction, const Site& at) {
   for (uint32_t t = 0; t < kGroupThreads; ++t) {
+    if (out_of_scope(sums.of_thread[t], sums.count * sizeof(float))) {
+      fail(instruction, at,
+           "the sums of thread " + std::to_string(t) + " of the warpgroup have gone out of scope");
+    }
     for (uint32_t i = 0; i < sums.count; ++i) {
       const uint32_t now = bits_of_float(sums.of_thread[t][i]);
       const uint32_t known = bits_of_float(sums.values[t * sums.count + i]);
@@ -199,6 +203,9 @@ void Product::take(uint32_t piece, const void* bytes) {
 void Product::take_registers() {
   const IgnoreAccesses ignore;
   const uint32_t* registers = a_of_thread[place_of(*self)];
+  if (out_of_scope(registers, 4 * sizeof *registers)) {
+    fail(instruction, at, "A's registers have gone out of scope");
+  }
   for (uint32_t i = 0; i < 4; ++i) {  // as of mma.m16n8k16
     const uint32_t row = place_of(*self) / 32 * 16 + self->lane / 4 + i % 2 * 8;
     std::memcpy(pieces[row * 2 + i / 2].bytes + self->lane % 4 * 4, registers + i, 4);

@@ -36,6 +36,15 @@ inline void unpoison([[maybe_unused]] const void* begin, [[maybe_unused]] size_t
 #endif
 }
 
+// Whether a thread's own array, or a part of it, is no longer or not yet in scope.
+inline bool out_of_scope([[maybe_unused]] const void* begin, [[maybe_unused]] size_t bytes) {
+#if defined(EMULATION_ASAN)
+  return __asan_region_is_poisoned(const_cast<void*>(begin), bytes) != nullptr;
+#else
+  return false;
+#endif
+}
+
 // What the running thread did before comes before what others do after they acquire the same
 // object.
 inline void release([[maybe_unused]] void* object) {
