@@ -1,5 +1,5 @@
-// Products of matrices in double precision, which most of the emulation's time goes to: in vectors
-// that registers hold, a quarter as much as a compiler makes of plain loops.
+// Products of matrices in double precision, which more of the emulation's time goes to than to
+// anything else: in vectors that registers hold, a quarter as much as g++ makes of plain loops.
 #pragma once
 
 #include <cstdint>
