@@ -43,9 +43,14 @@ def cudart_directory(cuda_home: Path) -> Path | None:
 
 
 def cuda_headers(cuda_home: Path) -> list[Path]:
-    """The folders of a toolkit's headers, which nvcc knows and the host's compiler does not."""
+    """The folders of a toolkit's headers, which nvcc knows and the host's compiler does not.
+
+    Of a distribution's toolkit it does know /usr/include, and would lose its own headers there if
+    that were named.
+    """
     folders = (cuda_home / name for name in ("include", "targets/x86_64-linux/include"))
-    return [folder for folder in folders if (folder / "cuda_runtime.h").exists()]
+    found = [folder for folder in folders if (folder / "cuda_runtime.h").exists()]
+    return [folder for folder in found if folder != Path("/usr/include")]
 
 
 def find_cuda() -> Path | None:

@@ -19,7 +19,7 @@ def _devices() -> dict[str, str]:
     devices = {"cpu": f"{platform.machine()}, {torch.get_num_threads()} threads"}
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
-        why = why_no_kernels(torch.device("cuda", index))
+        why = why_no_kernels(index)
         devices[f"cuda:{index}"] = (
             f"{properties.name}, compute capability {properties.major}.{properties.minor}, "
             f"{properties.multi_processor_count} multiprocessors"

@@ -29,9 +29,9 @@ def build_info() -> BuildInfo:
     return BuildInfo(**json.loads(torch.ops.octconv_cuda.build_info()))
 
 
-def why_no_kernels(device: torch.device) -> str:
-    """Why no kernel of the library runs on this CUDA device; empty if they do."""
+def why_no_kernels(index: int) -> str:
+    """Why no kernel of the library runs on the CUDA device of this index; empty if they do."""
     if build_info().nvcc is None:
         return "a library without CUDA kernels"
-    why: str = torch.ops.octconv_cuda.why_no_kernels(device.index)
+    why: str = torch.ops.octconv_cuda.why_no_kernels(index)
     return why

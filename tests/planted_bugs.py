@@ -161,7 +161,17 @@ GLOBAL_MEMORY = (
     Bug(
         "read_before_prerequisites",
         X[:64],
-        ("load_constant: global memory, with no wait_for_prerequisites before it",),
+        ("load_global: no wait_for_prerequisites before it",),
+    ),
+    Bug(
+        "dependents_before_prerequisites",
+        X[:64],
+        ("launch_dependents: no wait_for_prerequisites before it",),
+    ),
+    Bug(
+        "load_constant_behind_prerequisites",
+        X[:64],
+        ("load_constant: ld.global.nc of in, which the launch before may write",),
     ),
     Bug("past_tensor", X[-64:], ("load_constant: 4 bytes at byte 4096 of in, which has 4096",)),
     Bug("past_output", X[:33], ("store_global: 16 bytes at byte 128 of out, which has 132",)),
@@ -239,6 +249,7 @@ BOX_COPIES = (
         (NAN, RACE, "wait_barrier: 2 phases have ended while ...", STUCK, LOADED),
         MIXED,
     ),
+    Bug("phase_without_wait", X[:64], ("arrive: nobody has waited for the phase before",)),
 )
 OF_PRODUCTS = (
     Bug(

@@ -56,6 +56,14 @@ def test_build_info_names_the_compiler(setup_py: ModuleType, nvcc: Path) -> None
     assert "8.0" in info.archs.split(";")
 
 
+def test_headers_that_the_compiler_knows_are_not_named(
+    setup_py: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "exists", lambda path: True)
+    assert setup_py.cuda_headers(Path("/usr")) == [Path("/usr/targets/x86_64-linux/include")]
+    assert Path("/opt/cuda/include") in setup_py.cuda_headers(Path("/opt/cuda"))
+
+
 def make_toolkit(folder: Path, version: str, *, with_runtime: bool = True) -> Path:
     """A toolkit that says of itself that it is of a version, and can do nothing."""
     tool = folder / "bin" / "nvcc"

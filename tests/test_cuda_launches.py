@@ -176,3 +176,48 @@ def test_launches_that_overlap_wait_for_each_other(monkeypatch: pytest.MonkeyPat
             graph.replay()
             assert all(map(torch.equal, results, first))
             assert all(map(torch.equal, chain(), first))
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("before", ["copy", "zero", "other_stream"])
+def test_a_launch_that_overlaps_waits_for_what_is_no_kernel(
+    before: str, kernel: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy, a memset, or another stream's end right before a layer on trial, also in a graph."""
+    channels = 2 * CHANNELS
+    layer = OctConv2d(channels, channels, kernel, device="cuda", dtype=torch.bfloat16)
+    x, others = maps(), maps()
+    side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+
+    def write_inputs() -> None:
+        for part, other in zip(x, others, strict=True):
+            if before == "zero":
+                part.zero_()
+            else:
+                part.copy_(other)
+
+    def call() -> tuple[Tensor, ...]:
+        if before == "other_stream":
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                write_inputs()
+            torch.cuda.current_stream().wait_stream(side)
+        else:
+            write_inputs()
+        y = layer(x)
+        return y.high, y.low
+
+    with torch.no_grad():
+        expected = call()
+        monkeypatch.setenv("OCTCONV_CUDA_TRIAL", "1")
+        first = call()
+        for part, other in zip(first, expected, strict=True):  # sums of splits round differently
+            torch.testing.assert_close(part, other, rtol=0.05, atol=0.05)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            results = call()
+        for _ in range(20):
+            for part in (*x, *results):
+                part.fill_(torch.nan)
+            graph.replay()
+            assert all(map(torch.equal, results, first))

@@ -18,6 +18,9 @@ RESNETS = [name for name in ALL if "res" in name]
 
 
 def gmacs(network: nn.Module, pixels: int = 224) -> float:
+    for module in network.modules():  # takes three quarters of the time and multiplies nothing
+        if isinstance(module, nn.BatchNorm2d):
+            module.forward = nn.Identity().forward
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.eval()(torch.empty(1, 3, pixels, pixels, device="meta"))
     return counter.get_total_flops() / 2e9

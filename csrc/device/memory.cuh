@@ -11,7 +11,7 @@ struct alignas(16) Word128 {
 };
 
 // Data Movement and Conversion Instructions: ld.global.nc. The memory must not be written while the
-// kernel runs. Not volatile, so that several loads can be in flight.
+// kernel runs, nor by launches that it overlaps with. Not volatile: the compiler may move it.
 __device__ __forceinline__ void load_constant(Word128& value, const void* address) {
   asm("ld.global.nc.v4.b32 {%0, %1, %2, %3}, [%4];"
       : "=r"(value.word[0]), "=r"(value.word[1]), "=r"(value.word[2]), "=r"(value.word[3])
@@ -27,15 +27,22 @@ __device__ __forceinline__ void load_constant(uint16_t& value, const void* addre
   asm("ld.global.nc.b16 %0, [%1];" : "=h"(value) : "l"(address));
 }
 
-// Data Movement and Conversion Instructions: ld. For memory that this kernel writes.
+// Data Movement and Conversion Instructions: ld. For memory that this kernel writes, or launches
+// that it overlaps with.
 __device__ __forceinline__ void load_global(Word128& value, const void* address) {
   asm volatile("ld.global.v4.b32 {%0, %1, %2, %3}, [%4];"
                : "=r"(value.word[0]), "=r"(value.word[1]), "=r"(value.word[2]), "=r"(value.word[3])
                : "l"(address)
                : "memory");
 }
+__device__ __forceinline__ void load_global(uint64_t& value, const void* address) {
+  asm volatile("ld.global.b64 %0, [%1];" : "=l"(value) : "l"(address) : "memory");
+}
 __device__ __forceinline__ void load_global(uint32_t& value, const void* address) {
   asm volatile("ld.global.b32 %0, [%1];" : "=r"(value) : "l"(address) : "memory");
+}
+__device__ __forceinline__ void load_global(uint16_t& value, const void* address) {
+  asm volatile("ld.global.b16 %0, [%1];" : "=h"(value) : "l"(address) : "memory");
 }
 
 // Data Movement and Conversion Instructions: st

@@ -19,7 +19,7 @@ struct PairOf {
 template <typename T>
 __device__ __forceinline__ PairOf<T> load_pair(const T* address) {
   std::conditional_t<sizeof(T) == 2, uint32_t, uint64_t> word;
-  ptx::load_constant(word, address);
+  ptx::load_global(word, address);
   PairOf<T> pair;
   memcpy(&pair, &word, sizeof(pair));
   return pair;

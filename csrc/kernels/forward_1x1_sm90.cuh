@@ -70,8 +70,8 @@ __global__ void __launch_bounds__(kJointThreads, 1)
       ptx::fence_barriers();
     }
     ptx::sync_block();
-    ptx::launch_dependents();
     ptx::wait_for_prerequisites();
+    ptx::launch_dependents();
     const uint32_t warpgroup = ptx::shuffle(ptx::thread_x() / 128, 0);
     if (warpgroup == 0) {
       ptx::give_registers<kJointLoaderRegisters>();

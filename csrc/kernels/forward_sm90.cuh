@@ -74,8 +74,8 @@ __global__ void __launch_bounds__(kSm90Threads, 1)
       if (high.first < high.end) of_high.init_barriers(false);
     }
     ptx::sync_block();
-    ptx::launch_dependents();
     ptx::wait_for_prerequisites();
+    ptx::launch_dependents();
     const auto between = [&] {
       ptx::sync_warp();
       if (p.late_items > 0) ptx::sync_named(kBetweenOctaves, kSm90Threads);

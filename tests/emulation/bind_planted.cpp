@@ -66,6 +66,7 @@ constexpr Kernel kKernels[] = {
     PLANTED(barrier_initialised_late, 1, 64, 64),
     PLANTED(two_arrivals_too_many, 1, 64, 32),
     PLANTED(box_refilled_before_read, 1, 64, 64),
+    PLANTED(phase_without_wait, 1, 64, 64),
     // collectives.cuh
     PLANTED(divergent_shuffle, 1, 32, 32),
     PLANTED(divergent_load_matrix, 1, 32, 32),
@@ -93,6 +94,8 @@ constexpr Kernel kKernels[] = {
     PLANTED(cluster_deadlock, 2, 64, 128, 4096, 2),
     // global_memory.cuh
     PLANTED(read_before_prerequisites, 1, 64, 64, 4096, 1, true),
+    PLANTED(dependents_before_prerequisites, 1, 64, 64, 4096, 1, true),
+    PLANTED(load_constant_behind_prerequisites, 1, 64, 64, 4096, 1, true),
     PLANTED(past_tensor, 1, 64, 64),
     PLANTED(past_output, 1, 9, 33),
     PLANTED(output_never_written, 1, 64, 64),

@@ -4,7 +4,8 @@
 namespace octconv::ptx {
 
 // Parallel Synchronization and Communication Instructions: griddepcontrol.launch_dependents. When
-// all blocks have said so or ended, a launch behind this one that may overlap can start.
+// all blocks have said so or ended, a launch behind this one that may overlap can start. Behind
+// wait_for_prerequisites: it knows of this launch alone, not of those that this one waits for.
 __device__ __forceinline__ void launch_dependents() {
   asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 }

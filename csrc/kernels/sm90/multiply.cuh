@@ -26,7 +26,10 @@ __device__ __forceinline__ void multiply_quads(float (&sum)[Traits::kHighColumns
   constexpr QuadBox kBox = kGeometry.quads;
   const int32_t cell = sm90_first_cell(kGeometry, true, warpgroup, kBox);
   constexpr int32_t kRowCells = sm90_row_cells(kGeometry, true, kBox);
-  ptx::wait_barrier(memory.box_full(planes.stage), planes.parity);
+#pragma unroll
+  for (int i = 0; i < Traits::kQuadPlanes; ++i) {
+    ptx::wait_barrier(memory.box_full(planes.stage + i), planes.parity);
+  }
   const uint64_t input = ptx::matrix_at(memory.plane(planes.stage) + cell * kSm90Cell, kRowCells);
 #pragma unroll
   for (int row = 0; row < 3; ++row) {

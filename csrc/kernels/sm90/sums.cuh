@@ -68,7 +68,7 @@ __device__ __forceinline__ void begin_sums(float (&sum)[kSums], const ForwardSm9
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
       T value;
-      ptx::load_constant(value.bits, bias + channel + i);
+      ptx::load_global(value.bits, bias + channel + i);
       const int to = 16 * block + i / 2 * 4 + i % 2;
       sum[to] = sum[to + 2] = ptx::widen(value);
     }
@@ -122,8 +122,8 @@ __device__ __forceinline__ void scale_and_shift(float (&sum)[kGroups][kSums],
     if (channel < p.channels_out[octave]) {
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        ptx::load_constant(words[i], p.scale + before + channel + 4 * i);
-        ptx::load_constant(words[2 + i], p.shift + before + channel + 4 * i);
+        ptx::load_global(words[i], p.scale + before + channel + 4 * i);
+        ptx::load_global(words[2 + i], p.shift + before + channel + 4 * i);
       }
     }
     float factors[16];
@@ -213,7 +213,7 @@ __device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
 #pragma unroll
         for (int block = 0; block < kBlocks; ++block) {
           if (at.has(block)) {
-            ptx::load_constant(residual[i][block], residuals + at.element + 32 * block);
+            ptx::load_global(residual[i][block], residuals + at.element + 32 * block);
           }
         }
       }

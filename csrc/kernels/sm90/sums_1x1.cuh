@@ -24,7 +24,7 @@ __device__ __forceinline__ void begin_joint(float (&sum)[kSums], const JointSm90
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       T value;
-      ptx::load_constant(value.bits, bias + column + 8 * j + i);
+      ptx::load_global(value.bits, bias + column + 8 * j + i);
       sum[4 * j + i] = sum[4 * j + 2 + i] = ptx::widen(value);
     }
   }

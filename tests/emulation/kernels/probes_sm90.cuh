@@ -75,9 +75,11 @@ constexpr uint32_t kOverlappingThreads = 64;
 template <typename Word>
 __global__ void copy_behind_prerequisites(const ProbeParams p) {
   if constexpr (ptx::kHopper) {
-    ptx::launch_dependents();
     ptx::wait_for_prerequisites();
-    output(p, thread_of_grid(), input<Word>(p, thread_of_grid()));
+    ptx::launch_dependents();
+    Word word;
+    ptx::load_global(word, static_cast<const Word*>(p.in) + thread_of_grid());
+    output(p, thread_of_grid(), word);
   }
 }
 

@@ -166,6 +166,27 @@ __global__ void two_arrivals_too_many(const Params p) {
   }
 }
 
+// Nobody waits for the second of two barriers, where a thread then arrives for the next phase.
+template <bool kBroken>
+__global__ void phase_without_wait(const Params p) {
+  ptx::SharedMemory shared;
+  const uint32_t barriers = shared.take(16);
+  if (ptx::thread_x() < 2) ptx::init_barrier(barriers + 8 * ptx::thread_x(), 1);
+  ptx::sync_block();
+  for (uint32_t round = 0; round < 2; ++round) {
+    for (uint32_t half = 0; half < 2; ++half) {
+      if (ptx::thread_x() == 0) ptx::arrive(barriers + 8 * half);
+    }
+    for (uint32_t half = 0; half < 2 - kBroken; ++half) {
+      ptx::wait_barrier(barriers + 8 * half, round);
+    }
+    ptx::sync_block();
+  }
+  uint32_t value;
+  ptx::load_constant(value, p.in + ptx::thread_x());
+  ptx::store_global(p.out + ptx::thread_x(), value);
+}
+
 // Two boxes take turns in one stage. The second may not be copied before all have read the first.
 template <bool kBroken>
 __global__ void box_refilled_before_read(const Params p) {
@@ -183,6 +204,7 @@ __global__ void box_refilled_before_read(const Params p) {
       if (!kBroken) ptx::wait_barrier(empty, round ^ 1);
       ptx::arrive_expecting(full, kBoxBytes);
       ptx::copy_box(stage, &p.rows, full, 0, 16 * static_cast<int32_t>(round), 0, 0);
+      if (kBroken) ptx::wait_barrier(empty, round ^ 1);
     }
     ptx::wait_barrier(full, round);
     sum += word_of_box(stage);

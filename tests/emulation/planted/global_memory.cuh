@@ -12,7 +12,33 @@ __global__ void read_before_prerequisites(const Params p) {
   const uint32_t thread = ptx::thread_x();
   if (!kBroken || thread < 32) ptx::wait_for_prerequisites();
   uint32_t value;
-  ptx::load_constant(value, p.in + thread);
+  ptx::load_global(value, p.in + thread);
+  ptx::store_global(p.out + thread, value);
+}
+
+// The launch behind it can start while the one before it still writes.
+template <bool kBroken>
+__global__ void dependents_before_prerequisites(const Params p) {
+  const uint32_t thread = ptx::thread_x();
+  if (kBroken) ptx::launch_dependents();
+  ptx::wait_for_prerequisites();
+  if (!kBroken) ptx::launch_dependents();
+  uint32_t value;
+  ptx::load_global(value, p.in + thread);
+  ptx::store_global(p.out + thread, value);
+}
+
+// ld.global.nc of what the launch before it may have written while it ran already.
+template <bool kBroken>
+__global__ void load_constant_behind_prerequisites(const Params p) {
+  const uint32_t thread = ptx::thread_x();
+  ptx::wait_for_prerequisites();
+  uint32_t value;
+  if (kBroken) {
+    ptx::load_constant(value, p.in + thread);
+  } else {
+    ptx::load_global(value, p.in + thread);
+  }
   ptx::store_global(p.out + thread, value);
 }
 

@@ -103,6 +103,7 @@ struct CountingBarrier {
   uint32_t missing;   // arrivals
   int64_t bytes;      // that are expected and have not come
   uint32_t phase;     // how many have ended
+  bool seen;          // by a thread that waits, the end of the last one
   Thread* initialiser;
   uint32_t fences;  // of barriers, that the initialiser had passed
   std::vector<Thread*> waiting;

@@ -27,6 +27,7 @@ char* object_of(CountingBarrier& barrier, uint32_t phase) {
 void end_phase(CountingBarrier& barrier) {
   if (barrier.missing != 0 || barrier.bytes != 0) return;
   ++barrier.phase;
+  barrier.seen = !barrier.waiting.empty();
   barrier.missing = barrier.arrivals;
   for (const Thread* thread : barrier.waiting) thread->warp->ready |= 1u << thread->lane;
   barrier.waiting.clear();
@@ -70,6 +71,10 @@ void arrive(uint32_t address, uint32_t expected_bytes, const char* instruction, 
   {
     const IgnoreAccesses ignore;
     barrier = &barrier_at(address, instruction, at);
+    // Whoever fills or empties a buffer again must know of all that was done with it before.
+    if (barrier->phase > 0 && !barrier->seen) {
+      fail(instruction, at, "nobody has waited for the phase before");
+    }
     if (barrier->missing == 0) {
       fail(instruction, at,
            "one more than the " + std::to_string(barrier->arrivals) +
@@ -106,8 +111,11 @@ bool try_wait(uint32_t address, uint32_t parity, const char* instruction, const 
     }
   }
   if (barrier->phase > 0) acquire(object_of(*barrier, barrier->phase - 1));
+  const IgnoreAccesses ignore;
   self->fenced = false;
-  return ended(*barrier, parity);
+  const bool has_ended = ended(*barrier, parity);
+  if (has_ended) barrier->seen = true;
+  return has_ended;
 }
 
 void check_fenced(uint32_t address, const char* instruction, const Site& at) {

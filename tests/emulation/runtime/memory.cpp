@@ -60,6 +60,12 @@ void count_access(const Site& at, Fill fill) {
   }
 }
 
+void check_waited(const char* instruction, const Site& at) {
+  if (engine->shape().overlaps && !self->waited) {
+    fail(instruction, at, "no wait_for_prerequisites before it");
+  }
+}
+
 }  // namespace
 
 void check_aligned(uintptr_t address, uint32_t bytes, const char* instruction, const Site& at) {
@@ -71,9 +77,7 @@ void check_aligned(uintptr_t address, uint32_t bytes, const char* instruction, c
 }
 
 Buffer& buffer_of(const void* address, uint32_t bytes, const char* instruction, const Site& at) {
-  if (engine->shape().overlaps && !self->waited) {
-    fail(instruction, at, "global memory, with no wait_for_prerequisites before it");
-  }
+  check_waited(instruction, at);
   const auto* first = static_cast<const std::byte*>(address);
   Buffer* before = nullptr;
   for (Buffer& buffer : *buffers) {
@@ -102,6 +106,9 @@ std::byte* global(const void* address, uint32_t bytes, Access access, const char
   Buffer& buffer = buffer_of(address, bytes, instruction, at);
   if (access == Access::kReadConstant && buffer.writable) {
     fail(instruction, at, "ld.global.nc of " + buffer.name + ", which kernels write");
+  }
+  if (access == Access::kReadConstant && engine->shape().overlaps) {
+    fail(instruction, at, "ld.global.nc of " + buffer.name + ", which the launch before may write");
   }
   if (access == Access::kWrite && !buffer.writable) {
     fail(instruction, at, "writes " + buffer.name + ", which is an input");
@@ -251,6 +258,8 @@ void count_open_accesses(Block& block, Counters& counters) {
 }
 
 void wait_for_prerequisites() { self->waited = true; }
+
+void launch_dependents(const Site& at) { check_waited("launch_dependents", at); }
 
 uint32_t take_shared(uint32_t bytes, const Site& at) {
   IgnoreAccesses ignore;

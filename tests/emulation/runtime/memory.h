@@ -68,6 +68,7 @@ void count_open_accesses(Block& block, Counters& counters);
 
 // The running thread may touch global memory from here on, where its launch overlaps with others.
 void wait_for_prerequisites();
+void launch_dependents(const Site& at);
 
 // The buffer that SharedMemory::take gives the running thread.
 uint32_t take_shared(uint32_t bytes, const Site& at);
