@@ -50,7 +50,7 @@ LAYERS = {
     "layers-others-small": _Layers(90, ("float16", "tf32"), ("1", "32"), ("forward",), EAGER),
     "layers-gradients": _Layers(120, ("bfloat16",), ("headline",), MODES[1:], EAGER),
 }
-STAGES = ("known-answers", "small-case", "tests", "memcheck", "racecheck", *LAYERS)
+STAGES = ("known-answers", "small-case", "tests", "memcheck", "synccheck", "racecheck", *LAYERS)
 
 
 def device_stages(folder: Path) -> list[Stage]:
@@ -63,6 +63,7 @@ def device_stages(folder: Path) -> list[Stage]:
         _small_case("cuda"),
         _tests(folder, 150, *tests),
         _checked_by("memcheck"),
+        _checked_by("synccheck"),
         # It sees a hazard wherever a warp arrives at a barrier that another waits for, and does not
         # know those that count bytes: results/nvidia-h100-80gb-hbm3/racecheck-barriers.cu.
         _checked_by("racecheck", "--kernel-name-exclude", "kernel_substring=forward_sm"),
