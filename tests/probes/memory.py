@@ -14,10 +14,12 @@ def reverse(dtype: type, parts: int) -> Cases:
     yield "random", Case(words, words[::-1])
 
 
-@cases("load_written_32", 1)
-@cases("load_written_128", 4)
-def load_written(parts: int) -> Cases:
-    words = random(np.uint32, 2, 128, parts)  # of two blocks
+@cases("load_written_16", np.uint16, 1)
+@cases("load_written_32", np.uint32, 1)
+@cases("load_written_64", np.uint64, 1)
+@cases("load_written_128", np.uint64, 2)
+def load_written(dtype: type, parts: int) -> Cases:
+    words = random(dtype, 2, 128, parts)  # of two blocks
     yield "random", Case(words, np.stack([words, words[:, ::-1]]))
 
 

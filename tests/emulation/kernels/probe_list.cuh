@@ -146,7 +146,9 @@ inline const Probe kProbes[] = {
     probe::copy<uint32_t>("reverse_32", probe::reverse<uint32_t>, 1),
     probe::copy<uint64_t>("reverse_64", probe::reverse<uint64_t>, 1),
     probe::copy<ptx::Word128>("reverse_128", probe::reverse<ptx::Word128>, 1),
+    probe::copy<uint16_t>("load_written_16", probe::load_written<uint16_t>, 2),
     probe::copy<uint32_t>("load_written_32", probe::load_written<uint32_t>, 2),
+    probe::copy<uint64_t>("load_written_64", probe::load_written<uint64_t>, 2),
     probe::copy<ptx::Word128>("load_written_128", probe::load_written<ptx::Word128>, 2),
 
     probe::through_shared("shared_128_64", probe::shared_words<ptx::Word128, uint64_t>, 128,

@@ -71,8 +71,8 @@ void arrive(uint32_t address, uint32_t expected_bytes, const char* instruction, 
   {
     const IgnoreAccesses ignore;
     barrier = &barrier_at(address, instruction, at);
-    // Whoever fills or empties a buffer again must know of all that was done with it before.
-    if (barrier->phase > 0 && !barrier->seen) {
+    // The end of the phase before is lost with this one's, whose last arrival this is.
+    if (barrier->phase > 0 && !barrier->seen && barrier->missing == 1) {
       fail(instruction, at, "nobody has waited for the phase before");
     }
     if (barrier->missing == 0) {
