@@ -1,4 +1,4 @@
-"""One command for a GPU machine: checks, tests, memory, barrier and race checkers, and the layer suite.
+"""One command for a GPU machine: checks, tests, compute-sanitizer, and the layer suite.
 
 ``python -m benchmarks.device_report`` needs no network and takes at most ``--budget-seconds``. Each
 stage is a process of its own with a time limit; one that fails, hangs or cannot run is recorded and
