@@ -22,11 +22,7 @@ REGISTERS = {
 # pattern of its name; 0 unless listed. Where threads cannot pass registers to others, 128 of them
 # are few for the multipliers of small tiles: what is the same for a row of taps is stored.
 STACK = {
-    # With an epilogue, of low tiles of 160 columns what comes of the first sums, while factors of
-    # the others are loaded.
-    ("90a", "forward_sm90.*Li[012]ELi64ELb1EEE"): 48,
     ("80", "forward_sm80.*Small"): 112,
-    ("90a", "forward_sm80.*WideTilesELb1E"): 16,  # with an epilogue
 }
 
 
@@ -155,10 +151,10 @@ def test_forward_1x1_pools_in_registers(library_code, arch):
 def test_forward_sm90_is_made_of_hopper_instructions(library_code):
     """Each product stands twice in the code: in loops over all steps of a chunk, and over half."""
     kernels = library_code.kernels("forward_sm90", "90a")
-    assert len(kernels) == 2 * 3 * 8  # types, uses, kernels of each
+    assert len(kernels) == 2 * 2 * 8  # types, directions, kernels of each
     for kernel in kernels:
-        geometry, high = map(int, re.search(r"Li(\d)ELi(\d+)ELb\dEEE", kernel.name).groups())
-        input_grad, epilogue = "ELb1ELi" in kernel.name, "ELb1EEE" in kernel.name
+        geometry, high = map(int, re.search(r"Li(\d)ELi(\d+)EEE", kernel.name).groups())
+        input_grad = "ELb1ELi" in kernel.name
         dtype = ".BF16" if "BFloat16" in kernel.name else ""
         registers = geometry >= 3
         lows = (high,) if high == 32 or registers else (64, 128, 160, 32)
@@ -181,14 +177,14 @@ def test_forward_sm90_is_made_of_hopper_instructions(library_code):
         assert kernel.count(r"WARPGROUP.DEPBAR[^;]*gsb0") == waits, kernel.name
         # Of the input gradient the weight is transposed, and lanes exchange words before stores.
         assert kernel.count("tnspB") == (products.total() if input_grad else 0)
-        # An epilogue has code of its own for residuals and SiLU, and for ReLU or nothing.
         units = (4 * 2 * high + 2 * 2 * sum(lows)) // 32
-        stores = 2 * units if epilogue else units
-        assert kernel.count("SHFL") == 1 + (4 * stores if input_grad else 0)
-        assert kernel.count("STG") == stores
-        # It reads scale and shift of each block of 32 columns, and residuals.
-        factors = 4 * (high + sum(lows)) // 32
-        assert kernel.count(r"LDG\.E\.128[.\w]*") == (factors + units if epilogue else 0)
+        assert kernel.count("SHFL") == 1 + (4 * units if input_grad else 0)
+        # Inference has code of its own for residuals and SiLU, and for ReLU or nothing. It reads
+        # scale and shift of each block of 32 columns, of the widest tiles twice, and residuals.
+        assert kernel.count("STG") == (units if input_grad else 3 * units)
+        factors = 4 * (high + sum(2 * low if low > 128 else low for low in lows)) // 32
+        loads = 0 if input_grad else 2 * factors + units
+        assert kernel.count(r"LDG\.E\.128[.\w]*") == loads
         # Both inputs of high tiles and of low ones, and the weight of each kind.
         weights = 1 + len(lows)
         assert kernel.count(r"UTMALDG\.4D") == 4
@@ -196,9 +192,7 @@ def test_forward_sm90_is_made_of_hopper_instructions(library_code):
         assert kernel.count("UTMALDG") == 4 + weights
         assert kernel.forms("USETMAXREG").total() == 2
         assert set(kernel.forms("STG")) == {"STG.E.128"}
-        # What spills stands behind the products of low tiles of 160 columns.
-        behind = kernel.code.split("HGMMA.64x160")[-1].split("HGMMA")[0]
-        assert len(re.findall(r"\b(?:LDL|STL)\b", behind)) == kernel.count("LDL|STL")
+        assert kernel.count("LDL|STL") == 0
         # Of tiles that may be split: before the sums are added up, and behind.
         assert kernel.count("UCGABAR_ARV") == 2 * (1 + sum(low <= 128 for low in lows))
 

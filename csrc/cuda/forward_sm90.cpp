@@ -51,7 +51,6 @@ bool can_run(const PlanSm90& plan, ScalarType dtype, KernelUse use, int device) 
   return known[key] = with_kernels(dtype, input_grad, [&](auto type, auto direction) {
            using T = typename decltype(type)::type;
            if (plan.joint_items > 0) return can_run_1x1_sm90<T>(plan, use);
-           if (use == KernelUse::kInference) return can_run_sm90<T, false, true>(plan);
            return can_run_sm90<T, decltype(direction)::value>(plan);
          });
 }
@@ -132,7 +131,6 @@ void launch_forward_sm90(const Problem& problem, const PlanSm90& plan,
   }
   with_kernels(dtype, problem.input_grad, [&](auto type, auto direction) {
     using T = typename decltype(type)::type;
-    if (pointers.epilogue.scale) return launch_sm90<T, false, true>(plan, params, stream);
     launch_sm90<T, decltype(direction)::value>(plan, params, stream);
   });
 }

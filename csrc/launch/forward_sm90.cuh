@@ -9,9 +9,9 @@
 namespace octconv {
 
 // Calls run(kernel) with the kernel of a plan.
-template <typename T, bool kInputGrad, bool kEpilogue, typename Run>
+template <typename T, bool kInputGrad, typename Run>
 void with_kernel_sm90(const PlanSm90& plan, const Run& run) {
-  for_each_sm90<T, kInputGrad, kEpilogue>([&](auto kernel) {
+  for_each_sm90<T, kInputGrad>([&](auto kernel) {
     using Traits = decltype(kernel);
     if (Traits::kGeometry == plan.geometry && Traits::kHighColumns == plan.columns[kHigh] &&
         has_low_sm90<Traits>(plan.columns[kLow])) {
@@ -25,16 +25,16 @@ inline LaunchShape shape_sm90(const PlanSm90& plan) {
           static_cast<uint32_t>(plan.splits), plan.trial};
 }
 
-template <typename T, bool kInputGrad, bool kEpilogue>
+template <typename T, bool kInputGrad>
 void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStream_t stream) {
-  with_kernel_sm90<T, kInputGrad, kEpilogue>(
+  with_kernel_sm90<T, kInputGrad>(
       plan, [&](auto kernel) { launch(kernel, shape_sm90(plan), params, stream); });
 }
 
-template <typename T, bool kInputGrad, bool kEpilogue>
+template <typename T, bool kInputGrad>
 bool can_run_sm90(const PlanSm90& plan) {
   bool can_run = false;
-  with_kernel_sm90<T, kInputGrad, kEpilogue>(plan, [&](auto kernel) {
+  with_kernel_sm90<T, kInputGrad>(plan, [&](auto kernel) {
     can_run = registers_of(kernel) == kSm90Registers &&
               (plan.splits == 1 || have_room(kernel, shape_sm90(plan)));
   });

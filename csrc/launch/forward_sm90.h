@@ -15,14 +15,13 @@ namespace octconv {
 // What a kernel is compiled for.
 enum class KernelUse { kForward, kInference, kInputGrad };
 
-// T is BFloat16 or Float16. Each direction of each, and inference, is compiled in a file of its
-// own, side by side.
-template <typename T, bool kInputGrad, bool kEpilogue = false>
+// T is BFloat16 or Float16. Each direction of each is compiled in a file of its own, side by side.
+template <typename T, bool kInputGrad>
 void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStream_t stream);
 
 // Whether the library has the kernel's code for the current device, with the registers that its
 // warpgroups pass on to each other, and that has room for all clusters.
-template <typename T, bool kInputGrad, bool kEpilogue = false>
+template <typename T, bool kInputGrad>
 bool can_run_sm90(const PlanSm90& plan);
 
 // The same two of forward_1x1_sm90.

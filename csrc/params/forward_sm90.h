@@ -68,7 +68,7 @@ struct ForwardSm90Params {
   int32_t splits;         // blocks of a cluster; with more than one, each takes one tile
   SplitChunks chunks[2];  // by the octave of a tile
   uint32_t units;         // of a cluster's first block
-  // Of kernels with an epilogue: activation((sum + bias) * scale + shift + residual).
+  // Of inference: activation((sum + bias) * scale + shift + residual). Else scale is null.
   const float* scale;  // one for each output channel as of shift: high ones, then low ones
   const float* shift;
   const void* residual[2];  // null or like output

@@ -110,12 +110,10 @@ constexpr int32_t sm90_columns_of_copy(Sm90Geometry geometry, bool input_grad, i
 constexpr bool sm90_may_split(int sums) { return sums <= 128; }
 
 // A kernel: its high tiles, and what low ones are pooled from.
-template <typename Element, bool kOfInputGrad, int kGeometryIndex, int kHighTileColumns,
-          bool kWithEpilogue = false>
+template <typename Element, bool kOfInputGrad, int kGeometryIndex, int kHighTileColumns>
 struct Sm90Traits {
   using T = Element;
   static constexpr bool kInputGrad = kOfInputGrad;  // the weight is transposed
-  static constexpr bool kEpilogue = kWithEpilogue;  // of inference
   static constexpr int kGeometry = kGeometryIndex;
   static constexpr bool kOnTrial = kSm90Geometries[kGeometry].on_trial;
   static constexpr int kHighColumns = kHighTileColumns;
@@ -168,16 +166,16 @@ struct Sm90LowTraits : Traits {
 
 // All kernels for a type and direction. Narrow high tiles only where the map is large: elsewhere
 // wider ones serve, with columns of zeros.
-template <typename T, bool kInputGrad, bool kEpilogue = false, typename Visit>
+template <typename T, bool kInputGrad, typename Visit>
 void for_each_sm90(const Visit& visit) {
-  visit(Sm90Traits<T, kInputGrad, 0, 32, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 0, 64, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 1, 64, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 2, 64, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 4, 32, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 4, 64, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 5, 64, kEpilogue>());
-  visit(Sm90Traits<T, kInputGrad, 3, 32, kEpilogue>());
+  visit(Sm90Traits<T, kInputGrad, 0, 32>());
+  visit(Sm90Traits<T, kInputGrad, 0, 64>());
+  visit(Sm90Traits<T, kInputGrad, 1, 64>());
+  visit(Sm90Traits<T, kInputGrad, 2, 64>());
+  visit(Sm90Traits<T, kInputGrad, 4, 32>());
+  visit(Sm90Traits<T, kInputGrad, 4, 64>());
+  visit(Sm90Traits<T, kInputGrad, 5, 64>());
+  visit(Sm90Traits<T, kInputGrad, 3, 32>());
 }
 
 // All low tiles of a kernel: the parameters of a launch choose. Constexpr: kernels call it, too.

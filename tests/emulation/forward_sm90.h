@@ -46,11 +46,11 @@ Value run_sm90(const Problem& problem, const Sm90Cut& cut, const Value& arrays,
   return memory.results(device);
 }
 
-template <typename T, bool kInputGrad, bool kEpilogue = false>
+template <typename T, bool kInputGrad>
 Value with_direction_sm90(const Problem& problem, const Sm90Cut& cut, const Value& arrays,
                           const Value& options) {
   Value result;
-  octconv::for_each_sm90<T, kInputGrad, kEpilogue>([&](auto kernel) {
+  octconv::for_each_sm90<T, kInputGrad>([&](auto kernel) {
     using Traits = decltype(kernel);
     if (Traits::kGeometry != cut.geometry || Traits::kHighColumns != cut.columns[kHigh]) return;
     octconv::for_each_low_sm90<Traits>([&](auto traits) {
@@ -66,9 +66,6 @@ Value with_direction_sm90(const Problem& problem, const Sm90Cut& cut, const Valu
 template <typename T>
 Value with_cut_sm90(const Problem& problem, const Sm90Cut& cut, const Value& arrays,
                     const Value& options) {
-  if (arrays.contains("scale")) {
-    return with_direction_sm90<T, false, true>(problem, cut, arrays, options);
-  }
   return problem.input_grad ? with_direction_sm90<T, true>(problem, cut, arrays, options)
                             : with_direction_sm90<T, false>(problem, cut, arrays, options);
 }

@@ -109,33 +109,30 @@ __device__ __forceinline__ void scale(float (&sum)[kPatches][kSums], float facto
   for (int i = 0; i < kPatches * kSums; ++i) sum[i / kSums][i % kSums] *= factor;
 }
 
-// What inference does to the sums of an octave first: sum * scale + shift. This thread has 8
-// channels of each 32 columns, the first ones from `channel` on.
-template <int kGroups, int kSums>
-__device__ __forceinline__ void scale_and_shift(float (&sum)[kGroups][kSums],
-                                                const ForwardSm90Params& p, Octave octave,
-                                                int32_t channel) {
-  const int32_t before = octave == kLow ? p.channels_out[kHigh] : 0;
-#pragma unroll
-  for (int block = 0; block < kSums / 16; ++block, channel += 32) {
+// What inference multiplies a thread's 8 channels of a block of 32 columns by, the first of them
+// `channel`, and what it adds to them then.
+struct Factors {
+  float scale[8], shift[8];
+
+  __device__ __forceinline__ void load(const ForwardSm90Params& p, Octave octave, int32_t channel) {
+    const int32_t at = (octave == kLow ? p.channels_out[kHigh] : 0) + channel;
     ptx::Word128 words[4] = {};
     if (channel < p.channels_out[octave]) {
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        ptx::load_global(words[i], p.scale + before + channel + 4 * i);
-        ptx::load_global(words[2 + i], p.shift + before + channel + 4 * i);
+        ptx::load_global(words[i], p.scale + at + 4 * i);
+        ptx::load_global(words[2 + i], p.shift + at + 4 * i);
       }
     }
-    float factors[16];
-    memcpy(factors, words, sizeof(factors));
-#pragma unroll
-    for (int n = 0; n < 16 * kGroups; ++n) {
-      const int of = n % 16 / 4 * 2 + n % 2;
-      float& value = sum[n / 16][16 * block + n % 16];
-      value = value * factors[of] + factors[8 + of];
-    }
+    memcpy(scale, words, sizeof(scale));
+    memcpy(shift, words + 2, sizeof(shift));
   }
-}
+
+  __device__ __forceinline__ void apply(float (&value)[8]) const {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) value[i] = value[i] * scale[i] + shift[i];
+  }
+};
 
 // A unit of the sums that splits store: a block of 32 columns of a group, which is of a phase in
 // high tiles, of a patch in low ones.
@@ -184,19 +181,20 @@ struct PixelUnits {
   }
 };
 
-// What is left to be done to scaled sums: nothing, a bound from below (of ReLU, or none), or all
-// that may be.
+// What is done to sums first: nothing, or inference, whose scaled sums get a bound from below (of
+// ReLU, or none), or all that may be.
 enum class Finish { kNone, kBound, kAny };
 
-// Stores this block's units of a tile's sums, group and half by half at pixel_of(group, half).
+// Stores this block's units of a tile's sums, those of a group and half at pixel_of(group, half).
 template <typename Traits, Finish kFinish, int kGroups, int kSums, typename PixelOf>
 __device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
                                            const ForwardSm90Params& p, Octave octave,
                                            int32_t channel, const PixelOf& pixel_of) {
   using T = typename Traits::T;
   constexpr int kBlocks = kSums / kUnit;
-  // Loads under way at once, as the sums leave registers for.
-  constexpr int kTogether = kBlocks > 2 ? 1 : kGroups;
+  // Units of a block of columns that share its factors, and whose residuals are under way together:
+  // of all groups and both halves, or of one half where the sums leave fewer registers.
+  constexpr int kTogether = kBlocks > 4 ? kGroups : 2 * kGroups;
   T* output = static_cast<T*>(p.output[octave]);
   const T* residuals = static_cast<const T*>(p.residual[octave]);
   const auto units_of = [&](int i) {
@@ -204,43 +202,38 @@ __device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
     return PixelUnits<Traits, kSums>(p, octave, pixel_of(group, half), group, channel);
   };
 #pragma unroll
-  for (int first = 0; first < 2 * kGroups; first += kTogether) {
-    ptx::Word128 residual[kTogether][kBlocks] = {};
+  for (int i = 0; i < 2 * kGroups / kTogether * kBlocks; ++i) {
+    const int first = i / kBlocks * kTogether, block = i % kBlocks;
+    Factors factors;
+    if constexpr (kFinish != Finish::kNone) factors.load(p, octave, channel + 32 * block);
+    ptx::Word128 residual[kTogether] = {};
     if (kFinish == Finish::kAny && residuals) {
 #pragma unroll
-      for (int i = 0; i < kTogether; ++i) {
-        const auto at = units_of(first + i);
-#pragma unroll
-        for (int block = 0; block < kBlocks; ++block) {
-          if (at.has(block)) {
-            ptx::load_global(residual[i][block], residuals + at.element + 32 * block);
-          }
-        }
+      for (int j = 0; j < kTogether; ++j) {
+        const auto at = units_of(first + j);
+        if (!at.has(block)) continue;
+        ptx::load_global(residual[j], residuals + at.element + 32 * block);
       }
     }
 #pragma unroll
-    for (int i = 0; i < kTogether; ++i) {
-      const int group = (first + i) % kGroups, half = (first + i) / kGroups;
-      const auto at = units_of(first + i);
+    for (int j = 0; j < kTogether; ++j) {
+      const int group = (first + j) % kGroups, half = (first + j) / kGroups;
+      float value[8];
 #pragma unroll
-      for (int block = 0; block < kBlocks; ++block) {
-        float value[8];
-#pragma unroll
-        for (int n = 0; n < 8; ++n) {
-          value[n] = sum[group][kUnit * block + n / 2 * 4 + 2 * half + n % 2];
-        }
-        if constexpr (kFinish == Finish::kBound) bound(value, p.activation);
-        if constexpr (kFinish == Finish::kAny) {
-          finish_values<T>(value, residual[i][block], p.activation);
-        }
-        ptx::Word128 words;
-#pragma unroll
-        for (int j = 0; j < 4; ++j) {
-          words.word[j] = ptx::narrow_pair<T>(value[2 * j], value[2 * j + 1]);
-        }
-        if constexpr (Traits::kInputGrad) exchange_words(words, channel / 8 % 4);
-        ptx::store_global_if(at.has(block), output + at.element + 32 * block, words);
+      for (int n = 0; n < 8; ++n) {
+        value[n] = sum[group][kUnit * block + n / 2 * 4 + 2 * half + n % 2];
       }
+      if constexpr (kFinish != Finish::kNone) factors.apply(value);
+      if constexpr (kFinish == Finish::kBound) bound(value, p.activation);
+      if constexpr (kFinish == Finish::kAny) finish_values<T>(value, residual[j], p.activation);
+      ptx::Word128 words;
+#pragma unroll
+      for (int k = 0; k < 4; ++k) {
+        words.word[k] = ptx::narrow_pair<T>(value[2 * k], value[2 * k + 1]);
+      }
+      if constexpr (Traits::kInputGrad) exchange_words(words, channel / 8 % 4);
+      const auto at = units_of(first + j);
+      ptx::store_global_if(at.has(block), output + at.element + 32 * block, words);
     }
   }
 }
@@ -253,16 +246,13 @@ __device__ __forceinline__ void finish_sums(float (&sum)[kGroups][kSums],
                                             Octave octave, int32_t channel,
                                             const PixelOf& pixel_of) {
   add_tile<Traits>(sum, p, memory);
-  if constexpr (!Traits::kEpilogue) {
-    store_sums<Traits, Finish::kNone>(sum, p, octave, channel, pixel_of);
-  } else {
-    scale_and_shift(sum, p, octave, channel);
-    if (p.residual[octave] || p.activation == Activation::kSilu) {
-      store_sums<Traits, Finish::kAny>(sum, p, octave, channel, pixel_of);
-    } else {
-      store_sums<Traits, Finish::kBound>(sum, p, octave, channel, pixel_of);
+  if constexpr (!Traits::kInputGrad) {
+    if (p.scale && (p.residual[octave] || p.activation == Activation::kSilu)) {
+      return store_sums<Traits, Finish::kAny>(sum, p, octave, channel, pixel_of);
     }
+    if (p.scale) return store_sums<Traits, Finish::kBound>(sum, p, octave, channel, pixel_of);
   }
+  store_sums<Traits, Finish::kNone>(sum, p, octave, channel, pixel_of);
 }
 
 }  // namespace octconv::sm90
