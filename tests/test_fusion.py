@@ -2,8 +2,8 @@
 
 import copy
 import pickle
-import re
 from collections import OrderedDict
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,8 +27,19 @@ from octconv_cuda import (
     models,
 )
 from octconv_cuda import fused as fused_conv2d
+from octconv_cuda.models.resnet import BottleneckV2
 
-NAMES = [name for name in models.__all__ if name.startswith("oct_")]
+# Every kind of block and of stage, as few times as may be.
+RESNETS = {
+    "resnet": partial(models.OctResNet, (2, 1, 1)),
+    "se_resnet": partial(models.OctResNet, (2, 1, 1), se=True),
+    "resnext": partial(models.OctResNet, (2, 1, 1), groups=32, width_factor=2),
+}
+NETWORKS = {
+    **{f"{n}_{v}": partial(build, variant=v) for n, build in RESNETS.items() for v in ("v1", "v2")},
+    "mobilenet_v1": models.oct_mobilenet_v1,
+    "mobilenet_v2": models.oct_mobilenet_v2,
+}
 ACTIVATIONS = {"": nn.Identity(), "relu": nn.ReLU(), "silu": nn.SiLU(), "relu6": nn.ReLU6()}
 
 
@@ -109,21 +120,15 @@ def test_is_as_accurate_as_what_it_replaces(dtype: torch.dtype) -> None:
 
 @pytest.mark.usefixtures("_path")
 @pytest.mark.parametrize("alpha", [0, 0.125, 0.5])
-@pytest.mark.parametrize(
-    ("name", "variant"),
-    [
-        *((n, v) for n in NAMES if re.search("resnet26|se_res|resnext50", n) for v in ("v1", "v2")),
-        *((name, "") for name in NAMES if "mobile" in name),
-    ],
-)
-def test_network(name: str, variant: str, alpha: float) -> None:
-    arguments = {"variant": variant} if variant else {}
-    network = randomized(getattr(models, name)(alpha, num_classes=5, **arguments))
+@pytest.mark.parametrize("build", NETWORKS.values(), ids=NETWORKS)
+def test_network(build: Any, alpha: float) -> None:
+    network = randomized(build(alpha, num_classes=5))
     fused = fuse(network)
     for image in (torch.randn(2, 3, 64, 64), torch.randn(1, 3, 49, 71)):
         with torch.no_grad():
             torch.testing.assert_close(fused(image), network(image), rtol=1e-3, atol=1e-4)
-    assert not any(isinstance(m, nn.BatchNorm2d) for m in fused.modules()) or variant == "v2"
+    pre_activation = any(isinstance(m, BottleneckV2) for m in network.modules())
+    assert pre_activation == any(isinstance(m, nn.BatchNorm2d) for m in fused.modules())
     assert any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
 
 

@@ -1,6 +1,7 @@
 """The cost of whole networks: exact against PyTorch's counter, its own shapes, and gradients."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,12 @@ from octconv_cuda import OctaveMaps, OctConv2d, PerPart, cost, fuse, models
 from octconv_cuda.cost.__main__ import main
 
 TABLE = json.loads(Path(__file__).with_name("paper.json").read_text())
-NAMES = [name for name in models.__all__ if name.startswith("oct_")]
+# Deeper ones have more of the same blocks.
+NAMES = [
+    name
+    for name in models.__all__
+    if name.startswith("oct_") and not re.search("101|152|200", name)
+]
 
 
 @pytest.mark.parametrize("alpha", [0, 0.5])

@@ -19,12 +19,16 @@ ROOT = HERE.parents[1]
 HOST = sorted(
     path for folder in ("plan", "setup") for path in (ROOT / "csrc" / folder).glob("*.cpp")
 )
+HOST_AND_RUNTIME = [*HOST, *sorted(HERE.glob("runtime/*.cpp"))]
+PYTHON = HERE / "module.cpp"  # with Python's headers, which are slow to compile
+BUILD = ROOT / "build" / "emulation"
 COMPILER = shutil.which("g++")
 
-# What is wrong with a pointer shows at its use; to ask before takes a third of the compiler's time.
+# What is wrong with a pointer shows at its use, where addresses are watched and the emulation asks
+# for alignment; to ask before takes half of the compiler's time.
 ADDRESSES_AND_ARITHMETIC = [
     "-fsanitize=address,undefined",
-    "-fno-sanitize=null,pointer-overflow",
+    "-fno-sanitize=null,pointer-overflow,alignment,object-size",
     "-fno-sanitize-recover=all",
 ]
 # Flags of all files, and of those that are judged: kernels, and the library's host code. Thread
@@ -42,30 +46,46 @@ LIBRARIES = {"asan": ["libasan.so", "libubsan.so"], "tsan": ["libtsan.so"]}
 
 def build(mode: str) -> Path:
     """The folder of the module ``kernel_emulation`` of a mode, brought up to date."""
-    folder = ROOT / "build" / "emulation" / mode
+    folder = BUILD / mode
+    bindings = sorted(set(HERE.glob("*.cpp")) - {PYTHON})
+    # Without a sanitizer they are what the operators are linked with, too.
+    others = compiled(HOST_AND_RUNTIME) if mode == "plain" else []
+    sources = bindings if mode == "plain" else [*bindings, *HOST_AND_RUNTIME]
+    others += compiled([PYTHON])
+    with building_in(folder) as ninja:
+        objects = [*add_objects(ninja, mode, sources), *map(str, others)]
+        ninja.rule("link", f"{COMPILER} -shared $extra $in -o $out")
+        module = f"kernel_emulation{sysconfig.get_config_var('EXT_SUFFIX')}"
+        link_flags = " ".join(flag for flag in sum(MODES[mode], []) if "sanitize" in flag)
+        ninja.build(module, "link", objects, variables={"extra": link_flags})
+    return folder
+
+
+def compiled(sources: list[Path]) -> list[Path]:
+    """Objects of mode "plain" that several modules have, brought up to date."""
+    folder = BUILD / "shared" / sources[0].stem
+    with building_in(folder) as ninja:
+        objects = add_objects(ninja, "plain", sources)
+    return [folder / name for name in objects]
+
+
+def add_objects(ninja: Writer, mode: str, sources: list[Path]) -> list[str]:
+    """Has sources compiled as in a mode; their objects."""
     flags, judged_flags = MODES[mode]
     includes = [HERE, ROOT / "csrc"]  # the first holds the twin of <device/ptx.cuh>
     system = [pybind11.get_include(), sysconfig.get_path("include")]
     common = ["-std=c++20", "-g1", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"]
     common += ["-Wno-unknown-pragmas", "-Wno-psabi"]  # unroll is nvcc's; arguments of 128 bytes
     common += [*flags, *(f"-I{path}" for path in includes), *(f"-isystem{path}" for path in system)]
-
-    with building_in(folder) as ninja:
-        add_compile_rule(ninja, [*common, "$extra"])
-        ninja.rule("link", f"{COMPILER} -shared $extra $in -o $out")
-        objects = []
-        for source in [*sorted([*HERE.glob("*.cpp"), *HERE.glob("runtime/*.cpp")]), *HOST]:
-            judged = source.name.startswith("bind_") or source in HOST
-            extra = judged_flags if judged else []
-            if source.name == "module.cpp":
-                extra = ["-Og"]  # Python's headers are slow to compile
-            target = f"{source.parent.name}/{source.stem}.o"
-            ninja.build(target, "compile", str(source), variables={"extra": " ".join(extra)})
-            objects.append(target)
-        module = f"kernel_emulation{sysconfig.get_config_var('EXT_SUFFIX')}"
-        link_flags = " ".join(flag for flag in [*flags, *judged_flags] if "sanitize" in flag)
-        ninja.build(module, "link", objects, variables={"extra": link_flags})
-    return folder
+    add_compile_rule(ninja, [*common, "$extra"])
+    objects = []
+    for source in sources:
+        judged = source.name.startswith("bind_") or source in HOST
+        extra = ["-Og"] if source == PYTHON else judged_flags if judged else []
+        target = f"{source.parent.name}/{source.stem}.o"
+        ninja.build(target, "compile", str(source), variables={"extra": " ".join(extra)})
+        objects.append(target)
+    return objects
 
 
 def add_compile_rule(ninja: Writer, flags: list[str]) -> None:
