@@ -13,7 +13,7 @@ ifeq ($(TORCH),system)
 ADD_TORCH = $(PYTHON) -c "import pathlib, torch; print(pathlib.Path(torch.__file__).parents[1])" \
   > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch.pth"
 else
-ADD_TORCH = $(BIN)/python -m pip install --quiet torch==$(TORCH)
+ADD_TORCH = $(BIN)/python -m pip install --quiet --no-compile torch==$(TORCH)
 endif
 
 # A file's tests stay together, since their fixtures compile. On a GPU each process holds a context.
@@ -23,6 +23,7 @@ SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
 
 .PHONY: build bench device-report test sanitize coverage lint format clean
 
+# --no-compile: what is imported is compiled then, a tenth of all.
 build: $(VENV)/installed-torch-$(TORCH)
 
 $(VENV)/installed-torch-$(TORCH): $(SOURCES)
@@ -31,8 +32,8 @@ $(VENV)/installed-torch-$(TORCH): $(SOURCES)
 	$(ADD_TORCH)
 	echo $(TORCH) > $(VENV)/torch-choice
 	echo $(PYTHON) > $(VENV)/python-choice
-	$(BIN)/python -m pip install --quiet "setuptools>=77" wheel ninja
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable ".[test,bench,lint]"
+	$(BIN)/python -m pip install --quiet --no-compile "setuptools>=77" wheel ninja
+	$(BIN)/python -m pip install --quiet --no-compile --no-build-isolation --editable ".[test,bench,lint]"
 	$(BIN)/python -m octconv_cuda
 	touch $@
 
