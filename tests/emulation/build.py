@@ -56,7 +56,8 @@ def build(mode: str) -> Path:
         objects = [*add_objects(ninja, mode, sources), *map(str, others)]
         ninja.rule("link", f"{COMPILER} -shared $extra $in -o $out")
         module = f"kernel_emulation{sysconfig.get_config_var('EXT_SUFFIX')}"
-        link_flags = " ".join(flag for flag in sum(MODES[mode], []) if "sanitize" in flag)
+        flags, judged_flags = MODES[mode]
+        link_flags = " ".join(flag for flag in [*flags, *judged_flags] if "sanitize" in flag)
         ninja.build(module, "link", objects, variables={"extra": link_flags})
     return folder
 
