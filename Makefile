@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 # PYTHON makes the venv; it and TORCH, once chosen, stay the defaults of this checkout.
 PYTHON ?= $(or $(shell cat $(VENV)/python-choice 2>/dev/null),python3)
 
+# pip leaves compiling to Python, which compiles what is imported and keeps that.
+PIP := $(BIN)/python -m pip install --quiet --no-compile
+unexport PYTHONDONTWRITEBYTECODE
+
 # The version of torch to install, or `system`: use the one that PYTHON has (GPU machines).
 TORCH ?= $(or $(shell cat $(VENV)/torch-choice 2>/dev/null),2.13.0)
 ifeq ($(TORCH),system)
@@ -13,7 +17,7 @@ ifeq ($(TORCH),system)
 ADD_TORCH = $(PYTHON) -c "import pathlib, torch; print(pathlib.Path(torch.__file__).parents[1])" \
   > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch.pth"
 else
-ADD_TORCH = $(BIN)/python -m pip install --quiet --no-compile torch==$(TORCH)
+ADD_TORCH = $(PIP) torch==$(TORCH)
 endif
 
 # A file's tests stay together, since their fixtures compile. On a GPU each process holds a context.
@@ -23,7 +27,6 @@ SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
 
 .PHONY: build bench device-report test sanitize coverage lint format clean
 
-# --no-compile: what is imported is compiled then, a tenth of all.
 build: $(VENV)/installed-torch-$(TORCH)
 
 $(VENV)/installed-torch-$(TORCH): $(SOURCES)
@@ -32,8 +35,8 @@ $(VENV)/installed-torch-$(TORCH): $(SOURCES)
 	$(ADD_TORCH)
 	echo $(TORCH) > $(VENV)/torch-choice
 	echo $(PYTHON) > $(VENV)/python-choice
-	$(BIN)/python -m pip install --quiet --no-compile "setuptools>=77" wheel ninja
-	$(BIN)/python -m pip install --quiet --no-compile --no-build-isolation --editable ".[test,bench,lint]"
+	$(PIP) "setuptools>=77" wheel ninja
+	$(PIP) --no-build-isolation --editable ".[test,bench,lint]"
 	$(BIN)/python -m octconv_cuda
 	touch $@
 

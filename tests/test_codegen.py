@@ -179,12 +179,11 @@ def test_forward_sm90_is_made_of_hopper_instructions(library_code):
         assert kernel.count("tnspB") == (products.total() if input_grad else 0)
         units = (4 * 2 * high + 2 * 2 * sum(lows)) // 32
         assert kernel.count("SHFL") == 1 + (4 * units if input_grad else 0)
-        # Inference has code of its own for residuals and SiLU, and for ReLU or nothing. It reads
-        # scale and shift of each block of 32 columns, of the widest tiles twice, and residuals.
+        # Inference has code of its own for residuals and SiLU, and for ReLU or nothing. Both read
+        # scale and shift of each block of 32 columns, the former those of the widest tiles twice.
         assert kernel.count("STG") == (units if input_grad else 3 * units)
-        factors = 4 * (high + sum(2 * low if low > 128 else low for low in lows)) // 32
-        loads = 0 if input_grad else 2 * factors + units
-        assert kernel.count(r"LDG\.E\.128[.\w]*") == loads
+        factors = 4 * (2 * (high + sum(lows)) + sum(low for low in lows if low > 128)) // 32
+        assert kernel.count(r"LDG\.E\.128[.\w]*") == (0 if input_grad else factors + units)
         # Both inputs of high tiles and of low ones, and the weight of each kind.
         weights = 1 + len(lows)
         assert kernel.count(r"UTMALDG\.4D") == 4

@@ -31,9 +31,9 @@ from octconv_cuda.models.resnet import BottleneckV2
 
 # Every kind of block and of stage, as few times as may be.
 RESNETS = {
-    "resnet": partial(models.OctResNet, (2, 1, 1)),
-    "se_resnet": partial(models.OctResNet, (2, 1, 1), se=True),
-    "resnext": partial(models.OctResNet, (2, 1, 1), groups=32, width_factor=2),
+    "resnet": partial(models.OctResNet, (2, 1, 2)),
+    "se_resnet": partial(models.OctResNet, (2, 1, 2), se=True),
+    "resnext": partial(models.OctResNet, (2, 1, 2), groups=32, width_factor=2),
 }
 NETWORKS = {
     **{f"{n}_{v}": partial(build, variant=v) for n, build in RESNETS.items() for v in ("v1", "v2")},

@@ -12,7 +12,7 @@
 
 namespace octconv {
 
-// What a kernel is compiled for.
+// What a launch is for; forward_sm90 has one kernel for the first two.
 enum class KernelUse { kForward, kInference, kInputGrad };
 
 // T is BFloat16 or Float16. Each direction of each is compiled in a file of its own, side by side.

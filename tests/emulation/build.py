@@ -24,10 +24,10 @@ PYTHON = HERE / "module.cpp"  # with Python's headers, which are slow to compile
 BUILD = ROOT / "build" / "emulation"
 COMPILER = shutil.which("g++")
 
-# What is wrong with a pointer shows at its use, where addresses are watched and the emulation asks
-# for alignment; to ask before takes half of the compiler's time.
+# What is wrong with a pointer shows at its use, but far beyond a thread's own array, and the
+# emulation asks for alignment; to ask before takes half of the compiler's time.
 ADDRESSES_AND_ARITHMETIC = [
-    "-fsanitize=address,undefined",
+    "-fsanitize=address,undefined,bounds-strict",
     "-fno-sanitize=null,pointer-overflow,alignment,object-size",
     "-fno-sanitize-recover=all",
 ]
@@ -49,9 +49,9 @@ def build(mode: str) -> Path:
     folder = BUILD / mode
     bindings = sorted(set(HERE.glob("*.cpp")) - {PYTHON})
     # Without a sanitizer they are what the operators are linked with, too.
-    others = compiled(HOST_AND_RUNTIME) if mode == "plain" else []
+    others = compiled("host", HOST_AND_RUNTIME) if mode == "plain" else []
     sources = bindings if mode == "plain" else [*bindings, *HOST_AND_RUNTIME]
-    others += compiled([PYTHON])
+    others += compiled("python", [PYTHON])
     with building_in(folder) as ninja:
         objects = [*add_objects(ninja, mode, sources), *map(str, others)]
         ninja.rule("link", f"{COMPILER} -shared $extra $in -o $out")
@@ -62,9 +62,9 @@ def build(mode: str) -> Path:
     return folder
 
 
-def compiled(sources: list[Path]) -> list[Path]:
+def compiled(name: str, sources: list[Path]) -> list[Path]:
     """Objects of mode "plain" that several modules have, brought up to date."""
-    folder = BUILD / "shared" / sources[0].stem
+    folder = BUILD / "shared" / name
     with building_in(folder) as ninja:
         objects = add_objects(ninja, "plain", sources)
     return [folder / name for name in objects]

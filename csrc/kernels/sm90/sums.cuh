@@ -192,22 +192,30 @@ __device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
                                            int32_t channel, const PixelOf& pixel_of) {
   using T = typename Traits::T;
   constexpr int kBlocks = kSums / kUnit;
-  // Units of a block of columns that share its factors, and whose residuals are under way together:
-  // of all groups and both halves, or of one half where the sums leave fewer registers.
-  constexpr int kTogether = kBlocks > 4 ? kGroups : 2 * kGroups;
+  // As the sums leave registers for: units of a block of columns that share its factors, and whose
+  // residuals are under way together; and whether factors come a turn ahead.
+  constexpr bool kResiduals = kFinish == Finish::kAny;
+  constexpr int kTogether = kResiduals && kBlocks > 4 ? kGroups : 2 * kGroups;
+  constexpr int kTurns = 2 * kGroups / kTogether * kBlocks;
+  constexpr int kAhead = !kResiduals && kBlocks <= 4 ? 1 : 0;
   T* output = static_cast<T*>(p.output[octave]);
   const T* residuals = static_cast<const T*>(p.residual[octave]);
   const auto units_of = [&](int i) {
     const int group = i % kGroups, half = i / kGroups;
     return PixelUnits<Traits, kSums>(p, octave, pixel_of(group, half), group, channel);
   };
+  Factors factors[2];
+  const auto load_factors = [&](int turn) {
+    if (kFinish == Finish::kNone || turn >= kTurns) return;
+    factors[turn % 2].load(p, octave, channel + turn % kBlocks * 32);
+  };
+  if (kAhead) load_factors(0);
 #pragma unroll
-  for (int i = 0; i < 2 * kGroups / kTogether * kBlocks; ++i) {
-    const int first = i / kBlocks * kTogether, block = i % kBlocks;
-    Factors factors;
-    if constexpr (kFinish != Finish::kNone) factors.load(p, octave, channel + 32 * block);
+  for (int turn = 0; turn < kTurns; ++turn) {
+    const int first = turn / kBlocks * kTogether, block = turn % kBlocks;
+    load_factors(turn + kAhead);
     ptx::Word128 residual[kTogether] = {};
-    if (kFinish == Finish::kAny && residuals) {
+    if (kResiduals && residuals) {
 #pragma unroll
       for (int j = 0; j < kTogether; ++j) {
         const auto at = units_of(first + j);
@@ -223,9 +231,9 @@ __device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
       for (int n = 0; n < 8; ++n) {
         value[n] = sum[group][kUnit * block + n / 2 * 4 + 2 * half + n % 2];
       }
-      if constexpr (kFinish != Finish::kNone) factors.apply(value);
+      if constexpr (kFinish != Finish::kNone) factors[turn % 2].apply(value);
       if constexpr (kFinish == Finish::kBound) bound(value, p.activation);
-      if constexpr (kFinish == Finish::kAny) finish_values<T>(value, residual[j], p.activation);
+      if constexpr (kResiduals) finish_values<T>(value, residual[j], p.activation);
       ptx::Word128 words;
 #pragma unroll
       for (int k = 0; k < 4; ++k) {

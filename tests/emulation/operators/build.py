@@ -31,7 +31,7 @@ def build() -> Path:
     flags += [f"-isystem{path}" for path in cpp_extension.include_paths()]
     of_cuda = [*CSRC.glob("cuda/*.cpp"), *CSRC.glob("launch/*.cpp"), *CSRC.glob("launch/*.cu")]
     sources = [*of_cuda, *CSRC.glob("*.cpp"), HERE / "operators" / "runtime.cpp"]
-    others = compiled(HOST_AND_RUNTIME)
+    others = compiled("host", HOST_AND_RUNTIME)
     with building_in(folder) as ninja:
         add_compile_rule(ninja, [*flags, "-x c++"])
         libraries = f"-L{Path(torch.__file__).parent / 'lib'} -ltorch -ltorch_cpu -ldl"
