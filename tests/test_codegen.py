@@ -184,6 +184,10 @@ def test_forward_sm90_is_made_of_hopper_instructions(library_code):
         assert kernel.count("STG") == (units if input_grad else 3 * units)
         factors = 4 * (2 * (high + sum(lows)) + sum(low for low in lows if low > 128)) // 32
         assert kernel.count(r"LDG\.E\.128[.\w]*") == (0 if input_grad else factors + units)
+        # A high tile waits for them once where it has no residuals: L loads, S stores.
+        order = "".join(x[0] for x in re.findall(r"\b(LDG\.E\.128|STG)\b", kernel.code))
+        once = "S" + "L" * (4 * high // 32) + "S" * (4 * 2 * high // 32)
+        assert input_grad or once in order, kernel.name
         # Both inputs of high tiles and of low ones, and the weight of each kind.
         weights = 1 + len(lows)
         assert kernel.count(r"UTMALDG\.4D") == 4
