@@ -67,7 +67,7 @@ def compiled(name: str, sources: list[Path]) -> list[Path]:
     folder = BUILD / "shared" / name
     with building_in(folder) as ninja:
         objects = add_objects(ninja, "plain", sources)
-    return [folder / name for name in objects]
+    return [folder / target for target in objects]
 
 
 def add_objects(ninja: Writer, mode: str, sources: list[Path]) -> list[str]:
