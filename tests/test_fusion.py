@@ -29,11 +29,11 @@ from octconv_cuda import (
 from octconv_cuda import fused as fused_conv2d
 from octconv_cuda.models.resnet import BottleneckV2
 
-# Every kind of block and of stage, as few times as may be.
+# Every kind of block in every kind of stage.
 RESNETS = {
-    "resnet": partial(models.OctResNet, (2, 1, 2)),
-    "se_resnet": partial(models.OctResNet, (2, 1, 2), se=True),
-    "resnext": partial(models.OctResNet, (2, 1, 2), groups=32, width_factor=2),
+    "resnet": partial(models.OctResNet, (2, 2, 2)),
+    "se_resnet": partial(models.OctResNet, (2, 2, 2), se=True),
+    "resnext": partial(models.OctResNet, (2, 2, 2), groups=32, width_factor=2),
 }
 NETWORKS = {
     **{f"{n}_{v}": partial(build, variant=v) for n, build in RESNETS.items() for v in ("v1", "v2")},

@@ -49,6 +49,6 @@ def test_any_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("prepare", [lambda network: network, fuse], ids=["", "fused"])
 def test_resnet(prepare: Any, tmp_path: Path) -> None:
-    network = prepare(randomized(models.OctResNet((2, 1, 2), 0.5, variant="v1", num_classes=5)))
+    network = prepare(randomized(models.OctResNet((2, 2, 2), 0.5, variant="v1", num_classes=5)))
     image = torch.randn(1, 3, 65, 64)
     assert_same(exported(network, image, tmp_path / "a.onnx"), network, image)
