@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from cases import Case, Draw, Parts, half
+from cases import Case, Draw, Parts, half, multiples_of
 from emulated_forward import memory_of
 from torch import Tensor
 
@@ -20,6 +20,14 @@ class Extras:
         self.residuals = tuple(
             draw(case.batch, c, *size) if residual and c else None for c, size in shapes
         )
+
+    @classmethod
+    def integers(cls, case: Case, residual: bool, dtype: torch.dtype) -> "Extras":
+        """Whole numbers, for a call in this type; no scale is 0."""
+        extras = cls(case, residual, multiples_of(1))
+        extras.scale[extras.scale == 0] = 2
+        extras.round_to(dtype)
+        return extras
 
     def exact(self, y: Parts, activation: int) -> list[Tensor | None]:
         """The formula in float64."""

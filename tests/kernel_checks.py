@@ -167,6 +167,30 @@ def inference_call(
     return (*operands, extras.scale, extras.shift, *extras.residuals, activation, *tail)
 
 
+def check_inference_of_integers(case: Case, platform: Platform, dtype: torch.dtype) -> None:
+    """Rounded once, by each of the families; float32 as tf32. Of SiLU, all but a last bit."""
+    operands = case.integers()
+    flags = (case.out_channels[0], case.size, case.stride, True)
+    exact = OPS.composed_forward(*moved(operands, torch.float64), *flags)
+    last_bits = 1e-5 if dtype == torch.float32 else 2 * torch.finfo(dtype).eps
+    for name in families(case, platform, dtype):
+        for parts, activation in (((0, 1), 1), ((0,), 0), ((1,), 2)):
+            extras = Extras.integers(case, True, dtype)
+            extras.residuals = tuple(
+                r if i in parts else None for i, r in enumerate(extras.residuals)
+            )
+            expected = [part.to(dtype) for part in extras.exact(exact, activation)]
+            poison([part.to(platform.device) for part in expected])
+            results = platform.ops.inference(
+                *moved(operands, platform.device, dtype),
+                *moved((extras.scale, extras.shift, *extras.residuals), platform.device),
+                activation, *flags, name,
+            )  # fmt: skip
+            tolerance = last_bits if activation == 2 else 0
+            for part, rounded in zip(results, expected, strict=True):
+                torch.testing.assert_close(part.cpu(), rounded, rtol=tolerance, atol=tolerance)
+
+
 def check_inference(case: Case, platform: Platform, dtype: torch.dtype, family: str = "") -> None:
     """As near to float64 as PyTorch's convolutions with the formula behind them, or nearer."""
     for residual, activation in ((True, 1), (False, 0), (True, 2)):

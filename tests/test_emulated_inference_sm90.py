@@ -82,9 +82,7 @@ def sample() -> pytest.MarkDecorator:
 def test_is_exact_on_integers(emulator_in: Get, mode, name, dtype, residual, activation):
     case = ALL_CASES[name][0]
     operands = case.integers().to(dtype)
-    extras = Extras(case, residual, multiples_of(1))
-    extras.scale[extras.scale == 0] = 2
-    extras.round_to(dtype)
+    extras = Extras.integers(case, residual, dtype)
     result = run_forward(
         emulator_in(mode), case, tiles_of(name), operands[:2], *operands[2:],
         extras=extras.arrays(activation),

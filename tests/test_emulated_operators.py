@@ -23,9 +23,11 @@ from kernel_checks import (
     OPS,
     check_exact,
     check_inference,
+    check_inference_of_integers,
     check_input_grad,
     covered_cases,
     exact_forward,
+    families,
     forward_call,
     input_grad_operands,
     moved,
@@ -215,6 +217,21 @@ def test_inference_is_accurate(
     monkeypatch.setenv("OCTCONV_CUDA_TRIAL", trial)
     case = Case((136, 24), (40, 72), (kernel, kernel), stride, (13, 10))
     check_inference(case, emulated.platform, dtype, family)
+
+
+@EACH_DTYPE
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_inference_rounds_integers_once(
+    stride: int, kernel: int, dtype: torch.dtype, emulated: EmulatedOperators
+) -> None:
+    """In one launch, for all that forward covers, and where it pools first in two."""
+    outs = (0, 72) if kernel == 5 else (72, 40)
+    case = Case((40, 24), outs, (kernel, kernel), stride, (9, 14))
+    check_inference_of_integers(case, emulated.platform, dtype)
+    calls = 3 * len(families(case, emulated.platform, dtype))
+    kernels = [launch for launch in emulated.launches() if launch.params != "Pool2x2Params"]
+    assert len(kernels) == calls
 
 
 @pytest.mark.parametrize("kernel", [1, 3])

@@ -1,6 +1,7 @@
 """The operator ``inference``: scale and shift, residual, activation; and its kernel."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,13 @@ from emulated_forward import HopperJointTiles, JointTiles, Tiles, present, run_f
 from emulation.emulator import RUNS, Emulator
 from emulators import ASAN, PLAIN
 from epilogues import Extras
-from kernel_checks import Platform, check_inference, inference_call
+from kernel_checks import (
+    EACH_DTYPE,
+    Platform,
+    check_inference,
+    check_inference_of_integers,
+    inference_call,
+)
 from oracle import assert_accurate
 from torch import Tensor
 from torch.autograd.profiler import profile
@@ -105,6 +112,16 @@ def test_cuda_is_accurate(
     check_inference(case, Platform.of(torch.device("cuda")), dtype, family)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@EACH_DTYPE
+@pytest.mark.parametrize("kernel", [1, 3, 5, 7])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_cuda_rounds_integers_once(stride: int, kernel: int, dtype: torch.dtype) -> None:
+    outs = (0, 72) if kernel == 5 else (72, 40)
+    case = Case((40, 24), outs, (kernel, kernel), stride, (29, 14))
+    check_inference_of_integers(case, Platform.of(torch.device("cuda")), dtype)
+
+
 @pytest.mark.parametrize("mode", [PLAIN, ASAN])
 @pytest.mark.parametrize("activation", [0, 1, 2])
 @pytest.mark.parametrize("residual", [False, True])
@@ -133,6 +150,43 @@ def test_kernel_rounds_once(
             if part is not None:
                 assert_accurate(part, of_torch, expected)
         assert result.counters["launches"] == 1
+
+
+def portable_tiles() -> list[Any]:
+    """Kernel sizes, tiles and types; under a sanitizer, which has neither float16 nor more taps
+    than 3x3, as float32."""
+    small, wide, narrow = (
+        SMALL,
+        Tiles("wide", (4, 5, 1), (4, 5, 1)),
+        Tiles("narrow", (4, 5, 1), (4, 5, 2)),
+    )
+    joint = [JointTiles("joint64"), JointTiles("joint32", quads=32)]
+    of_kernel = {1: [small, *joint], 3: [small, wide], 5: [small], 7: [small]}
+    return [
+        pytest.param(*mode.values, kernel, tiles, torch.float32, marks=mode.marks)
+        for kernel, each in of_kernel.items()
+        for tiles in each
+        for mode in ([PLAIN, ASAN] if kernel <= 3 else [PLAIN])
+    ] + [
+        pytest.param(*PLAIN.values, kernel, tiles, dtype, marks=PLAIN.marks)
+        for kernel, tiles in ((3, narrow), (5, small), (7, small))
+        for dtype in (torch.bfloat16, torch.float16)
+    ]
+
+
+@pytest.mark.parametrize(("mode", "kernel", "tiles", "dtype"), portable_tiles())
+@pytest.mark.parametrize("residual", [False, True])
+def test_kernel_is_exact_on_integers(
+    emulator_in: Callable[[str], Emulator], mode, kernel, tiles, dtype, residual
+):
+    case = Case((24, 16), (16, 40), (kernel, kernel), size=(9, 7))
+    operands = case.integers().to(dtype)
+    extras = Extras.integers(case, residual, dtype)
+    result = run_forward(
+        emulator_in(mode), case, tiles, operands[:2], *operands[2:], extras=extras.arrays(1)
+    )
+    check_equal(present(result), extras.exact(case.exact(operands), 1))
+    assert result.counters["launches"] == 1
 
 
 @pytest.mark.parametrize("mode", [PLAIN])

@@ -46,14 +46,15 @@ __device__ __forceinline__ void activate(float (&value)[kCount], Activation acti
   }
 }
 
-// Eight scaled sums of columns beside each other, as many of the residual.
+// Scaled sums of columns beside each other, as many as 16 bytes of the residual.
 template <typename T>
-__device__ __forceinline__ void finish_values(float (&value)[8], const ptx::Word128& residual,
-                                              Activation activation) {
-  T addend[8];
+__device__ __forceinline__ void finish_values(float (&value)[16 / sizeof(T)],
+                                              const ptx::Word128& residual, Activation activation) {
+  constexpr int kCount = 16 / sizeof(T);
+  T addend[kCount];
   memcpy(addend, &residual, sizeof(addend));
 #pragma unroll
-  for (int i = 0; i < 8; ++i) value[i] += ptx::widen(addend[i]);
+  for (int i = 0; i < kCount; ++i) value[i] += ptx::widen(addend[i]);
   activate(value, activation);
 }
 

@@ -1,6 +1,6 @@
-// The fused octave convolution, or its input gradient, for 1x1 kernels at stride 1. A tile gives
-// the high and the low results of its quads: each pixel is read once, and pooled on its way from
-// shared memory to the tensor cores, in registers.
+// The fused octave convolution, with or without an epilogue, or its input gradient, for 1x1 kernels
+// at stride 1. A tile gives the high and the low results of its quads: each pixel is read once, and
+// pooled on its way from shared memory to the tensor cores, in registers.
 #pragma once
 
 #include <cstdint>
@@ -133,7 +133,7 @@ __device__ __forceinline__ Pixel row_quad(const Forward1x1Params& p, const ItemP
   return quad;
 }
 
-template <typename Traits>
+template <bool kFinishes, typename Traits>  // of inference
 __device__ __forceinline__ void store_item(const Forward1x1Params& p, JointSums<Traits>& sum,
                                            ItemParts parts, const ItemPlace& place,
                                            uint32_t scratch) {
@@ -150,14 +150,16 @@ __device__ __forceinline__ void store_item(const Forward1x1Params& p, JointSums<
       const uint32_t inside = quad.inside ? phases_inside(p, quad) : 0;
 #pragma unroll
       for (int phase = 0; phase < 4; ++phase) {
-        high.store(sum.high[phase], half,
-                   corner + (phase / 2 ? row_bytes : 0) + (phase % 2 ? pixel_bytes : 0),
-                   (inside >> phase & 1) != 0);
+        high.template store<kFinishes>(
+            sum.high[phase], half,
+            corner + (phase / 2 ? row_bytes : 0) + (phase % 2 ? pixel_bytes : 0),
+            (inside >> phase & 1) != 0);
       }
     }
     if (parts.low) {
       const int32_t number = place.quad + row_local_quad(half);
-      low.store(sum.low, half, low.map() + int64_t{number} * (p.low.columns * kSize), quad.inside);
+      low.template store<kFinishes>(
+          sum.low, half, low.map() + int64_t{number} * (p.low.columns * kSize), quad.inside);
     }
   }
 }
@@ -224,7 +226,12 @@ __device__ __forceinline__ void run_item(const Forward1x1Params& p, ChunkStream<
       for (int i = 0; i < 4; ++i) sum.low[n][i] *= 4;
     }
   }
-  if (multiplies) store_item(p, sum, parts, place, stage + warp * 16 * Traits::kCellPitch);
+  if (!multiplies) return;
+  const uint32_t scratch = stage + warp * 16 * Traits::kCellPitch;
+  if constexpr (!Traits::kTransposed) {
+    if (p.scale) return store_item<true>(p, sum, parts, place, scratch);
+  }
+  store_item<false>(p, sum, parts, place, scratch);
 }
 
 template <typename Traits>

@@ -1,6 +1,6 @@
-// The fused octave convolution, or its input gradient: all paths, pooling and upsampling in one
-// launch, for tensor cores from sm_80 on. The upsampling costs nothing: what the low input gives a
-// quad is where the sums of its four phases begin.
+// The fused octave convolution, with or without an epilogue, or its input gradient: all paths,
+// pooling and upsampling in one launch, for tensor cores from sm_80 on. The upsampling costs
+// nothing: what the low input gives a quad is where the sums of its four phases begin.
 #pragma once
 
 #include <cstdint>

@@ -26,9 +26,6 @@ void launch_forward_1x1_sm80(const Launch& call) {
     using Traits = decltype(traits);
     if (std::strcmp(call.plan.tiles, Traits::Tiles::kName) == 0) launch_joint_tiles<Traits>(call);
   };
-  if constexpr (kHasEpilogue<T, 1>) {
-    if (call.pointers.epilogue.scale) return for_each_forward_1x1<T, false, true>(visit);
-  }
   call.problem.input_grad ? for_each_forward_1x1<T, true>(visit)
                           : for_each_forward_1x1<T, false>(visit);
 }

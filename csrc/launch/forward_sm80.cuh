@@ -25,14 +25,10 @@ void launch_tiles(const Launch& call) {
 
 template <typename T, int kKernel, bool kInputGrad>
 void launch_kernel(const Launch& call) {
-  const auto visit = [&](auto traits) {
+  for_each_forward<T, kKernel, kInputGrad>([&](auto traits) {
     using Traits = decltype(traits);
     if (std::strcmp(call.plan.tiles, Traits::Tiles::kName) == 0) launch_tiles<Traits>(call);
-  };
-  if constexpr (!kInputGrad && kHasEpilogue<T, kKernel>) {
-    if (call.pointers.epilogue.scale) return for_each_forward<T, kKernel, false, true>(visit);
-  }
-  for_each_forward<T, kKernel, kInputGrad>(visit);
+  });
 }
 
 template <typename T, bool kInputGrad>

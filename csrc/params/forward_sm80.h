@@ -60,7 +60,8 @@ struct ForwardParams {
   int64_t weight_row;  // elements from a row of the weight to the next: taps * columns
   int64_t weight_tap;  // elements from a tap to the next: columns
   const void* bias;    // null, or one for each column: high ones, then low ones
-  // Of kernels with an epilogue: activation((sum + bias) * scale + shift + residual).
+  // Of inference: activation((sum + bias) * scale + shift + residual). Else scale is null, and no
+  // residual is there.
   const float* scale;  // one for each column as of shift: high ones, then low ones
   const float* shift;
   Activation activation;

@@ -22,12 +22,11 @@ struct Joint32Tiles {  // 128 quads x (32 + 32)
   static constexpr int kPartColumns = 32;
 };
 
-template <typename Element, bool kTransposedWeight, typename JointTiles, bool kWithEpilogue = false>
+template <typename Element, bool kTransposedWeight, typename JointTiles>
 struct Forward1x1Traits {
   using T = Element;
   using Tiles = JointTiles;
   static constexpr bool kTransposed = kTransposedWeight;  // of the input gradient
-  static constexpr bool kEpilogue = kWithEpilogue;        // of inference
 
   static constexpr int kWarps = 8, kThreads = 32 * kWarps;
   static constexpr int kQuads = 16 * kWarps;  // of a tile, at most
@@ -81,10 +80,10 @@ constexpr Forward1x1Limits limits_1x1() {
 }
 
 // As for_each_forward (forward_sm80.h).
-template <typename T, bool kTransposed, bool kEpilogue = false, typename Visit>
+template <typename T, bool kTransposed, typename Visit>
 void for_each_forward_1x1(const Visit& visit) {
-  visit(Forward1x1Traits<T, kTransposed, Joint64Tiles, kEpilogue>());
-  visit(Forward1x1Traits<T, kTransposed, Joint32Tiles, kEpilogue>());
+  visit(Forward1x1Traits<T, kTransposed, Joint64Tiles>());
+  visit(Forward1x1Traits<T, kTransposed, Joint32Tiles>());
 }
 
 }  // namespace octconv

@@ -44,14 +44,12 @@ constexpr int weight_pitch(bool transposed, int element_bytes, int columns, int 
   return columns * element_bytes + (element_bytes == 2 ? 16 : 32);
 }
 
-template <typename Element, int kKernel, bool kTransposedWeight, template <int> typename TilesOf,
-          bool kWithEpilogue = false>
+template <typename Element, int kKernel, bool kTransposedWeight, template <int> typename TilesOf>
 struct ForwardTraits {
   using T = Element;
   using Tiles = TilesOf<kKernel>;
   static constexpr int kTaps = kKernel, kPadding = kKernel / 2;
   static constexpr bool kTransposed = kTransposedWeight;  // of the input gradient
-  static constexpr bool kEpilogue = kWithEpilogue;        // of inference
 
   // Warps that multiply, and behind them warps that load.
   static constexpr int kWarps = Tiles::kWarps;
@@ -154,20 +152,16 @@ constexpr ForwardLimits limits_of() {
           {Low::kQuads, Low::kColumns}};
 }
 
-// Whether inference has kernels with an epilogue.
-template <typename T, int kKernel>
-constexpr bool kHasEpilogue = sizeof(T) == 2 && kKernel <= 3;
-
 // Calls visit(ForwardTraits<...>()) for each instantiation of an element type, kernel size and
 // direction. Launchers, plans and the emulation all walk this list; each entry costs several
 // seconds of compiling for each GPU architecture.
-template <typename T, int kKernel, bool kTransposed, bool kEpilogue = false, typename Visit>
+template <typename T, int kKernel, bool kTransposed, typename Visit>
 void for_each_forward(const Visit& visit) {
-  visit(ForwardTraits<T, kKernel, kTransposed, SmallTiles, kEpilogue>());
+  visit(ForwardTraits<T, kKernel, kTransposed, SmallTiles>());
   // forward_1x1_sm80 serves kernels of one tap, but for stride 2 and where splits are called for.
-  if constexpr (kKernel == 3) visit(ForwardTraits<T, kKernel, kTransposed, WideTiles, kEpilogue>());
+  if constexpr (kKernel == 3) visit(ForwardTraits<T, kKernel, kTransposed, WideTiles>());
   if constexpr (kKernel == 3 && sizeof(T) == 2) {
-    visit(ForwardTraits<T, kKernel, kTransposed, NarrowTiles, kEpilogue>());
+    visit(ForwardTraits<T, kKernel, kTransposed, NarrowTiles>());
   }
 }
 

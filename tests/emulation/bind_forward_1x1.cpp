@@ -19,11 +19,11 @@ Value run(const Problem& problem, const Value& shape, const Value& arrays, uint3
   return memory.results(device);
 }
 
-template <typename T, bool kTransposed, bool kEpilogue>
+template <typename T, bool kTransposed>
 Value with_tiles(const std::string& tiles, const Problem& problem, const Value& shape,
                  const Value& arrays, uint32_t blocks, const Value& options) {
   Value result;
-  octconv::for_each_forward_1x1<T, kTransposed, kEpilogue>([&](auto traits) {
+  octconv::for_each_forward_1x1<T, kTransposed>([&](auto traits) {
     using Traits = decltype(traits);
     if (tiles != Traits::Tiles::kName) return;
     result = run<Traits>(problem, shape, arrays, blocks, options);
@@ -46,15 +46,9 @@ Value forward_1x1_sm80(const std::string& dtype, const std::string& tiles, const
     } else
 #endif
     {
-      if (problem.input_grad) {
-        return with_tiles<T, true, false>(tiles, problem, shape, arrays, blocks, options);
-      }
-      if constexpr (octconv::kHasEpilogue<T, 1>) {
-        if (arrays.contains("scale")) {
-          return with_tiles<T, false, true>(tiles, problem, shape, arrays, blocks, options);
-        }
-      }
-      return with_tiles<T, false, false>(tiles, problem, shape, arrays, blocks, options);
+      return problem.input_grad
+                 ? with_tiles<T, true>(tiles, problem, shape, arrays, blocks, options)
+                 : with_tiles<T, false>(tiles, problem, shape, arrays, blocks, options);
     }
   });
 }

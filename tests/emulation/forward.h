@@ -43,11 +43,11 @@ Value run(const Problem& problem, const Value& shapes, const Value& arrays, uint
   return memory.results(device);
 }
 
-template <typename T, int kKernel, bool kTransposed, bool kEpilogue>
+template <typename T, int kKernel, bool kTransposed>
 Value with_tiles(const std::string& tiles, const Problem& problem, const Value& shapes,
                  const Value& arrays, uint32_t blocks, const Value& options) {
   Value result;
-  octconv::for_each_forward<T, kKernel, kTransposed, kEpilogue>([&](auto traits) {
+  octconv::for_each_forward<T, kKernel, kTransposed>([&](auto traits) {
     using Traits = decltype(traits);
     if (tiles != Traits::Tiles::kName) return;
     result = run<Traits>(problem, shapes, arrays, blocks, options);
@@ -61,15 +61,9 @@ Value with_kernel(const std::string& tiles, const Problem& problem, const Value&
                   const Value& arrays, uint32_t blocks, const Value& options) {
   const auto with = [&](auto kernel) {
     constexpr int k = decltype(kernel)::value;
-    if (problem.input_grad) {
-      return with_tiles<T, k, true, false>(tiles, problem, shapes, arrays, blocks, options);
-    }
-    if constexpr (octconv::kHasEpilogue<T, k>) {
-      if (arrays.contains("scale")) {
-        return with_tiles<T, k, false, true>(tiles, problem, shapes, arrays, blocks, options);
-      }
-    }
-    return with_tiles<T, k, false, false>(tiles, problem, shapes, arrays, blocks, options);
+    return problem.input_grad
+               ? with_tiles<T, k, true>(tiles, problem, shapes, arrays, blocks, options)
+               : with_tiles<T, k, false>(tiles, problem, shapes, arrays, blocks, options);
   };
   if (problem.kernel == 1) return with(std::integral_constant<int, 1>());
   if (problem.kernel == 3) return with(std::integral_constant<int, 3>());

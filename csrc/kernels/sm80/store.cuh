@@ -93,35 +93,34 @@ class QuadStore {
         column_(first_column + Row::first_column()),
         map_(LaneMap::of<T>(program.output[0], column_)) {}
 
-  // tiles: the phases' sums.
+  // tiles: the phases' sums. kFinishes: of inference, scaled already.
+  template <bool kFinishes>
   __device__ __forceinline__ void store(const float (*tiles)[Tile::kTilesN][4], int half,
                                         const Pixel& quad) const {
-    const uint32_t inside = !quad.inside ? 0 : Tile::kHigh ? phases_inside(p_, quad) : 1;
-    const int64_t corner = Tile::kHigh
-                               ? map_.offset(quad.image * p_.grid_height + 2 * quad.y, 2 * quad.x)
-                               : map_.offset(quad.image * p_.quad_height + quad.y, quad.x);
-    ptx::Word128 residual[kPhases][Row::kCount] = {};
+    const uint32_t inside = pixels_inside(quad);
+    const int64_t corner = corner_of(quad);
     const void* from = program_.output[0].residual;
-    if (Tile::kEpilogue && from) {  // all loads are under way together
-      const char* of_lane = static_cast<const char*>(from) + column_ * kSize + corner;
 #pragma unroll
-      for (int i = 0; i < kPhases * Row::kCount; ++i) {
-        const int phase = i / Row::kCount, v = i % Row::kCount;
-        if (!is_inside(inside, phase, v)) continue;
-        ptx::load_constant(residual[phase][v],
-                           of_lane + map_.offset(phase / 2, phase % 2) + v * Row::kColumns * kSize);
+    for (int first = 0; first < kVectors; first += kTogether) {
+      ptx::Word128 residual[kTogether] = {};
+      if (kFinishes && from) {
+        const char* of_lane = static_cast<const char*>(from) + column_ * kSize + corner;
+#pragma unroll
+        for (int i = 0; i < kTogether; ++i) {
+          const int phase = (first + i) / Row::kCount, v = (first + i) % Row::kCount;
+          if (!is_inside(inside, phase, v)) continue;
+          ptx::load_constant(residual[i], of_lane + offset_of(phase, v));
+        }
       }
-    }
 #pragma unroll
-    for (int i = 0; i < kPhases * Row::kCount; ++i) {
-      const int phase = i / Row::kCount, v = i % Row::kCount;
-      typename Row::Values value;
-      Row::values(value, tiles[phase], v, half);
-      if constexpr (Tile::kEpilogue) finish_values<T>(value, residual[phase][v], p_.activation);
-      ptx::store_global_if(
-          is_inside(inside, phase, v),
-          map_.first + corner + map_.offset(phase / 2, phase % 2) + v * Row::kColumns * kSize,
-          row_.vector(value));
+      for (int i = 0; i < kTogether; ++i) {
+        const int phase = (first + i) / Row::kCount, v = (first + i) % Row::kCount;
+        typename Row::Values value;
+        Row::values(value, tiles[phase], v, half);
+        if constexpr (kFinishes) finish_values<T>(value, residual[i], p_.activation);
+        ptx::store_global_if(is_inside(inside, phase, v), map_.first + corner + offset_of(phase, v),
+                             row_.vector(value));
+      }
     }
   }
 
@@ -168,6 +167,22 @@ class QuadStore {
   using T = typename Tile::T;
   using Row = RowVectors<Tile>;
   static constexpr int kSize = sizeof(T), kPhases = Tile::kHigh ? 4 : 1;
+  static constexpr int kVectors = kPhases * Row::kCount;
+  static constexpr int kTogether = kVectors < 8 ? kVectors : 8;  // residuals under way
+  static_assert(kVectors % kTogether == 0);
+
+  __device__ __forceinline__ uint32_t pixels_inside(const Pixel& quad) const {
+    return !quad.inside ? 0 : Tile::kHigh ? phases_inside(p_, quad) : 1;
+  }
+  // In bytes: where a quad's first pixel lies in the map, and from it a vector of one of its
+  // phases.
+  __device__ __forceinline__ int64_t corner_of(const Pixel& quad) const {
+    return Tile::kHigh ? map_.offset(quad.image * p_.grid_height + 2 * quad.y, 2 * quad.x)
+                       : map_.offset(quad.image * p_.quad_height + quad.y, quad.x);
+  }
+  __device__ __forceinline__ int64_t offset_of(int phase, int v) const {
+    return map_.offset(phase / 2, phase % 2) + v * Row::kColumns * kSize;
+  }
 
   __device__ __forceinline__ bool is_inside(uint32_t phases, int phase, int v) const {
     return (phases >> phase & 1) != 0 && column_ + v * Row::kColumns < program_.columns;
@@ -200,7 +215,6 @@ __device__ __forceinline__ void store_results(const ForwardParams& p, const Prog
                                               int32_t first_column) {
   constexpr int kPhases = Tile::kHigh ? 4 : 1;
   const int32_t column = first_column + ptx::thread_x() / 32 % Tile::kWarpsN * Tile::kColumnsOfWarp;
-  if constexpr (Tile::kEpilogue) scale_sums<Tile, Tile::kTilesM>(sum, p, program, column);
   const QuadStore<Tile> store(p, program, column);
   const auto for_each_quad = [&](const auto& visit) {
 #pragma unroll
@@ -214,7 +228,14 @@ __device__ __forceinline__ void store_results(const ForwardParams& p, const Prog
       return;
     }
   }
-  for_each_quad([&](auto... row) { store.store(row...); });
+  if constexpr (!Tile::kTransposed) {
+    if (p.scale) {
+      scale_sums<Tile, Tile::kTilesM>(sum, p, program, column);
+      for_each_quad([&](auto... row) { store.template store<true>(row...); });
+      return;
+    }
+  }
+  for_each_quad([&](auto... row) { store.template store<false>(row...); });
 }
 
 }  // namespace octconv

@@ -47,11 +47,12 @@ struct RowStore {
     return static_cast<char*>(program.output[0].map) + int64_t{column} * kSize;
   }
 
-  // to: where those of the lane's pixel are.
+  // to: where those of the lane's pixel are. kFinishes: of inference, not scaled yet.
+  template <bool kFinishes>
   __device__ __forceinline__ void store(const TileSums<Traits>& sum, int half, char* to,
                                         bool inside) const {
     ptx::Word128 word[kGroups];
-    gather(word, sum, half, to, inside);
+    gather<kFinishes>(word, sum, half, to, inside);
 #pragma unroll
     for (int group = 0; group < kGroups; ++group) {
       ptx::store_global_if(inside && column + group * Traits::kGroupColumns < program.columns,
@@ -60,6 +61,7 @@ struct RowStore {
   }
 
  private:
+  template <bool kFinishes>
   __device__ __forceinline__ void gather(ptx::Word128 (&word)[kGroups], const TileSums<Traits>& sum,
                                          int half, const char* to, bool inside) const {
     constexpr int kWords = kSize / 2;  // to two sums
@@ -67,7 +69,7 @@ struct RowStore {
     for (int n = 0; n < Traits::kTilesN; ++n) {
       float pair[2] = {sum[n][2 * half], sum[n][2 * half + 1]};
       const int group = n / Traits::kGroup, in_group = n % Traits::kGroup;
-      if constexpr (Traits::kEpilogue) {
+      if constexpr (kFinishes) {
         const Output& output = program.output[0];
         const T* residual = static_cast<const T*>(output.residual);
         if (residual) residual += (to - static_cast<const char*>(output.map)) / kSize;
