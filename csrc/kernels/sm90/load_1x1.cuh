@@ -75,7 +75,9 @@ __device__ __forceinline__ void load_boxes(const JointSm90Params& p, BufferRing 
   for (int32_t index = cluster_index(p.splits); index < p.items; index += step) {
     const JointLoader<Traits> loader(p, index);
     loader.load_inputs(ring);
-    if (!Traits::kTransposed && p.splits == 1) loader.load_residuals(ring);
+    if constexpr (Traits::kEpilogue) {
+      if (p.splits == 1) loader.load_residuals(ring);
+    }
   }
 }
 
