@@ -38,13 +38,13 @@ Choice find_plan(const Tensor& weight, const Problem& problem, bool allow_tf32) 
 // sm80, which pool on the way, do so once for each range of output channels, and were slower on an
 // H200 wherever that was measured.
 Choice choose(const char* op, const Tensor& weight, const Problem& problem, bool allow_tf32,
-              const std::string& argument, KernelUse use) {
+              const std::string& argument) {
   const std::string family = family_of(op, argument);
   if (family == "none") return {{}, "the family none is asked for"};
   const bool pools = problem.stride == 2 && family != "sm80";
   const Problem convolved = pools ? of_pooled(problem) : problem;
   if (family.empty() || family == "sm90") {
-    const ChoiceSm90 choice = find_plan_sm90(weight, convolved, use);
+    const ChoiceSm90 choice = find_plan_sm90(weight, convolved);
     check_covered(op, argument, choice.plan || problem.batch == 0, choice.reason, "sm90");
     if (choice.plan) return {{}, "", choice.plan, pools};
   }
@@ -150,7 +150,7 @@ TensorPair forward(const Part& x_high, const Part& x_low, const Tensor& weight, 
                    std::string family) {
   check_forward("forward", x_high, x_low, weight, bias, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
-  const Choice choice = choose("forward", weight, problem, allow_tf32, family, KernelUse::kForward);
+  const Choice choice = choose("forward", weight, problem, allow_tf32, family);
   if (choice.covered()) return serve("forward", problem, choice, x_high, x_low, weight, bias);
   using torch::stable::detail::from;
   return dispatch_pair<9>("octconv_cuda::composed_forward",
@@ -167,8 +167,7 @@ TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight
   check_epilogue(scale, shift, residual_high, residual_low, activation, weight, high_out,
                  (x_high ? x_high : x_low)->size(0), size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
-  const Choice choice =
-      choose("inference", weight, problem, allow_tf32, family, KernelUse::kInference);
+  const Choice choice = choose("inference", weight, problem, allow_tf32, family);
   if (choice.covered()) {
     return serve("inference", problem, choice, x_high, x_low, weight, bias,
                  {aligned(dense_vector(scale)), aligned(dense_vector(shift)), residual_high,
@@ -188,8 +187,7 @@ std::string explain_forward(const Part& x_high, const Part& x_low, const Tensor&
                             bool allow_tf32, std::string family) {
   check_forward("explain_forward", x_high, x_low, weight, std::nullopt, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
-  return explain(
-      choose("explain_forward", weight, problem, allow_tf32, family, KernelUse::kForward));
+  return explain(choose("explain_forward", weight, problem, allow_tf32, family));
 }
 
 Problem input_grad_problem(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
@@ -211,8 +209,7 @@ TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor&
                       std::string family) {
   check_input_grad("input_grad", dy_high, dy_low, weight, high_in, size, stride);
   const Problem problem = input_grad_problem(dy_high, dy_low, weight, high_in, size, stride);
-  const Choice choice =
-      choose("input_grad", weight, problem, allow_tf32, family, KernelUse::kInputGrad);
+  const Choice choice = choose("input_grad", weight, problem, allow_tf32, family);
   if (choice.covered()) {
     return serve("input_grad", problem, choice, dy_high, dy_low, weight, std::nullopt);
   }
@@ -228,8 +225,7 @@ std::string explain_input_grad(const Tensor& dy_high, const Tensor& dy_low, cons
                                bool allow_tf32, std::string family) {
   check_input_grad("explain_input_grad", dy_high, dy_low, weight, high_in, size, stride);
   const Problem problem = input_grad_problem(dy_high, dy_low, weight, high_in, size, stride);
-  return explain(
-      choose("explain_input_grad", weight, problem, allow_tf32, family, KernelUse::kInputGrad));
+  return explain(choose("explain_input_grad", weight, problem, allow_tf32, family));
 }
 
 }  // namespace

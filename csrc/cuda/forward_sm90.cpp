@@ -27,14 +27,14 @@ auto with_kernels(ScalarType dtype, bool input_grad, const Run& run) {
   return with_16_bit_type(dtype, of_type);
 }
 
-bool can_run(const PlanSm90& plan, ScalarType dtype, KernelUse use, int device) {
+bool can_run(const PlanSm90& plan, ScalarType dtype, bool input_grad, int device) {
   const JointCut& cut = plan.joint;
   const int32_t splits = plan.joint_items > 0 ? cut.splits : plan.splits;
   using Key = std::array<int32_t, 12>;
   thread_local std::map<Key, bool> known;
   const Key key{device,
                 static_cast<int32_t>(dtype),
-                static_cast<int32_t>(use),
+                input_grad,
                 plan.geometry,
                 plan.columns[kHigh],
                 plan.columns[kLow],
@@ -47,11 +47,11 @@ bool can_run(const PlanSm90& plan, ScalarType dtype, KernelUse use, int device) 
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
   const torch::stable::accelerator::DeviceGuard guard(device);
-  const bool input_grad = use == KernelUse::kInputGrad;
   return known[key] = with_kernels(dtype, input_grad, [&](auto type, auto direction) {
            using T = typename decltype(type)::type;
-           if (plan.joint_items > 0) return can_run_1x1_sm90<T>(plan, use);
-           return can_run_sm90<T, decltype(direction)::value>(plan);
+           constexpr bool kInputGrad = decltype(direction)::value;
+           return plan.joint_items > 0 ? can_run_1x1_sm90<T, kInputGrad>(plan)
+                                       : can_run_sm90<T, kInputGrad>(plan);
          });
 }
 
@@ -82,17 +82,15 @@ void launch_1x1(const Problem& problem, const PlanSm90& plan, const ForwardPoint
   for (const Octave to : {kHigh, kLow}) {
     for (const Octave from : {kHigh, kLow}) params.weight[to][from] = map(views.weight[to][from]);
   }
-  with_kernels(dtype, problem.input_grad, [&](auto type, auto) {
-    const KernelUse use = pointers.epilogue.scale ? KernelUse::kInference
-                          : problem.input_grad    ? KernelUse::kInputGrad
-                                                  : KernelUse::kForward;
-    launch_1x1_sm90<typename decltype(type)::type>(plan, params, use, stream);
+  with_kernels(dtype, problem.input_grad, [&](auto type, auto direction) {
+    using T = typename decltype(type)::type;
+    launch_1x1_sm90<T, decltype(direction)::value>(plan, params, stream);
   });
 }
 
 }  // namespace
 
-ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem, KernelUse use) {
+ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem) {
   const ScalarType dtype = weight.scalar_type();
   const auto type = element_type(dtype, false);
   const std::string reason =
@@ -105,8 +103,9 @@ ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem, KernelUs
   thread_local TrialPlanCacheSm90 trial_cache;
   PlanSm90 plan =
       on_trial() ? trial_cache.plan(problem, *type, facts) : cache.plan(problem, *type, facts);
-  if (on_trial() && !can_run(plan, dtype, use, device)) plan = cache.plan(problem, *type, facts);
-  if (!can_run(plan, dtype, use, device)) {
+  const bool grad = problem.input_grad;
+  if (on_trial() && !can_run(plan, dtype, grad, device)) plan = cache.plan(problem, *type, facts);
+  if (!can_run(plan, dtype, grad, device)) {
     return {{}, "a library without code for sm_90a"};
   }
   if (!makes_tensor_maps()) return {{}, "a driver that makes no tensor maps"};

@@ -1,6 +1,7 @@
-// The fused octave convolution, or its input gradient, for Hopper: 1x1 kernels at stride 1. A tile
-// gives the high and the low results of its quads, and each pixel is read once. In a block one
-// warpgroup loads, by tensor maps, and two multiply straight from shared memory.
+// The fused octave convolution for Hopper, with or without an epilogue, or its input gradient: 1x1
+// kernels at stride 1. A tile gives the high and the low results of its quads, and each pixel is
+// read once. In a block one warpgroup loads, by tensor maps, and two multiply straight from shared
+// memory.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,6 @@
 
 namespace octconv {
 
-// Inference has kernels of its own: with its copies of residuals here the compiler gives up uniform
-// registers, and the loops of products take half as many instructions again.
 template <typename Traits>
 __device__ __forceinline__ void multiply_joint(const JointSm90Params& p,
                                                const sm90::JointMemory<Traits>& memory,
@@ -46,15 +45,14 @@ __device__ __forceinline__ void multiply_joint(const JointSm90Params& p,
       const uint32_t thread = ptx::thread_x() - sm90::kWarpgroupThreads;
       sm90::add_splits<Traits::kColumns / 2>(sum, p.splits, sm90::own_units(p.units),
                                              memory.boxes.memory, thread);
-      if constexpr (Traits::kEpilogue) {
-        sm90::BufferRing ring = boxes;
-        if (thread == 0) {
-          ptx::fence_shared();  // of the other blocks' loads, too, which were before the barrier
-          sm90::JointLoader<Traits>(p, index).load_residuals(ring);
-        }
+    }
+    if constexpr (!Traits::kTransposed) {
+      if (p.scale) {
+        out.template store<true>(p, sum, item, column, boxes);
+        continue;
       }
     }
-    out.store(p, sum, item, column, boxes);
+    out.template store<false>(p, sum, item, column, boxes);
   }
   out.finish();
 }
@@ -77,7 +75,7 @@ __global__ void __launch_bounds__(kJointThreads, 1)
     const uint32_t warpgroup = ptx::shuffle(ptx::thread_x() / 128, 0);
     if (warpgroup == 0) {
       ptx::give_registers<kJointLoaderRegisters>();
-      if (ptx::thread_x() == 0) sm90::load_boxes<Traits>(p, memory.boxes);
+      if (ptx::thread_x() < 32) sm90::load_boxes<Traits>(p, memory.boxes);
       if (ptx::thread_x() == 32) sm90::load_slots<Traits>(p, memory.slots);
     } else {
       ptx::take_registers<kJointMultiplierRegisters>();

@@ -12,9 +12,6 @@
 
 namespace octconv {
 
-// What a launch is for; but for forward_1x1_sm90 the first two have one kernel.
-enum class KernelUse { kForward, kInference, kInputGrad };
-
 // T is BFloat16 or Float16. Each direction of each is compiled in a file of its own, side by side.
 template <typename T, bool kInputGrad>
 void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStream_t stream);
@@ -25,10 +22,9 @@ template <typename T, bool kInputGrad>
 bool can_run_sm90(const PlanSm90& plan);
 
 // The same two of forward_1x1_sm90.
-template <typename T>
-void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, KernelUse use,
-                     cudaStream_t stream);
-template <typename T>
-bool can_run_1x1_sm90(const PlanSm90& plan, KernelUse use);
+template <typename T, bool kInputGrad>
+void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, cudaStream_t stream);
+template <typename T, bool kInputGrad>
+bool can_run_1x1_sm90(const PlanSm90& plan);
 
 }  // namespace octconv

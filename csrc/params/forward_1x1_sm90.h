@@ -39,7 +39,8 @@ struct JointSm90Params {
   SplitChunks chunks;
   uint32_t units;   // of a cluster's first block
   uint32_t absent;  // a bit for each phase that no quad has
-  // Of kernels with an epilogue: activation((sum + bias) * scale + shift + residual).
+  // Of inference: activation((sum + bias) * scale + shift + residual). Else scale is null, and no
+  // residual is there.
   const float* scale;  // one for each output channel as of shift: high ones, then low ones
   const float* shift;
   bool has_residual[2];

@@ -18,9 +18,6 @@ constexpr double kItem = 1200;  // clocks: to wait for an item's first box, and 
 constexpr double kHidden = 0.8;  // of the shorter of what goes on side by side
 
 constexpr int32_t kLeastBoxes = 7, kMostSlots = 4;
-// A block of a cluster of two asks for the residuals of three of five parts, of two groups of
-// columns, before it gives a box back.
-static_assert(kLeastBoxes >= 3 * 2);
 
 // Buffers that fill the shared memory: for all chunks of the weight where they leave room enough
 // for boxes, else for some.

@@ -18,12 +18,10 @@ static_assert(kJointLoaderRegisters + 2 * kJointMultiplierRegisters <= 3 * kJoin
 // Of a block's sums of four phases and the low pixels, in bytes.
 constexpr int32_t joint_sums_bytes(int32_t columns) { return 2 * kJointRows * 5 * columns * 4; }
 
-template <typename Element, bool kIsInputGrad, int kOctaveColumns, bool kSplitsColumns,
-          bool kWithEpilogue = false>
+template <typename Element, bool kIsInputGrad, int kOctaveColumns, bool kSplitsColumns>
 struct JointSm90Traits {
   using T = Element;
   static constexpr bool kTransposed = kIsInputGrad;  // the weight, as the products take it
-  static constexpr bool kEpilogue = kWithEpilogue;   // of inference
   static constexpr int kColumns = kOctaveColumns;    // of each octave, of a warpgroup
   static constexpr int kColumnGroups = kSplitsColumns ? 2 : 1, kRowGroups = 3 - kColumnGroups;
 
@@ -41,11 +39,11 @@ struct JointSm90Traits {
   }
 };
 
-template <typename T, bool kIsInputGrad, bool kEpilogue = false, typename Visit>
+template <typename T, bool kIsInputGrad, typename Visit>
 void for_each_joint_sm90(const Visit& visit) {
-  visit(JointSm90Traits<T, kIsInputGrad, 32, false, kEpilogue>());
-  visit(JointSm90Traits<T, kIsInputGrad, 64, false, kEpilogue>());
-  visit(JointSm90Traits<T, kIsInputGrad, 64, true, kEpilogue>());
+  visit(JointSm90Traits<T, kIsInputGrad, 32, false>());
+  visit(JointSm90Traits<T, kIsInputGrad, 64, false>());
+  visit(JointSm90Traits<T, kIsInputGrad, 64, true>());
 }
 
 }  // namespace octconv

@@ -44,11 +44,11 @@ Value run(const Problem& problem, const JointCut& cut, const Value& arrays, uint
   return memory.results(device);
 }
 
-template <typename T, bool kInputGrad, bool kInference>
+template <typename T, bool kInputGrad>
 Value with_cut(const Problem& problem, const JointCut& cut, const Value& arrays, uint32_t blocks,
                const Value& options) {
   Value result;
-  octconv::for_each_joint_sm90<T, kInputGrad, kInference>([&](auto traits) {
+  octconv::for_each_joint_sm90<T, kInputGrad>([&](auto traits) {
     using Traits = decltype(traits);
     if (Traits::kColumns != cut.columns || Traits::kColumnGroups != cut.column_groups) return;
     result = run<Traits>(problem, cut, arrays, blocks, options);
@@ -60,10 +60,8 @@ Value with_cut(const Problem& problem, const JointCut& cut, const Value& arrays,
 template <typename T>
 Value with_direction(const Problem& problem, const JointCut& cut, const Value& arrays,
                      uint32_t blocks, const Value& options) {
-  if (problem.input_grad) return with_cut<T, true, false>(problem, cut, arrays, blocks, options);
-  return arrays.contains("scale")
-             ? with_cut<T, false, true>(problem, cut, arrays, blocks, options)
-             : with_cut<T, false, false>(problem, cut, arrays, blocks, options);
+  return problem.input_grad ? with_cut<T, true>(problem, cut, arrays, blocks, options)
+                            : with_cut<T, false>(problem, cut, arrays, blocks, options);
 }
 
 // As forward_1x1_sm80 of bind_forward_1x1.cpp, but for the shape: columns and groups of them, boxes

@@ -68,15 +68,17 @@ struct JointLoader {
   }
 };
 
-// Residuals of tiles that are split come later, where the splits have been added up.
+// By a whole warp. Residuals of a tile that is split come where the splits have been added up.
 template <typename Traits>
 __device__ __forceinline__ void load_boxes(const JointSm90Params& p, BufferRing ring) {
+  const bool has_residuals = p.has_residual[kHigh] || p.has_residual[kLow];
   const int32_t step = cluster_count(p.splits);
   for (int32_t index = cluster_index(p.splits); index < p.items; index += step) {
     const JointLoader<Traits> loader(p, index);
-    loader.load_inputs(ring);
-    if constexpr (Traits::kEpilogue) {
-      if (p.splits == 1) loader.load_residuals(ring);
+    if (ptx::lane() == 0) loader.load_inputs(ring);
+    if constexpr (!Traits::kTransposed) {
+      if (p.splits > 1 && has_residuals) wait_for_added_splits();
+      if (ptx::lane() == 0) loader.load_residuals(ring);
     }
   }
 }

@@ -85,4 +85,15 @@ __device__ __forceinline__ void add_splits(float (&sum)[kGroups][kSums], int32_t
   ptx::wait_cluster();
 }
 
+// By a warp that has asked for all of a tile, while others multiply and call add_splits: then what
+// it loads may come where they added.
+__device__ __forceinline__ void wait_for_added_splits() {
+  ptx::sync_warp();
+  for (int barrier = 0; barrier < 2; ++barrier) {
+    ptx::arrive_cluster();
+    ptx::wait_cluster();
+  }
+  ptx::fence_shared();
+}
+
 }  // namespace octconv::sm90

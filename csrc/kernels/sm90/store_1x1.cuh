@@ -22,7 +22,8 @@ class JointStore {
         barrier_(1 + warpgroup) {}
 
   // To the columns from `column` on of the boxes of all phases, and of the low output: those parts
-  // that this block stores. An epilogue takes residuals from `boxes`.
+  // that this block stores. kFinishes: of inference, not scaled yet, residuals in `boxes`.
+  template <bool kFinishes>
   __device__ __forceinline__ void store(const JointSm90Params& p, JointSums<Traits>& sum,
                                         const JointItem& item, int32_t column, BufferRing& boxes) {
     JointFactors<Traits> factors;
@@ -31,12 +32,12 @@ class JointStore {
     for (int part = 0; part < kLowSums + 1; ++part) {
       const bool low = part == kLowSums;
       if (low && p.channels_out[kLow] == 0) return;
-      if constexpr (Traits::kEpilogue) {
+      if constexpr (kFinishes) {
         if (part == 0) factors.load(p, kHigh, column);
         if (low) factors.load(p, kLow, column);
       }
       if (!has_unit(units, part)) continue;
-      if constexpr (Traits::kEpilogue) {
+      if constexpr (kFinishes) {
         finish_joint<Traits>(p, sum[part], low ? kLow : kHigh, column, factors, boxes);
       }
       const uint32_t staging = stagings_ + turn_ * Traits::kStaging;
