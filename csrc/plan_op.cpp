@@ -146,7 +146,7 @@ std::string joint_json(const Problem& problem, const PlanSm90& plan) {
        << params.across << ", " << params.down << ", " << params.columns
        << "], \"boxes\": " << cut.boxes << ", \"slots\": " << cut.slots
        << ", \"weights_stay\": " << (cut.weights_stay ? "true" : "false")
-       << ", \"splits\": " << cut.splits << "}";
+       << ", \"splits\": " << cut.splits << ", \"sharers\": " << cut.sharers << "}";
   return json.str();
 }
 

@@ -73,7 +73,7 @@ class HopperJointTiles(NamedTuple):
     """The same of the kernel for 1x1 on Hopper: columns, and how many groups of them, buffers.
 
     ``slots``: of the weight, 0 for one that stays; ``blocks``: for each range of columns; clusters
-    of ``splits`` take an item each instead.
+    of ``splits`` take an item each instead, and those of ``sharers`` boxes beside each other.
     """
 
     columns: int = 64
@@ -82,13 +82,14 @@ class HopperJointTiles(NamedTuple):
     slots: int = 0
     blocks: int = 2
     splits: int = 1
+    sharers: int = 1
 
     kernel = "forward_1x1_sm90"
     name = ""
 
     @property
-    def shape(self) -> tuple[int, int, int, int, int]:
-        return *self[:4], self.splits
+    def shape(self) -> tuple[int, int, int, int, int, int]:
+        return *self[:4], self.splits, self.sharers
 
 
 AnyTiles = Tiles | JointTiles | HopperTiles | HopperJointTiles

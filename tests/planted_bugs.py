@@ -57,6 +57,7 @@ TOP_HALVES = (X.view(np.uint32) & 0xFFFF0000).view(np.float32)
 PICKED = np.r_[TOP_HALVES.reshape(32, 32)[:, :8].ravel(), np.zeros(32 * 8, np.float32)]
 SWAPPED = X[:64].reshape(2, 32)[::-1].ravel()  # by the blocks of a cluster
 SWAPPED_64 = X[:128].reshape(2, 64)[::-1].ravel()
+SHARED_BOXES = np.tile(7 * BOXES[0] + 5 * BOXES[1], 2)
 BLOCKS, WARPS = X[:64] + X[64:128], X[:32] + X[32:64]
 
 
@@ -251,6 +252,32 @@ BOX_COPIES = (
     ),
     Bug("phase_without_wait", X[:64], ("arrive: nobody has waited for the phase before",)),
 )
+OF_SHARED_BOXES = (
+    Bug(
+        "shared_box_before_cluster_barrier",
+        SHARED_BOXES,
+        ("copy_box_to_all: before the first barrier of the cluster",),
+    ),
+    Bug(
+        "bytes_of_other_block_not_expected",
+        SHARED_BOXES,
+        (
+            "copy_box_to_all: its barrier expects ... more bytes, and 2048 have come",
+            "arrive_expecting: 2048 bytes have come that the phase does not expect",
+            "exit: a barrier of 1 arrivals lacks 1 of its last phase",
+            "exit: a copy is under way (copy_box_to_all at ...)",
+            RACE,
+        ),
+    ),
+    Bug("shared_box_refilled_before_read", SHARED_BOXES, (WRONG, NAN, RACE), UNORDERED),
+    Bug("other_block_not_told", SHARED_BOXES, (STUCK,)),
+    Bug(
+        "exit_before_told",
+        SHARED_BOXES,
+        ("exit: a barrier of 128 arrivals lacks ... of its last phase", RACE),
+        FIRST,
+    ),
+)
 OF_PRODUCTS = (
     Bug(
         "missing_products_fence",
@@ -339,6 +366,7 @@ BUGS = (
     *BOX_COPIES,
     *COLLECTIVES,
     *CLUSTERS,
+    *OF_SHARED_BOXES,
     *GLOBAL_MEMORY,
     *OF_PRODUCTS,
     *SPLIT_K,

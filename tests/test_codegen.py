@@ -214,8 +214,16 @@ def test_forward_1x1_sm90_is_made_of_hopper_instructions(library_code):
         # A fence, a group and a wait for each input and number of steps, and none of ptxas.
         for instruction in ("WARPGROUP.ARRIVE", r"HGMMA[^;]*gsb0", "WARPGROUP.DEPBAR"):
             assert kernel.count(instruction) == 20, kernel.name
-        # Around what is added up of tiles that are split, for their residuals' loader, too.
-        assert kernel.count("UCGABAR_ARV") == (2 if input_grad else 4)
+        # Around all where blocks share the weight, and around what is added up of tiles that are
+        # split, for their residuals' loader, too. Nothing else waits for all memory.
+        barriers = 4 if input_grad else 6
+        assert kernel.count("UCGABAR_ARV") == kernel.count(r"MEMBAR\.ALL\.GPU") == barriers
+        # Before copies come where threads have read or written: of residuals, too, in each part and
+        # where the splits were.
+        assert kernel.count(r"FENCE\.VIEW\.ASYNC") == 12 + (0 if input_grad else 2 * 5 + 1)
+        # A box for both blocks, and how each tells both that it has multiplied one.
+        assert kernel.count(r"UTMALDG\.4D\.MULTICAST") == 1
+        assert kernel.count(r"SYNCS\.ARRIVE\.TRANS64\.RED") == 2  # of each input
         # Inference has stores of its own. Residuals come as boxes, too, and from shared memory as
         # matrices.
         residuals = {"LDSM.16.M88.4": 5 * columns // 16}

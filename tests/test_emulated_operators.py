@@ -81,11 +81,12 @@ def test_any_covered_geometry(
     check(case, emulated_library.platform, dtype)
 
 
-# Few tiles of many channels, and rows of quads in their order.
+# Few tiles of many channels, a weight for two blocks, and rows of quads in their order.
 TRIAL_CASES = (
     (Case((128, 128), (128, 128), size=(14, 14), batch=1), 8),
     (Case((264, 72), (104, 200), size=(13, 7), batch=1), 8),
     (Case((512, 512), (128, 128), (1, 1), size=(14, 14), batch=1), 8),
+    (Case((200, 40), (200, 40), (1, 1), size=(14, 14), batch=2), 2),
     (Case((32, 32), (32, 32), size=(56, 56), batch=1), 1),
 )
 
@@ -134,7 +135,7 @@ def test_input_grad_on_trial_is_launched(case: Case, emulated: EmulatedOperators
 
 
 @pytest.mark.usefixtures("on_trial")
-@pytest.mark.parametrize(("case", "cluster"), TRIAL_CASES[:3], ids=str)
+@pytest.mark.parametrize(("case", "cluster"), TRIAL_CASES[:4], ids=str)
 def test_clusters_without_room_are_not_launched(
     case: Case, cluster: int, emulated: EmulatedOperators
 ) -> None:

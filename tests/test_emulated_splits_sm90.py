@@ -58,7 +58,7 @@ SPLITS = {
     ),
     "1x1, no low input": (
         case_of((200, 0), (24, 72), 9, 11, kernel=1),
-        HopperJointTiles(32, boxes=3, slots=3, splits=4),
+        HopperJointTiles(32, boxes=4, slots=3, splits=4),
     ),
     "1x1, no low output": (
         case_of((136, 72), (104, 0), 12, 7, kernel=1),

@@ -105,12 +105,12 @@ SM90_PARTS = (
 )
 
 
-# Few tiles of many channels, whose chunks share out evenly and not; linear tiles; one chunk, wide
-# and narrow, in large maps and small ones; blocks of both octaves; low tiles narrower than high
-# ones. What both directions' plans say.
+# Few tiles of many channels, whose chunks share out evenly and not; a weight for two blocks, whose
+# cluster has one item or several; linear tiles; one chunk, wide and narrow, in large maps and small
+# ones; blocks of both octaves; low tiles narrower than high ones. What both directions' plans say.
 SPLIT, PAIRED, LINEAR = "clusters of", "clusters of 2", "28x4 quads x 32"
 REGISTERS, LATE = "through registers", "of them for low tiles and then"
-NARROW = "x 64, low 16x16 x 32"
+SHARED, NARROW = "2 to a weight", "x 64, low 16x16 x 32"
 TRIAL_CASES = (
     (Case((320, 320), (320, 320), size=(32, 32), batch=1), SPLIT, SPLIT),
     (Case((160, 160), (160, 160), size=(64, 64), batch=1), PAIRED, PAIRED),
@@ -120,6 +120,8 @@ TRIAL_CASES = (
     (Case((136, 264), (136, 72), size=(14, 9), batch=2, bias=False), SPLIT, SPLIT),
     (Case((512, 512), (128, 128), (1, 1), size=(14, 14), batch=1), SPLIT, ""),
     (Case((128, 128), (512, 512), (1, 1), size=(13, 14), batch=1), "", SPLIT),
+    (Case((200, 40), (200, 40), (1, 1), size=(14, 14), batch=2), SHARED, SHARED),
+    (Case((512, 512), (256, 256), (1, 1), size=(14, 14), batch=100), SHARED, SHARED),
     (Case((32, 32), (32, 32), size=(56, 56), batch=46), LINEAR, LINEAR),
     (Case((24, 40), (32, 8), size=(51, 55), batch=12), LINEAR, REGISTERS),
     (Case((32, 24), (24, 32), size=(113, 90), batch=9), REGISTERS, REGISTERS),
@@ -164,7 +166,7 @@ def test_cases_on_trial_are_planned_so(case: Case, forward: str, input_grad: str
     for grad, expected in enumerate((forward, input_grad)):
         text = plan_sm90(case, bool(grad), trial=True)["text"]
         assert expected in text
-        assert expected or not any(of in text for of in (SPLIT, LINEAR, REGISTERS, LATE))
+        assert expected or not any(of in text for of in (SPLIT, SHARED, LINEAR, REGISTERS, LATE))
 
 
 @pytest.mark.parametrize("input_grad", [False, True], ids=["forward", "input_grad"])

@@ -283,12 +283,13 @@ def test_plans_on_trial(channels, size, batch, kernel, input_grad) -> None:
     plan = plan_of(problem, trial=True)
     joint = plan.get("joint")
     splits = (joint or plan)["splits"]
+    shared = joint is not None and joint["sharers"] == 2
     registers = "through registers" in plan["text"]
     linear = not joint and plan["high"]["linear"]
     ahead = "pooled ahead" in plan["text"]
     narrow = not joint and plan["low"]["columns"][0] < plan["high"]["columns"][0]
     late = plan.get("late_items", 0)
-    if splits == 1 and not (linear or narrow or registers or ahead or late):
+    if splits == 1 and not (shared or linear or narrow or registers or ahead or late):
         assert plan == whole
         return
     assert plan["us"] <= whole["us"]
@@ -299,6 +300,10 @@ def test_plans_on_trial(channels, size, batch, kernel, input_grad) -> None:
         assert plan["high"]["items"] > 0
     if linear:
         check_linear(plan["high"], problem)
+    if shared:
+        assert plan["blocks"] == 2 * min(66, joint["items"])
+        assert joint["splits"] == 1
+        assert not joint["weights_stay"]
     if splits == 1:
         return
     items = joint["items"] if joint else plan["high"]["items"] + plan["low"]["items"]
@@ -351,6 +356,16 @@ def test_few_tiles_are_split_and_many_are_not() -> None:
     assert plan_of(square(28, 256, 1), trial=True)["splits"] == 8
     for problem in (square(28, 256, 32), square(64, 32, 256), square(56, 8, 1)):
         assert plan_of(problem, trial=True)["splits"] == 1
+
+
+def test_blocks_share_a_weight_that_does_not_stay() -> None:
+    """It is what the most of the copies bring where many channels become few."""
+    reduce, expand = Problem(256, 14, 14, 512, 512, 128, 128, 1), square(56, 32, 256)
+    plan, alone = (plan_of(reduce, trial=trial) for trial in (True, False))
+    assert plan["text"] == alone["text"] + ", 2 to a weight"
+    assert (plan["joint"]["items"], alone["joint"]["items"]) == (98, 196)
+    assert plan["us"] < 0.9 * alone["us"]
+    assert plan_of(expand._replace(kernel=1), trial=True)["joint"]["weights_stay"]
 
 
 def test_linear_tiles_serve_where_they_are_fewer() -> None:

@@ -29,7 +29,7 @@ auto with_kernels(ScalarType dtype, bool input_grad, const Run& run) {
 
 bool can_run(const PlanSm90& plan, ScalarType dtype, bool input_grad, int device) {
   const JointCut& cut = plan.joint;
-  const int32_t splits = plan.joint_items > 0 ? cut.splits : plan.splits;
+  const int32_t cluster = plan.joint_items > 0 ? cut.cluster() : plan.splits;
   using Key = std::array<int32_t, 12>;
   thread_local std::map<Key, bool> known;
   const Key key{device,
@@ -42,8 +42,8 @@ bool can_run(const PlanSm90& plan, ScalarType dtype, bool input_grad, int device
                 cut.column_groups,
                 cut.boxes,
                 cut.slots,
-                splits,
-                splits > 1 ? plan.blocks : 0};
+                cluster,
+                cluster > 1 ? plan.blocks : 0};
   const auto found = known.find(key);
   if (found != known.end()) return found->second;
   const torch::stable::accelerator::DeviceGuard guard(device);

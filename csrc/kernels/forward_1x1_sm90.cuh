@@ -26,9 +26,9 @@ __device__ __forceinline__ void multiply_joint(const JointSm90Params& p,
   sm90::BufferRing boxes = memory.boxes, slots = memory.slots;
   sm90::JointStore<Traits> out(memory, warpgroup);
   sm90::JointSums<Traits> sum;
-  const int32_t step = sm90::cluster_count(p.splits);
+  const int32_t step = sm90::item_step(p);
 #pragma unroll 1
-  for (int32_t index = sm90::cluster_index(p.splits); index < p.items; index += step) {
+  for (int32_t index = sm90::first_item(p); index < p.items; index += step) {
     const auto item = sm90::JointItem::of<Traits>(p, index, row_group);
     const int32_t column =
         (item.column_tile * Traits::kColumnGroups + column_group) * Traits::kColumns;
@@ -55,6 +55,7 @@ __device__ __forceinline__ void multiply_joint(const JointSm90Params& p,
     out.template store<false>(p, sum, item, column, boxes);
   }
   out.finish();
+  if (p.sharers > 1) sm90::meet_cluster();  // a block's barriers stay until all have told them
 }
 
 // Compiled for other targets it is empty, and the launcher never starts it.
@@ -66,10 +67,11 @@ __global__ void __launch_bounds__(kJointThreads, 1)
     const sm90::JointMemory<Traits> memory(p, shared.take(Traits::shared_bytes(p.boxes, p.slots)));
     if (ptx::thread_x() == 0) {
       memory.boxes.init(sm90::kMultiplierWarps);
-      memory.slots.init(sm90::kMultiplierWarps);
+      memory.slots.init(sm90::kMultiplierWarps * p.sharers);
       ptx::fence_barriers();
     }
     ptx::sync_block();
+    if (p.sharers > 1) sm90::meet_cluster();  // others tell a block's barriers from now on
     ptx::wait_for_prerequisites();
     ptx::launch_dependents();
     const uint32_t warpgroup = ptx::shuffle(ptx::thread_x() / 128, 0);

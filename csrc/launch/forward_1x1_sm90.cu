@@ -15,9 +15,9 @@ void with_kernel_1x1_sm90(const PlanSm90& plan, const Run& run) {
     using Traits = decltype(traits);
     if (Traits::kColumns == cut.columns && Traits::kColumnGroups == cut.column_groups) {
       const int32_t bytes = Traits::shared_bytes(cut.boxes, cut.slots);
-      run(forward_1x1_sm90<Traits>,
-          LaunchShape{static_cast<uint32_t>(plan.blocks), kJointThreads, 1,
-                      static_cast<uint32_t>(bytes), static_cast<uint32_t>(cut.splits), plan.trial});
+      run(forward_1x1_sm90<Traits>, LaunchShape{static_cast<uint32_t>(plan.blocks), kJointThreads,
+                                                1, static_cast<uint32_t>(bytes),
+                                                static_cast<uint32_t>(cut.cluster()), plan.trial});
     }
   });
 }
@@ -35,7 +35,7 @@ bool can_run_1x1_sm90(const PlanSm90& plan) {
   bool can_run = false;
   with_kernel_1x1_sm90<T, kInputGrad>(plan, [&](auto kernel, const LaunchShape& shape) {
     can_run = registers_of(kernel) == kJointRegisters &&
-              (plan.joint.splits == 1 || have_room(kernel, shape));
+              (plan.joint.cluster() == 1 || have_room(kernel, shape));
   });
   return can_run;
 }

@@ -17,7 +17,10 @@ struct JointCut {
   QuadBox box;
   int32_t boxes, slots;  // buffers in shared memory: of the inputs, of the weight
   bool weights_stay;     // one load of the weight serves all items of a block
-  int32_t splits;        // blocks of a cluster; with more than one, each takes one item
+  int32_t splits;        // blocks of a cluster that share an item, which has no other one then
+  int32_t sharers;       // blocks of a cluster that share the weight, 1 or kSharers; then no splits
+
+  constexpr int32_t cluster() const { return splits * sharers; }
 };
 
 // Items of the same quads follow each other. Images of an even height are one image, one below the
@@ -32,10 +35,10 @@ struct JointSm90Params {
   int32_t channels_in[2], channels_out[2];
   QuadBox box;
   int32_t across, down, columns;  // boxes of an image, and ranges of columns
-  int32_t items;
+  int32_t items;                  // of clusters: boxes for each of the sharers
   int32_t boxes, slots;
   bool weights_stay;
-  int32_t splits;
+  int32_t splits, sharers;
   SplitChunks chunks;
   uint32_t units;   // of a cluster's first block
   uint32_t absent;  // a bit for each phase that no quad has

@@ -46,7 +46,7 @@ double item_clocks(const Problem& p, const JointCut& cut, const DeviceFacts& dev
   const double in = params.channels_in[kLow] + 4.0 * params.channels_in[kHigh];
   // As fitted: of the input gradient, too, the layer's inputs are counted.
   const double weight = cut.weights_stay ? 0 : octaves * columns * (p.high_in + p.low_in);
-  const double elements = rows * in + weight + (3 + octaves) * rows * columns;
+  const double elements = rows * in + weight / cut.sharers + (3 + octaves) * rows * columns;
   return kItem + std::max(products * product_clocks(cut.columns), 2 * elements / device.l2_bytes);
 }
 
@@ -56,17 +56,16 @@ double microseconds(const Problem& p, const JointSm90Params& params, const Joint
       longest_split(p, kHigh, cut.splits,
                     [&](const Problem& part) { return item_clocks(part, cut, device); }) +
       split_clocks(cut.splits, joint_sums_bytes(cut.columns));
-  const double tiles = divide_up(params.items * cut.splits, blocks) * item / device.clock;
+  const double tiles = divide_up(params.items * cut.cluster(), blocks) * item / device.clock;
   const double memory = memory_bytes(p, 2) / device.memory_bytes;
   return kLaunch + 1e6 * (std::max(tiles, memory) + (1 - kHidden) * std::min(tiles, memory));
 }
 
 template <typename Traits>
-PlanSm90 plan_of(const Problem& p, const QuadBox& box, const DeviceFacts& device,
-                 int32_t most_splits) {
+PlanSm90 plan_of(const Problem& p, const QuadBox& box, const DeviceFacts& device, bool trial) {
   PlanSm90 plan{};
   JointCut& cut = plan.joint;
-  cut = {Traits::kColumns, Traits::kRowGroups, Traits::kColumnGroups, box, 0, 0, false, 1};
+  cut = {Traits::kColumns, Traits::kRowGroups, Traits::kColumnGroups, box, 0, 0, false, 1, 1};
   const ForwardPointers none{};
   const int32_t chunks = joint_chunks(p);
   share_out<Traits>(cut, chunks);
@@ -79,25 +78,38 @@ PlanSm90 plan_of(const Problem& p, const QuadBox& box, const DeviceFacts& device
   }
   plan.microseconds = microseconds(p, params, cut, plan.blocks, device);
   PlanSm90 best = plan;
+  if (!trial) return best;
+  const auto consider = [&](int32_t clusters, const JointSm90Params& of_plan, double most) {
+    plan.joint_items = of_plan.items;
+    plan.blocks = clusters * cut.cluster();
+    plan.microseconds = microseconds(p, of_plan, cut, plan.blocks, device);
+    if (plan.microseconds < most) best = plan;
+  };
+  // Both blocks must have boxes.
+  if (!cut.weights_stay && params.items > params.columns) {
+    cut.sharers = kSharers;
+    const JointSm90Params shared = joint_sm90_params(p, cut, none);
+    consider(std::min(device.multiprocessors / kSharers, shared.items), shared,
+             kWorthwhile * best.microseconds);
+    cut.sharers = 1;
+  }
   // The buffers hold the sums, where splits are added up.
   if (Traits::buffer_bytes(cut.boxes, cut.slots) < joint_sums_bytes(cut.columns)) return best;
-  for (cut.splits = 2; cut.splits <= most_splits; cut.splits *= 2) {
+  cut.weights_stay = false;
+  for (cut.splits = 2; cut.splits <= kMostSplits; cut.splits *= 2) {
     if (!have_room(params.items, cut.splits, device)) break;
-    cut.weights_stay = false;
-    plan.blocks = params.items * cut.splits;
-    plan.microseconds = microseconds(p, params, cut, plan.blocks, device);
-    if (plan.microseconds < best.microseconds) best = plan;
+    consider(params.items, params, best.microseconds);
   }
   return best;
 }
 
 }  // namespace
 
-PlanSm90 plan_1x1_sm90(const Problem& p, const DeviceFacts& device, int32_t most_splits) {
+PlanSm90 plan_1x1_sm90(const Problem& p, const DeviceFacts& device, bool trial) {
   const QuadBox box = fewest_boxes(p);
   PlanSm90 best{};
   const auto consider = [&](auto traits) {  // bfloat16's; the same for float16
-    const PlanSm90 plan = plan_of<decltype(traits)>(p, box, device, most_splits);
+    const PlanSm90 plan = plan_of<decltype(traits)>(p, box, device, trial);
     if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
   };
   p.input_grad ? for_each_joint_sm90<BFloat16, true>(consider)
@@ -117,6 +129,7 @@ std::string joint_text(const PlanSm90& plan) {
   text << cut.columns << " columns, " << cut.boxes << " boxes, " << cut.slots << " slots"
        << (cut.weights_stay ? " that stay, " : ", ") << plan.blocks << " blocks";
   if (cut.splits > 1) text << ", clusters of " << cut.splits;
+  if (cut.sharers > 1) text << ", " << cut.sharers << " to a weight";
   return text.str();
 }
 

@@ -21,10 +21,9 @@ constexpr double kHighProducts = 1.16;  // times half a clock for each column
 // their time in a prototype on an H100, four fifths of it such products; of more chunks 1.03
 // to 1.07.
 constexpr double kOneChunk = 0.89, kMoreChunks = 1.06;
-constexpr double kPooledCell = 21;    // of a chunk of a low tile's box
-constexpr double kLowBytes = 19.5;    // that copies bring to a low tile in a clock
-constexpr double kBetween = 3000;     // from a block's low tiles to its high ones; assumed
-constexpr double kWorthwhile = 0.99;  // of the time without what is on trial
+constexpr double kPooledCell = 21;  // of a chunk of a low tile's box
+constexpr double kLowBytes = 19.5;  // that copies bring to a low tile in a clock
+constexpr double kBetween = 3000;   // from a block's low tiles to its high ones; assumed
 
 double high_tile_clocks(const Problem& p, const PlanSm90& plan) {
   const double of_low = 2 * 9 * steps_of(p.low_in), of_high = 4 * 2 * 9 * steps_of(p.high_in);
@@ -181,7 +180,7 @@ bool may_try(const Problem& p, int32_t of_problem) {
 
 // On trial: with what has run in the emulation alone.
 PlanSm90 make_plan(const Problem& problem, const DeviceFacts& device, bool trial) {
-  if (problem.kernel == 1) return plan_1x1_sm90(problem, device, trial ? kMostSplits : 1);
+  if (problem.kernel == 1) return plan_1x1_sm90(problem, device, trial);
   const Problem p = as_convolution(problem);
   const int32_t geometry = geometry_of(p);
   PlanSm90 best{};

@@ -12,6 +12,9 @@
 
 namespace octconv {
 
+// Of the time without it: what other things on trial must be expected to take.
+constexpr double kWorthwhile = 0.99;
+
 // Of adding up. Not measured: the rate is published for clusters of two on an H100, of all
 // multiprocessors at once (Luo et al. 2024, Benchmarking and Dissecting the Nvidia Hopper GPU).
 constexpr double kClusterClocks = 2000;  // two barriers, and to write the sums

@@ -138,10 +138,12 @@ JointSm90Params joint_sm90_params(const Problem& problem, const JointCut& cut,
   params.down = divide_up(p.quad_height(), cut.box.height);
   params.columns = divide_up(std::max(params.channels_out[kHigh], params.channels_out[kLow]),
                              cut.columns * cut.column_groups);
-  params.items = divide_up(boxes_of(p, cut.box), cut.row_groups) * params.columns;
+  params.items = divide_up(boxes_of(p, cut.box), cut.row_groups * cut.sharers) * params.columns;
   params.boxes = cut.boxes, params.slots = cut.slots, params.weights_stay = cut.weights_stay;
-  params.splits = cut.splits, params.units = first_units(cut.splits);
+  params.splits = cut.splits, params.sharers = cut.sharers;
+  params.units = first_units(cut.splits);
   share_chunks(params.chunks, params.channels_in, kHigh, cut.splits);
+  for (int32_t rank = 1; rank < cut.sharers; ++rank) params.chunks[rank] = params.chunks[0];
   params.absent = absent_phases(p);
   params.scale = pointers.epilogue.scale, params.shift = pointers.epilogue.shift;
   const void* const residual[] = {pointers.epilogue.residual_high, pointers.epilogue.residual_low};

@@ -15,6 +15,10 @@ constexpr int kJointThreads = 384, kJointRows = 64;  // quads of a warpgroup
 constexpr int kJointLoaderRegisters = 40, kJointMultiplierRegisters = 232, kJointRegisters = 168;
 static_assert(kJointLoaderRegisters + 2 * kJointMultiplierRegisters <= 3 * kJointRegisters);
 
+// Blocks of a cluster that share the weight, if any do, and a bit for each by rank.
+constexpr int32_t kSharers = 2;
+constexpr uint32_t kAllSharers = (1u << kSharers) - 1;
+
 // Of a block's sums of four phases and the low pixels, in bytes.
 constexpr int32_t joint_sums_bytes(int32_t columns) { return 2 * kJointRows * 5 * columns * 4; }
 

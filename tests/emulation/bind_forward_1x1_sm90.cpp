@@ -36,10 +36,10 @@ Value run(const Problem& problem, const JointCut& cut, const Value& arrays, uint
     }
   }
   const auto bytes = static_cast<uint32_t>(Traits::shared_bytes(cut.boxes, cut.slots));
-  const uint32_t all = cut.splits > 1 ? static_cast<uint32_t>(p.items * cut.splits)
-                                      : blocks * static_cast<uint32_t>(p.columns);
+  const int32_t clusters = cut.splits > 1 ? p.items : static_cast<int32_t>(blocks) * p.columns;
   device.launch(octconv::forward_1x1_sm90<Traits>,
-                {all, octconv::kJointThreads, 1, bytes, static_cast<uint32_t>(cut.splits), true},
+                {static_cast<uint32_t>(clusters * cut.cluster()), octconv::kJointThreads, 1, bytes,
+                 static_cast<uint32_t>(cut.cluster()), true},
                 p);
   return memory.results(device);
 }
@@ -65,8 +65,9 @@ Value with_direction(const Problem& problem, const JointCut& cut, const Value& a
 }
 
 // As forward_1x1_sm80 of bind_forward_1x1.cpp, but for the shape: columns and groups of them, boxes
-// and slots, 0 for a weight that stays, and splits. `blocks` for each range of columns; of items
-// that are split there is a cluster for each.
+// and slots, 0 for a weight that stays, splits, and blocks that share the weight. `blocks`, or
+// clusters of those, for each range of columns; of items that are split there is a cluster for
+// each.
 Value forward_1x1_sm90(const std::string& dtype, const std::string&, const Value& numbers,
                        const Value& shape, const Value& arrays, uint32_t blocks,
                        const Value& options) {
@@ -74,8 +75,8 @@ Value forward_1x1_sm90(const std::string& dtype, const std::string&, const Value
   const Problem problem = problem_of(numbers);
   const bool stays = number(3) == 0;
   const int32_t slots = stays ? joint_chunks(problem) : number(3);
-  const JointCut cut{number(0), 3 - number(1), number(1), fewest_boxes(problem),
-                     number(2), slots,         stays,     number(4)};
+  const JointCut cut{number(0), 3 - number(1), number(1), fewest_boxes(problem), number(2), slots,
+                     stays,     number(4),     number(5)};
 #if !defined(EMULATION_SANITIZED)  // bfloat16's code but for two conversions, slow to compile
   if (dtype == "float16") {
     return with_direction<octconv::Float16>(problem, cut, arrays, blocks, options);

@@ -10,6 +10,7 @@
 #include "planted/copies.cuh"
 #include "planted/global_memory.cuh"
 #include "planted/products.cuh"
+#include "planted/shared_boxes.cuh"
 #include "planted/shared_memory.cuh"
 #include "planted/split_k.cuh"
 
@@ -92,6 +93,12 @@ constexpr Kernel kKernels[] = {
     PLANTED(arrival_without_wait, 2, 32, 64, 4096, 2),
     PLANTED(divergent_cluster_barrier, 2, 32, 64, 4096, 2),
     PLANTED(cluster_deadlock, 2, 64, 128, 4096, 2),
+    // shared_boxes.cuh
+    PLANTED(shared_box_before_cluster_barrier, 2, 64, 128, 8192, 2),
+    PLANTED(bytes_of_other_block_not_expected, 2, 64, 128, 8192, 2),
+    PLANTED(shared_box_refilled_before_read, 2, 64, 128, 8192, 2),
+    PLANTED(other_block_not_told, 2, 64, 128, 8192, 2),
+    PLANTED(exit_before_told, 2, 64, 128, 8192, 2),
     // global_memory.cuh
     PLANTED(read_before_prerequisites, 1, 64, 64, 4096, 1, true),
     PLANTED(dependents_before_prerequisites, 1, 64, 64, 4096, 1, true),

@@ -71,6 +71,12 @@ def copy_box_5() -> Cases:
     yield "random", Case(weight, box_of(tensor, (2, 0, 1, 0, 8), (1, 4, 4, 2, 64)))
 
 
+@on_hopper("share_boxes")
+def share_boxes() -> Cases:
+    boxes = random(np.uint16, 2, 3, 16, 64)  # of two clusters, in each round
+    yield "random", Case(boxes, np.repeat(boxes, 2, axis=0))
+
+
 @on_hopper("store_matrix")
 def store_matrix() -> Cases:
     words = random(np.uint32, 32, 4)  # of each lane, one of each matrix

@@ -28,6 +28,19 @@ __device__ __forceinline__ void wait_cluster() {
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
 
+// Data Movement and Conversion Instructions: mapa. Parallel Synchronization and Communication
+// Instructions: mbarrier.arrive. At the barrier that the cluster's block of this rank has at this
+// address. That block must have started and must not have ended, as for load_cluster. Behind its
+// wait_barrier tensor copies may replace what this thread has read; what it has written is released
+// to its own block alone, for a wider scope makes the thread wait for all memory.
+__device__ __forceinline__ void arrive_at(uint32_t barrier, uint32_t rank) {
+  asm volatile(
+      "{.reg .b32 a; mapa.shared::cluster.u32 a, %0, %1; "
+      "mbarrier.arrive.shared::cluster.b64 _, [a];}" ::"r"(barrier),
+      "r"(rank)
+      : "memory");
+}
+
 // Data Movement and Conversion Instructions: mapa, ld.shared::cluster. What lies at this address of
 // shared memory in the cluster's block of this rank. That block must have started and must not have
 // ended: barriers of the cluster have to come before the first load and behind the last.

@@ -34,6 +34,19 @@ __device__ __forceinline__ void copy_box(uint32_t shared, const void* map, uint3
       : "memory");
 }
 
+// Data Movement and Conversion Instructions: cp.async.bulk.tensor, .multicast::cluster. One reading
+// for all blocks of the cluster that have a bit in `blocks`, by rank: each gets the box at this
+// address of its own shared memory, and its bytes count for the barrier that it has at this one.
+__device__ __forceinline__ void copy_box_to_all(uint32_t shared, const void* map, uint32_t barrier,
+                                                uint32_t blocks, int32_t c0, int32_t c1, int32_t c2,
+                                                int32_t c3) {
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
+      ".multicast::cluster [%0], [%1, {%3, %4, %5, %6}], [%2], %7;" ::"r"(shared),
+      "l"(map), "r"(barrier), "r"(c0), "r"(c1), "r"(c2), "r"(c3), "h"(static_cast<uint16_t>(blocks))
+      : "memory");
+}
+
 // Data Movement and Conversion Instructions: cp.async.bulk.tensor. The same from shared memory to
 // the tensor; what lies outside of it is not stored.
 __device__ __forceinline__ void store_box(const void* map, uint32_t shared, int32_t c0, int32_t c1,

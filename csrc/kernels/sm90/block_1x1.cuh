@@ -16,17 +16,25 @@ constexpr int kLastPhase = 3, kLowSums = 4;  // of the sums
 
 template <typename Traits>
 struct JointMemory {
-  BufferRing boxes, slots;
   uint32_t stagings;
+  BufferRing boxes, slots;
 
   __device__ __forceinline__ JointMemory(const JointSm90Params& p, uint32_t memory) {
-    boxes = {memory, 0, p.boxes, Traits::kBox};
-    slots = {memory + p.boxes * Traits::kBox, 0, p.slots, Traits::kSlot};
-    stagings = slots.memory + p.slots * Traits::kSlot;
-    boxes.barriers = stagings + Traits::kFixedBytes;
+    stagings = memory;
+    boxes = {stagings + Traits::kFixedBytes, 0, p.boxes, Traits::kBox};
+    slots = {boxes.memory + p.boxes * Traits::kBox, 0, p.slots, Traits::kSlot};
+    boxes.barriers = slots.memory + p.slots * Traits::kSlot;
     slots.barriers = boxes.barriers + p.boxes * 2 * ptx::kBarrierBytes;
   }
 };
+
+// The items of a cluster: the blocks share one, or each takes boxes of its own.
+__device__ __forceinline__ int32_t first_item(const JointSm90Params& p) {
+  return cluster_index(p.splits * p.sharers);
+}
+__device__ __forceinline__ int32_t item_step(const JointSm90Params& p) {
+  return cluster_count(p.splits * p.sharers);
+}
 
 // Where a group of rows of an item begins, and the item's columns. Behind the last box of the last
 // image nothing is read or stored.
@@ -37,8 +45,9 @@ struct JointItem {
   static __device__ __forceinline__ JointItem of(const JointSm90Params& p, int32_t index,
                                                  int32_t row_group) {
     JointItem item;
-    const int32_t boxes = index / p.columns;
+    int32_t boxes = index / p.columns;
     item.column_tile = index - boxes * p.columns;
+    if (p.sharers > 1) boxes = boxes * p.sharers + static_cast<int32_t>(ptx::cluster_rank());
     const int32_t place = boxes * Traits::kRowGroups + row_group, row = place / p.across;
     item.x = (place - row * p.across) * p.box.width;
     item.y = row % p.down * p.box.height;

@@ -72,8 +72,8 @@ struct JointLoader {
 template <typename Traits>
 __device__ __forceinline__ void load_boxes(const JointSm90Params& p, BufferRing ring) {
   const bool has_residuals = p.has_residual[kHigh] || p.has_residual[kLow];
-  const int32_t step = cluster_count(p.splits);
-  for (int32_t index = cluster_index(p.splits); index < p.items; index += step) {
+  const int32_t step = item_step(p);
+  for (int32_t index = first_item(p); index < p.items; index += step) {
     const JointLoader<Traits> loader(p, index);
     if (ptx::lane() == 0) loader.load_inputs(ring);
     if constexpr (!Traits::kTransposed) {
@@ -84,12 +84,13 @@ __device__ __forceinline__ void load_boxes(const JointSm90Params& p, BufferRing 
 }
 
 // A slot has the rows of both octaves, for one group of columns behind the other. Those of an
-// absent one are left out.
+// absent one are left out. Of blocks that share the weight each loads some for all, when all have
+// multiplied what was in the slot.
 template <typename Traits>
 __device__ __forceinline__ void load_slots(const JointSm90Params& p, BufferRing ring) {
   const ChunkRange& chunks = own_chunks(p.chunks);
-  const int32_t step = cluster_count(p.splits);
-  for (int32_t index = cluster_index(p.splits); index < p.items; index += step) {
+  const int32_t step = item_step(p);
+  for (int32_t index = first_item(p); index < p.items; index += step) {
     const int32_t first = index % p.columns * Traits::kColumnGroups * Traits::kColumns;
     const int octaves = p.channels_out[kLow] > 0 ? 2 : 1;
 #pragma unroll 1
@@ -99,12 +100,19 @@ __device__ __forceinline__ void load_slots(const JointSm90Params& p, BufferRing 
       const int32_t channel = (chunks.begin[from] + chunk) * kSm90Chunk;
       ptx::wait_barrier(ring.empty(), ring.parity ^ 1);
       ptx::arrive_expecting(ring.full(), Traits::kSlot / 2 * octaves);
+      uint32_t turn = i;  // by rank modulo kSharers, who loads a part for all
 #pragma unroll 1
       for (int part = 0; part < 2 * Traits::kColumnGroups; part += 3 - octaves) {
         const int32_t column = first + part / 2 * Traits::kColumns;
-        ptx::copy_box(ring.buffer() + part * Traits::kPart, &p.weight[part % 2][from], ring.full(),
-                      Traits::kTransposed ? column : channel,
-                      Traits::kTransposed ? channel : column, 0, 0);
+        const uint32_t to = ring.buffer() + part * Traits::kPart;
+        const TensorMap* map = &p.weight[part % 2][from];
+        const int32_t c0 = Traits::kTransposed ? column : channel;
+        const int32_t c1 = Traits::kTransposed ? channel : column;
+        if (p.sharers == 1) {
+          ptx::copy_box(to, map, ring.full(), c0, c1, 0, 0);
+        } else if (turn++ % kSharers == ptx::cluster_rank()) {
+          ptx::copy_box_to_all(to, map, ring.full(), kAllSharers, c0, c1, 0, 0);
+        }
       }
       ring.advance();
     }

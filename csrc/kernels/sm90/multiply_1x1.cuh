@@ -74,6 +74,12 @@ __device__ __forceinline__ void multiply_boxes(JointSums<Traits>& sum, BufferRin
   release(last);
 }
 
+// Tells all blocks that load the slot.
+__device__ __forceinline__ void release_slot(const JointSm90Params& p, uint32_t barrier) {
+  if (p.sharers == 1) return release(barrier);
+  if (ptx::lane() < kSharers) ptx::arrive_at(barrier, ptx::lane());
+}
+
 template <typename Traits, Octave kFrom>
 __device__ __forceinline__ void multiply_input(const JointSm90Params& p, JointSums<Traits>& sum,
                                                BufferRing& boxes, BufferRing& slots,
@@ -91,7 +97,7 @@ __device__ __forceinline__ void multiply_input(const JointSm90Params& p, JointSu
         multiply_boxes<Traits, kSteps, false, kFrom>(sum, boxes, slot, row_group);
       }
     });
-    if (!p.weights_stay) release(slots.empty());
+    if (!p.weights_stay) release_slot(p, slots.empty());
     slots.advance();
   }
 }

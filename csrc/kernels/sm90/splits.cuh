@@ -25,6 +25,13 @@ __device__ __forceinline__ int32_t cluster_count(int32_t splits) {
   return static_cast<int32_t>(ptx::blocks_x()) / splits;
 }
 
+// By all warps of the cluster that have not ended.
+__device__ __forceinline__ void meet_cluster() {
+  ptx::sync_warp();
+  ptx::arrive_cluster();
+  ptx::wait_cluster();
+}
+
 // The chunks that this block multiplies.
 __device__ __forceinline__ const ChunkRange& own_chunks(const SplitChunks& chunks) {
   return chunks[ptx::cluster_rank()];
@@ -33,7 +40,8 @@ __device__ __forceinline__ const ChunkRange& own_chunks(const SplitChunks& chunk
 // A bit for each unit of a tile's sums that this block stores, from those of the cluster's first.
 // Asked for where it is needed: kept for long, it costs products their registers (ptxas C7511).
 __device__ __forceinline__ uint32_t own_units(uint32_t first) {
-  return first << ptx::cluster_rank();
+  const uint32_t rank = ptx::cluster_rank();
+  return first << rank | first >> (32 - rank) % 32;  // in a circle: all stay all
 }
 __device__ __forceinline__ bool has_unit(uint32_t units, int unit) {
   return (units & 1u << unit) != 0;
@@ -61,8 +69,7 @@ __device__ __forceinline__ void add_splits(float (&sum)[kGroups][kSums], int32_t
     }
   }
   ptx::fence_shared();  // of copies that come to the same place later
-  ptx::arrive_cluster();
-  ptx::wait_cluster();
+  meet_cluster();
 #pragma unroll
   for (int unit = 0; unit < kGroups * kUnits; ++unit) {
     if (!has_unit(units, unit)) continue;
@@ -81,18 +88,14 @@ __device__ __forceinline__ void add_splits(float (&sum)[kGroups][kSums], int32_t
       }
     }
   }
-  ptx::arrive_cluster();  // a block's shared memory stays until all have read it
-  ptx::wait_cluster();
+  meet_cluster();  // a block's shared memory stays until all have read it
 }
 
 // By a warp that has asked for all of a tile, while others multiply and call add_splits: then what
 // it loads may come where they added.
 __device__ __forceinline__ void wait_for_added_splits() {
-  ptx::sync_warp();
-  for (int barrier = 0; barrier < 2; ++barrier) {
-    ptx::arrive_cluster();
-    ptx::wait_cluster();
-  }
+  meet_cluster();
+  meet_cluster();
   ptx::fence_shared();
 }
 

@@ -15,7 +15,7 @@ __device__ __forceinline__ void begin_joint(float (&sum)[kSums], const JointSm90
                                             Octave octave, int32_t column) {
 #pragma unroll
   for (int i = 0; i < kSums; ++i) sum[i] = 0.0f;
-  if (!p.bias || ptx::cluster_rank() > 0) return;
+  if (!p.bias || (p.splits > 1 && ptx::cluster_rank() > 0)) return;
   column += 2 * static_cast<int32_t>(ptx::lane() % 4);
   const T* bias = static_cast<const T*>(p.bias) + (octave == kLow ? p.channels_out[kHigh] : 0);
 #pragma unroll

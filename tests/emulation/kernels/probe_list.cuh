@@ -227,6 +227,13 @@ inline const Probe kProbes[] = {
      24 * 3 * 72 * 2,
      128 * probe::kBox5Rows,
      {{0, 5, {72, 2, 3, 4, 3}, {432, 3456, 864, 144}, {64, 2, 4, 4, 1}}}},
+    // Of each of two clusters, 16 rows in each round.
+    {"share_boxes",
+     probe::share_boxes<ptx::Word128>,
+     {4, 64, 1, 2 * 128 * probe::kSharedRows + 16, 2},
+     2 * probe::kSharedRounds * 2 * probe::kSharedRows * 128,
+     4 * probe::kSharedRounds * 2 * probe::kSharedRows * 128,
+     {{0, 4, {64, 16, 3, 2}, {128, 2048, 6144}, {64, probe::kSharedRows, 1, 1}}}},
     OCTCONV_PATCHES(BFloat16, "multiply_bfloat16"),
     OCTCONV_PATCHES(Float16, "multiply_float16"),
     probe::patches<BFloat16, 64, false, probe::Patch::kStored>("multiply_stored_64"),

@@ -116,6 +116,46 @@ __global__ void copy_box(const __grid_constant__ ProbeParams p) {
   }
 }
 
+// In each round the blocks of a cluster load a box each, for both of them, into one stage, and read
+// both boxes.
+constexpr uint32_t kSharedRounds = 3, kSharedRows = 8;
+template <typename Word>
+__global__ void share_boxes(const __grid_constant__ ProbeParams p) {
+  if constexpr (ptx::kHopper) {
+    constexpr uint32_t kBox = 128 * kSharedRows, kWords = 2 * kBox / sizeof(Word);
+    ptx::SharedMemory shared;
+    const uint32_t stage = shared.take(2 * kBox), full = shared.take(16), empty = full + 8;
+    const uint32_t rank = ptx::cluster_rank(), thread = ptx::thread_x();
+    if (thread == 0) {
+      ptx::init_barrier(full, 1);
+      ptx::init_barrier(empty, 2 * ptx::threads_x());
+      ptx::fence_barriers();
+    }
+    ptx::sync_block();
+    ptx::arrive_cluster();
+    ptx::wait_cluster();
+    for (uint32_t round = 0; round < kSharedRounds; ++round) {
+      if (thread == 0) {
+        ptx::wait_barrier(empty, round % 2 ^ 1);
+        ptx::arrive_expecting(full, 2 * kBox);
+        ptx::copy_box_to_all(stage + rank * kBox, &p.maps[0], full, 0b11, 0, kSharedRows * rank,
+                             round, ptx::block_x() / 2);
+      }
+      ptx::wait_barrier(full, round % 2);
+      for (uint32_t i = thread; i < kWords; i += ptx::threads_x()) {
+        const uint32_t address = stage + sizeof(Word) * i;
+        Word value;
+        ptx::load_shared(value, address ^ (address / 128 % 8 * 16));
+        output(p, (ptx::block_x() * kSharedRounds + round) * kWords + i, value);
+      }
+      ptx::fence_shared();
+      for (uint32_t block = 0; block < 2; ++block) ptx::arrive_at(empty, block);
+    }
+    ptx::arrive_cluster();
+    ptx::wait_cluster();
+  }
+}
+
 // Fragments of four matrices, as words of each lane, to the 32 rows of the matrices.
 template <typename Word>
 __global__ void store_matrix(const ProbeParams p) {

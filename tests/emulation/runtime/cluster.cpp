@@ -80,29 +80,34 @@ void leave_cluster() {
   end_phase(cluster);
 }
 
-const std::byte* shared_of_rank(uint32_t address, uint32_t rank, uint32_t bytes, const Site& at) {
-  constexpr const char* kName = "load_cluster";
-  const IgnoreAccesses ignore;
+Place place_of_rank(uint32_t address, uint32_t rank, const char* instruction, const Site& at) {
   const Cluster& cluster = *self->block->cluster;
   if (rank >= cluster.blocks.size()) {
-    fail(kName, at,
+    fail(instruction, at,
          "rank " + std::to_string(rank) + " in a cluster of " +
              std::to_string(cluster.blocks.size()));
   }
   // Before it, on a GPU, the other block may not even have started.
-  if (cluster.phases == 0) fail(kName, at, "before the first barrier of the cluster");
+  if (cluster.phases == 0) fail(instruction, at, "before the first barrier of the cluster");
   Block& block = *cluster.blocks[rank];
   if (block.running == 0) {
-    fail(kName, at, "block " + std::to_string(block.index) + " of the cluster has ended");
+    fail(instruction, at, "block " + std::to_string(block.index) + " of the cluster has ended");
   }
+  return {&block, address - self->block->first_address + block.first_address};
+}
+
+const std::byte* shared_of_rank(uint32_t address, uint32_t rank, uint32_t bytes, const Site& at) {
+  constexpr const char* kName = "load_cluster";
+  const IgnoreAccesses ignore;
+  const Place place = place_of_rank(address, rank, kName, at);
   // The next barrier that this warp can arrive at is the first that comes after the load.
-  if (&block != self->block) {
-    block.cluster_phases = std::max(block.cluster_phases, self->warp->cluster_arrivals + 1);
+  if (place.block != self->block) {
+    place.block->cluster_phases =
+        std::max(place.block->cluster_phases, self->warp->cluster_arrivals + 1);
   }
   check_aligned(address, bytes, kName, at);
   engine->counters.cluster_bytes += bytes;
-  const uint32_t mapped = address - self->block->first_address + block.first_address;
-  return shared_range(block, mapped, bytes, kName, at);
+  return shared_range(*place.block, place.address, bytes, kName, at);
 }
 
 }  // namespace emulation

@@ -7,13 +7,13 @@
 #include <memory>
 #include <vector>
 
+#include "counting_barrier.h"
 #include "options.h"
 
 namespace emulation {
 
 constexpr uint32_t kMostClusterBlocks = 8;  // what every GPU with clusters can launch
 
-struct Block;
 struct Thread;
 
 struct Cluster {
@@ -30,6 +30,9 @@ void wait_cluster(const Site& at);
 
 // The running thread exits: the barrier expects it no more.
 void leave_cluster();
+
+// Of the block of this rank, which must run, where the running thread's own has this address.
+Place place_of_rank(uint32_t address, uint32_t rank, const char* instruction, const Site& at);
 
 // What a load_cluster reads, after its checks.
 const std::byte* shared_of_rank(uint32_t address, uint32_t rank, uint32_t bytes, const Site& at);

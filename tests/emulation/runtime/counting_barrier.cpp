@@ -11,9 +11,9 @@ namespace {
 
 constexpr uint32_t kBytes = 8, kMostArrivals = (1 << 20) - 1, kMostBytes = (1 << 20) - 1;
 
-CountingBarrier& barrier_at(uint32_t address, const char* instruction, const Site& at) {
-  const auto found = self->block->counting_barriers.find(address);
-  if (found == self->block->counting_barriers.end()) {
+CountingBarrier& barrier_at(const Place& place, const char* instruction, const Site& at) {
+  const auto found = place.block->counting_barriers.find(place.address);
+  if (found == place.block->counting_barriers.end()) {
     fail(instruction, at, "no barrier has been initialised there");
   }
   return found->second;
@@ -33,9 +33,18 @@ void end_phase(CountingBarrier& barrier) {
   barrier.waiting.clear();
 }
 
+// Bytes that come before they are expected must be expected by the phase's last arrival.
+void check_bytes(const CountingBarrier& barrier, const char* instruction, const Site& at) {
+  if (barrier.missing != 0 || barrier.bytes >= 0) return;
+  fail(instruction, at,
+       std::to_string(-barrier.bytes) + " bytes have come that the phase does not expect");
+}
+
 bool ended(const CountingBarrier& barrier, uint32_t parity) { return barrier.phase % 2 != parity; }
 
 }  // namespace
+
+Place own_place(uint32_t address) { return {self->block, address}; }
 
 std::byte* init_barrier(uint32_t address, uint32_t arrivals, const Site& at) {
   constexpr const char* kName = "init_barrier";
@@ -55,22 +64,23 @@ std::byte* init_barrier(uint32_t address, uint32_t arrivals, const Site& at) {
   return memory;
 }
 
-std::byte* use_barrier(uint32_t address, const char* instruction, const Site& at) {
+std::byte* use_barrier(const Place& place, const char* instruction, const Site& at) {
   const IgnoreAccesses ignore;
   yield();
-  barrier_at(address, instruction, at);
-  return shared(address, kBytes, instruction, at);
+  barrier_at(place, instruction, at);
+  check_aligned(place.address, kBytes, instruction, at);
+  return shared_range(*place.block, place.address, kBytes, instruction, at);
 }
 
 void fence_barriers() { ++self->barrier_fences; }
 
 void fence_shared() { ++self->proxy_fences; }
 
-void arrive(uint32_t address, uint32_t expected_bytes, const char* instruction, const Site& at) {
+void arrive(const Place& place, uint32_t expected_bytes, const char* instruction, const Site& at) {
   CountingBarrier* barrier;
   {
     const IgnoreAccesses ignore;
-    barrier = &barrier_at(address, instruction, at);
+    barrier = &barrier_at(place, instruction, at);
     // The end of the phase before is lost with this one's, whose last arrival this is.
     if (barrier->phase > 0 && !barrier->seen && barrier->missing == 1) {
       fail(instruction, at, "nobody has waited for the phase before");
@@ -89,6 +99,7 @@ void arrive(uint32_t address, uint32_t expected_bytes, const char* instruction, 
   const IgnoreAccesses ignore;
   barrier->bytes += expected_bytes;
   --barrier->missing;
+  check_bytes(*barrier, instruction, at);
   end_phase(*barrier);
   yield();
 }
@@ -97,7 +108,7 @@ bool try_wait(uint32_t address, uint32_t parity, const char* instruction, const 
   CountingBarrier* barrier;
   {
     const IgnoreAccesses ignore;
-    barrier = &barrier_at(address, instruction, at);
+    barrier = &barrier_at(own_place(address), instruction, at);
     if (parity > 1) fail(instruction, at, "parity " + std::to_string(parity));
     if (!ended(*barrier, parity)) {
       const uint32_t phase = barrier->phase;
@@ -118,23 +129,25 @@ bool try_wait(uint32_t address, uint32_t parity, const char* instruction, const 
   return has_ended;
 }
 
-void check_fenced(uint32_t address, const char* instruction, const Site& at) {
-  const CountingBarrier& barrier = barrier_at(address, instruction, at);
+void check_fenced(const Place& place, const char* instruction, const Site& at) {
+  const CountingBarrier& barrier = barrier_at(place, instruction, at);
   if (barrier.initialiser->barrier_fences == barrier.fences) {
     fail(instruction, at, "its barrier was initialised without a fence_barriers behind it");
   }
 }
 
-void complete_bytes(uint32_t address, uint32_t bytes, const char* instruction, const Site& at) {
-  CountingBarrier& barrier = barrier_at(address, instruction, at);
+void complete_bytes(const Place& place, uint32_t bytes, bool may_be_early, const char* instruction,
+                    const Site& at) {
+  CountingBarrier& barrier = barrier_at(place, instruction, at);
   release(object_of(barrier, barrier.phase));
   const IgnoreAccesses ignore;
-  if (barrier.bytes < bytes) {
+  if (!may_be_early && barrier.bytes < bytes) {
     fail(instruction, at,
          "its barrier expects " + std::to_string(barrier.bytes) + " more bytes, and " +
              std::to_string(bytes) + " have come");
   }
   barrier.bytes -= bytes;
+  check_bytes(barrier, instruction, at);
   end_phase(barrier);
 }
 

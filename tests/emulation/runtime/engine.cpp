@@ -258,8 +258,10 @@ void Engine::thread_exits() {
   self->waits_for = kNothing;
   if (--self->block->running != 0) return;
   for (const BoxCopy& copy : copies) {
-    if (copy.thread->block == self->block) {
-      fail("exit", Site::current(), "a copy is under way (copy_box at " + text_of(copy.at) + ")");
+    if (copy.shared.block == self->block) {
+      fail("exit", Site::current(),
+           "a copy is under way (" + std::string(copy.instruction) + " at " + text_of(copy.at) +
+               ")");
     }
   }
   for (const auto& [address, barrier] : self->block->counting_barriers) {

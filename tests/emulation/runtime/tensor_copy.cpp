@@ -13,7 +13,7 @@ namespace {
 
 constexpr uint64_t kMark = 0x70616D20726F736E;
 constexpr uint32_t kElement = 2, kMostBox = 256, kAlignment = 128;
-constexpr const char *kName = "copy_box", *kStoreName = "store_box";
+constexpr const char* kStoreName = "store_box";
 
 void require(bool condition, const std::string& text) {
   if (!condition) throw Failure("tensor map: " + text);
@@ -64,7 +64,7 @@ void check_fenced(const LastUse& use, const char* what, const char* instruction,
 }
 
 // What loads and stores have in common.
-BoxCopy box_of(const void* map, uint32_t shared, uint32_t rank, const int32_t* first,
+BoxCopy box_of(const void* map, const Place& shared, uint32_t rank, const int32_t* first,
                const char* instruction, const Site& at) {
   yield();
   BoxCopy copy{};
@@ -81,11 +81,12 @@ BoxCopy box_of(const void* map, uint32_t shared, uint32_t rank, const int32_t* f
   std::copy(first, first + rank, copy.first);
   copy.shared = shared;
   copy.thread = self;
+  copy.instruction = instruction;
   copy.at = at;
-  check_aligned(shared, kAlignment, instruction, at);
-  shared_range(shared, copy.bytes(), instruction, at);
+  check_aligned(shared.address, kAlignment, instruction, at);
+  shared_range(*shared.block, shared.address, copy.bytes(), instruction, at);
   for (uint32_t offset = 0; offset < copy.bytes(); offset += 16) {
-    const SharedPiece& piece = piece_at(*self->block, shared + offset);
+    const SharedPiece& piece = piece_at(*shared.block, shared.address + offset);
     if (piece.holds_barrier) fail(instruction, at, "a barrier lies there");
     check_fenced(piece.store, "stored", instruction, at);
   }
@@ -94,17 +95,19 @@ BoxCopy box_of(const void* map, uint32_t shared, uint32_t rank, const int32_t* f
 
 }  // namespace
 
-BoxCopy begin_box(uint32_t target, const void* map, uint32_t barrier, uint32_t rank,
-                  const int32_t* first, void (*land)(const BoxCopy&), const Site& at) {
+BoxCopy begin_box(const Place& target, const void* map, const Place& barrier, uint32_t rank,
+                  const int32_t* first, bool again, void (*land)(const BoxCopy&),
+                  const char* instruction, const Site& at) {
   const IgnoreAccesses ignore;
-  BoxCopy copy = box_of(map, target, rank, first, kName, at);
+  BoxCopy copy = box_of(map, target, rank, first, instruction, at);
   copy.barrier = barrier;
+  copy.again = again;
   copy.land = land;
   for (uint32_t offset = 0; offset < copy.bytes(); offset += 16) {
-    check_fenced(piece_at(*self->block, target + offset).load, "loaded", kName, at);
+    check_fenced(piece_at(*target.block, target.address + offset).load, "loaded", instruction, at);
   }
-  check_fenced(barrier, kName, at);
-  ++engine->counters.box_copies;
+  check_fenced(barrier, instruction, at);
+  if (!again) ++engine->counters.box_copies;
   engine->counters.box_bytes += copy.bytes();
   return copy;
 }
@@ -117,7 +120,8 @@ void queue_box(const BoxCopy& copy) {
 
 void box_has_landed(const BoxCopy& copy) {
   const IgnoreAccesses ignore;
-  complete_bytes(copy.barrier, copy.bytes(), kName, copy.at);
+  const bool may_be_early = copy.barrier.block != copy.thread->block;
+  complete_bytes(copy.barrier, copy.bytes(), may_be_early, copy.instruction, copy.at);
 }
 
 BoxRow box_row(const BoxCopy& copy, uint32_t row, bool store) {
@@ -136,7 +140,7 @@ BoxRow box_row(const BoxCopy& copy, uint32_t row, bool store) {
   if (begin >= end) return {nullptr, 0, 0};
   global += (first + begin) * kElement;
   const auto bytes = static_cast<uint32_t>((end - begin) * kElement);
-  const char* name = store ? kStoreName : kName;
+  const char* name = copy.instruction;
   Buffer& buffer = buffer_of(global, bytes, name, copy.at);
   if (store && !buffer.writable)
     fail(name, copy.at, "writes " + buffer.name + ", which is an input");
@@ -144,16 +148,17 @@ BoxRow box_row(const BoxCopy& copy, uint32_t row, bool store) {
   if (!store && buffer.writable) check_written(buffer, global, bytes, name, copy.at);
   const auto address = reinterpret_cast<uintptr_t>(global);
   const uint64_t sectors = (address + bytes - 1) / 32 - address / 32 + 1;
-  (store ? engine->counters.sectors_written : engine->counters.box_sectors) += sectors;
+  if (store) engine->counters.sectors_written += sectors;
+  if (!store && !copy.again) engine->counters.box_sectors += sectors;
   return {const_cast<std::byte*>(global), static_cast<uint32_t>(begin * kElement),
           static_cast<uint32_t>(end * kElement)};
 }
 
 std::byte* box_piece(const BoxCopy& copy, uint32_t row, uint32_t piece, bool store) {
   const IgnoreAccesses ignore;
-  uint32_t address = copy.shared + row * copy.row_bytes() + piece * 16;
+  uint32_t address = copy.shared.address + row * copy.row_bytes() + piece * 16;
   if (copy.tensor.is_swizzled) address = swizzled(address, copy.row_bytes());
-  Block& block = *copy.thread->block;
+  Block& block = *copy.shared.block;
   if (!store) piece_at(block, address).store = piece_at(block, address).load = {};
   return block.shared + (address - block.first_address);
 }
@@ -161,7 +166,7 @@ std::byte* box_piece(const BoxCopy& copy, uint32_t row, uint32_t piece, bool sto
 BoxCopy begin_store(const void* map, uint32_t shared, uint32_t rank, const int32_t* first,
                     const Site& at) {
   const IgnoreAccesses ignore;
-  BoxCopy store = box_of(map, shared, rank, first, kStoreName, at);
+  BoxCopy store = box_of(map, own_place(shared), rank, first, kStoreName, at);
   store.group = self->store_group;
   return store;
 }

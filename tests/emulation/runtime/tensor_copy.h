@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "counting_barrier.h"
 #include "options.h"
 
 namespace emulation {
@@ -47,8 +48,11 @@ struct Thread;
 struct BoxCopy {
   TensorDescription tensor;
   int32_t first[kMostRank];
-  uint32_t shared, barrier, group;
+  Place shared, barrier;
+  uint32_t group;
+  bool again;
   Thread* thread;
+  const char* instruction;
   Site at;
   void (*land)(const BoxCopy&);
 
@@ -63,8 +67,10 @@ constexpr uint32_t swizzled(uint32_t address, uint32_t swizzle_bytes) {
   return address ^ (address / 128 % (swizzle_bytes / 16) * 16);
 }
 
-BoxCopy begin_box(uint32_t target, const void* map, uint32_t barrier, uint32_t rank,
-                  const int32_t* first, void (*land)(const BoxCopy&), const Site& at);
+// `again`: one more target of what has been read already.
+BoxCopy begin_box(const Place& target, const void* map, const Place& barrier, uint32_t rank,
+                  const int32_t* first, bool again, void (*land)(const BoxCopy&),
+                  const char* instruction, const Site& at);
 // Of a late one: it is to land later.
 void queue_box(const BoxCopy& copy);
 // Tells the barrier.

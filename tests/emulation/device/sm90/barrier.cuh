@@ -15,7 +15,7 @@ constexpr uint32_t kBarrierBytes = 8;
 
 inline void touch_barrier(uint32_t barrier, const char* instruction, Site at) {
   uint64_t memory;
-  read_word(memory, emulation::use_barrier(barrier, instruction, at));
+  read_word(memory, emulation::use_barrier(emulation::own_place(barrier), instruction, at));
 }
 
 inline void init_barrier(uint32_t barrier, uint32_t arrivals, Site at = Site::current()) {
@@ -26,12 +26,12 @@ inline void fence_barriers() { emulation::fence_barriers(); }
 
 inline void arrive(uint32_t barrier, Site at = Site::current()) {
   touch_barrier(barrier, "arrive", at);
-  emulation::arrive(barrier, 0, "arrive", at);
+  emulation::arrive(emulation::own_place(barrier), 0, "arrive", at);
 }
 
 inline void arrive_expecting(uint32_t barrier, uint32_t bytes, Site at = Site::current()) {
   touch_barrier(barrier, "arrive_expecting", at);
-  emulation::arrive(barrier, bytes, "arrive_expecting", at);
+  emulation::arrive(emulation::own_place(barrier), bytes, "arrive_expecting", at);
 }
 
 inline bool try_wait(uint32_t barrier, uint32_t parity, Site at = Site::current()) {

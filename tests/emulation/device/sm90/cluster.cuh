@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "device/memory.cuh"
+#include "device/sm90/barrier.cuh"
 #include "runtime/engine.h"
 
 namespace octconv::ptx {
@@ -16,6 +17,14 @@ inline uint32_t cluster_rank() {
 
 inline void arrive_cluster(Site at = Site::current()) { emulation::arrive_cluster(at); }
 inline void wait_cluster(Site at = Site::current()) { emulation::wait_cluster(at); }
+
+inline void arrive_at(uint32_t barrier, uint32_t rank, Site at = Site::current()) {
+  constexpr const char* kName = "arrive_at";
+  const emulation::Place place = emulation::place_of_rank(barrier, rank, kName, at);
+  uint64_t memory;
+  read_word(memory, emulation::use_barrier(place, kName, at));
+  emulation::arrive(place, 0, kName, at);
+}
 
 template <typename Word>
 void load_cluster(Word& value, uint32_t address, uint32_t rank, Site at = Site::current()) {

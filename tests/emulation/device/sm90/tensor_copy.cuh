@@ -32,15 +32,22 @@ inline void land_box(const emulation::BoxCopy& copy) {
 }
 
 template <uint32_t kRank>
-void copy_box_at(uint32_t shared, const void* map, uint32_t barrier, const int32_t (&first)[kRank],
-                 Site at) {
+void copy_box_to(const emulation::Place& shared, const void* map, const emulation::Place& barrier,
+                 const int32_t (&first)[kRank], bool again, const char* instruction, Site at) {
   const emulation::BoxCopy copy =
-      emulation::begin_box(shared, map, barrier, kRank, first, land_box, at);
+      emulation::begin_box(shared, map, barrier, kRank, first, again, land_box, instruction, at);
   if (!emulation::engine->options().late) return land_box(copy);
   std::byte nans[emulation::kMostRowBytes];
   std::memset(nans, 0xFF, sizeof nans);
   for (uint32_t row = 0; row < copy.rows(); ++row) write_box_row(copy, row, nans);
   emulation::queue_box(copy);
+}
+
+template <uint32_t kRank>
+void copy_box_at(uint32_t shared, const void* map, uint32_t barrier, const int32_t (&first)[kRank],
+                 Site at) {
+  copy_box_to(emulation::own_place(shared), map, emulation::own_place(barrier), first, false,
+              "copy_box", at);
 }
 
 inline void copy_box(uint32_t shared, const void* map, uint32_t barrier, int32_t c0, int32_t c1,
@@ -54,6 +61,21 @@ inline void copy_box(uint32_t shared, const void* map, uint32_t barrier, int32_t
 inline void copy_box(uint32_t shared, const void* map, uint32_t barrier, int32_t c0, int32_t c1,
                      int32_t c2, int32_t c3, int32_t c4, Site at = Site::current()) {
   copy_box_at(shared, map, barrier, {c0, c1, c2, c3, c4}, at);
+}
+
+inline void copy_box_to_all(uint32_t shared, const void* map, uint32_t barrier, uint32_t blocks,
+                            int32_t c0, int32_t c1, int32_t c2, int32_t c3,
+                            Site at = Site::current()) {
+  constexpr const char* kName = "copy_box_to_all";
+  bool again = false;
+  for (uint32_t rank = 0; blocks >> rank; ++rank) {
+    if (!(blocks >> rank & 1)) continue;
+    const auto of_rank = [&](uint32_t address) {
+      return emulation::place_of_rank(address, rank, kName, at);
+    };
+    copy_box_to<4>(of_rank(shared), map, of_rank(barrier), {c0, c1, c2, c3}, again, kName, at);
+    again = true;
+  }
 }
 
 inline void carry_out(const emulation::BoxCopy& store) {
