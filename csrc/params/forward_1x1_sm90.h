@@ -17,7 +17,7 @@ struct JointCut {
   QuadBox box;
   int32_t boxes, slots;  // buffers in shared memory: of the inputs, of the weight
   bool weights_stay;     // one load of the weight serves all items of a block
-  int32_t splits;        // blocks of a cluster that share an item, which has no other one then
+  int32_t splits;        // blocks that share an item: a cluster, which has but this one then
   int32_t sharers;       // blocks of a cluster that share the weight, 1 or kSharers; then no splits
 
   constexpr int32_t cluster() const { return splits * sharers; }
