@@ -29,6 +29,10 @@ class Extras:
         extras.round_to(dtype)
         return extras
 
+    def drop(self, octave: int | None) -> None:
+        """Leaves out the residual of the high part, 0, or of the low one, 1."""
+        self.residuals = tuple(None if i == octave else r for i, r in enumerate(self.residuals))
+
     def exact(self, y: Parts, activation: int) -> list[Tensor | None]:
         """The formula in float64."""
         results = []

@@ -84,12 +84,16 @@ def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, name, input_
 
 
 @NO_COMPILER
-@pytest.mark.parametrize("name", ["several items", "images"])
-def test_inference_is_exact_in_every_schedule(emulator_in: Get, name):
+@pytest.mark.parametrize(
+    ("name", "absent"),
+    [("several items", None), ("a block without boxes", None), ("groups", 1), ("images", 0)],
+)
+def test_inference_is_exact_in_every_schedule(emulator_in: Get, name, absent):
     case, tiles = SHARERS[name]
     operands = case.integers().to(BF16)
     extras = Extras(case, True, multiples_of(1))
     extras.round_to(BF16)
+    extras.drop(absent)
     expected = extras.exact(case.exact(operands), 1)
     for run in RUNS:
         result = run_forward(
