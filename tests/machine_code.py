@@ -142,3 +142,8 @@ def gemm_code(
     command += ["--expt-relaxed-constexpr", "-Werror=all-warnings", EMULATION / "gpu" / "gemm.cu"]
     subprocess.run([*command, "-o", folder / "gemm.fatbin"], check=True)
     return MachineCode(folder / "gemm.fatbin", folder, nvcc)
+
+
+def names_of(code: str) -> list[str]:
+    """The names of all instructions, in their order."""
+    return re.findall(r"^\s+/\*[0-9a-f]{4,5}\*/\s+(?:@!?U?P\w+\s+)?([A-Z0-9]+)", code, re.MULTILINE)

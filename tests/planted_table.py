@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from emulation.emulator import Emulator
-from planted_bugs import BUGS, COLUMNS, columns_of, report
+from planted_bugs import BUGS, COLUMNS
+from planted_reports import columns_of, report
 
 README = Path(__file__).parent / "emulation" / "README.md"
 BEGIN, END = "<!-- planted:begin -->", "<!-- planted:end -->"

@@ -8,21 +8,8 @@ import planted_table
 import pytest
 from emulation.emulator import RUNS, Emulator
 from emulators import ASAN, PLAIN, TSAN
-from planted_bugs import (
-    BUGS,
-    COLUMNS,
-    KERNELS,
-    NAN,
-    PLAIN_RUNS,
-    RACE,
-    THREAD,
-    WRONG,
-    Bug,
-    columns_of,
-    is_one_of,
-    report,
-    summary,
-)
+from planted_bugs import BUGS, COLUMNS, KERNELS, NAN, PLAIN_RUNS, RACE, WRONG, Bug
+from planted_reports import THREAD, columns_of, is_one_of, report, summary
 
 Get = Callable[[str], Emulator]
 

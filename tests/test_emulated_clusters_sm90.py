@@ -1,5 +1,7 @@
-"""The kernels for Hopper where the blocks of a cluster share the channels of a tile."""
+"""The kernels for Hopper whose blocks share the channels of a tile, or a weight, in a cluster."""
 
+import json
+import math
 from collections.abc import Callable
 
 import pytest
@@ -65,23 +67,68 @@ SPLITS = {
         HopperJointTiles(64, groups=2, boxes=12, slots=2, splits=2),
     ),
 }
+
+
+def sharing(columns: int, groups: int, boxes: int, slots: int) -> HopperJointTiles:
+    """Of one cluster for each range of columns."""
+    return HopperJointTiles(columns, groups, boxes, slots, 1, sharers=2)
+
+
+# A weight for two blocks: boxes for both in each item, or not in the last or only one; one item of
+# a cluster and several; more chunks than slots and fewer; absent parts, where chunks have one copy.
+SHARERS = {
+    "shared": (
+        case_of((136, 136), (40, 72), 13, 40, kernel=1, batch=3),
+        sharing(32, 1, 5, 2),
+    ),
+    "shared, empty": (
+        case_of((72, 264), (72, 136), 7, 12, kernel=1),
+        sharing(64, 2, 12, 2),
+    ),
+    "shared, groups": (case_of((40, 104), (72, 136), 30, 24, kernel=1), sharing(64, 2, 12, 2)),
+    "shared, images": (
+        case_of((40, 72), (104, 24), 13, 11, kernel=1, batch=11),
+        sharing(64, 1, 6, 1),
+    ),
+    "shared, no low input": (case_of((200, 0), (24, 72), 18, 66, kernel=1), sharing(32, 1, 3, 3)),
+    "shared, no low output": (case_of((136, 72), (40, 0), 16, 80, kernel=1), sharing(64, 1, 7, 2)),
+}
+CASES = SPLITS | SHARERS
 MODES = [
     pytest.param(*mode.values, name, dtype, marks=mode.marks, id=f"{name}-{mode.values[0]}")
-    for i, name in enumerate(SPLITS)
+    for i, name in enumerate(CASES)
     for mode, dtype in ((PLAIN, (BF16, F16)[i % 2]), *([(ASAN, BF16)] if i % 3 == 0 else []))
 ]
 
 
+@pytest.mark.parametrize("input_grad", [False, True], ids=["forward", "input_grad"])
+@pytest.mark.parametrize("name", SHARERS)
+def test_sharers_have_items_and_boxes_as_they_say(name, input_grad):
+    case, tiles = SHARERS[name]
+    numbers = (case.batch, *case.size, *case.in_channels, *case.out_channels, 1, 1, int(input_grad))
+    plan = torch.ops.octconv_cuda.plan_forward_sm90(numbers, "bfloat16", "H200", False)
+    joint = json.loads(plan)["joint"]
+    boxes = math.prod(joint["grid"][:2]) * math.ceil(joint["image"][2] / joint["box"][2])
+    of_block = 3 - tiles.groups
+    items = math.ceil(boxes / (2 * of_block))  # of each of the clusters
+    if name == "shared, empty":
+        assert (boxes, items) == (1, 1)
+        return
+    assert items > tiles.blocks
+    assert name != "shared" or boxes % (2 * of_block) > of_block
+    assert name != "shared, images" or boxes % (2 * of_block) <= of_block
+
+
 @pytest.mark.parametrize(("mode", "name", "dtype"), MODES)
 def test_forward_is_exact_on_integers(emulator_in: Get, mode, name, dtype):
-    result = check_forward(emulator_in(mode), *SPLITS[name], dtype)
-    if mode == "plain":
+    result = check_forward(emulator_in(mode), *CASES[name], dtype)
+    if mode == "plain" and name in SPLITS:
         assert result.counters["cluster_bytes"] > 0
 
 
 @pytest.mark.parametrize(("mode", "name", "dtype"), MODES)
 def test_input_grad_is_exact_on_integers(emulator_in: Get, mode, name, dtype):
-    check_input_grad(emulator_in(mode), *SPLITS[name], dtype)
+    check_input_grad(emulator_in(mode), *CASES[name], dtype)
 
 
 @NO_COMPILER
@@ -100,23 +147,27 @@ def test_as_accurate_as_torch(emulator_in: Get, name, input_grad):
             ("uneven", (PLAIN, ASAN, TSAN)),
             ("images", (PLAIN, ASAN)),
             ("1x1, uneven", (PLAIN, ASAN, TSAN)),
+            ("shared, groups", (PLAIN, ASAN, TSAN)),
+            ("shared, empty", (PLAIN, ASAN, TSAN)),
         )
         for mode in modes
     ],
 )
 def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, name, input_grad):
-    check_schedules(emulator_in(mode), *SPLITS[name], input_grad)
+    check_schedules(emulator_in(mode), *CASES[name], input_grad)
 
 
 @pytest.mark.parametrize("mode", [PLAIN, TSAN])
 @pytest.mark.parametrize(
-    ("name", "absent"), [("1x1", None), ("1x1", 0), ("1x1, uneven", None), ("1x1, uneven", 1)]
-)
-def test_residuals_come_to_where_the_sums_were_in_every_schedule(
-    emulator_in: Get, mode, name, absent
-):
-    """By copies into memory that the other blocks of the cluster have read just before."""
-    case, tiles = SPLITS[name]
+    ("name", "absent"),
+    [
+        ("1x1", None), ("1x1", 0), ("1x1, uneven", None), ("1x1, uneven", 1),
+        ("shared", None), ("shared, empty", None), ("shared, groups", 1), ("shared, images", 0),
+    ],
+)  # fmt: skip
+def test_inference_is_exact_in_every_schedule(emulator_in: Get, mode, name, absent):
+    """Residuals of splits come to where the cluster's other blocks have read just before."""
+    case, tiles = CASES[name]
     operands = case.integers().to(BF16)
     extras = Extras(case, True, multiples_of(1))
     extras.round_to(BF16)
@@ -145,3 +196,18 @@ def test_splits_read_inputs_and_weight_once(emulator_in: Get, splits):
         assert counters[0][counter] == counters[1][counter], counter
     sums = 128 * 4 * 64 + 256 * 64  # of a high tile, and of a low one
     assert counters[0]["cluster_bytes"] == (4 * sums * splits if splits > 1 else 0)
+
+
+@NO_COMPILER
+def test_sharers_read_the_weight_once(emulator_in: Get):
+    """As many bytes come to shared memory, of fewer that are read."""
+    case, tiles = case_of((128, 128), (64, 64), 32, 64, kernel=1), sharing(64, 1, 7, 2)
+    operands = case.normal().to(BF16)
+    shared, alone = (
+        run_forward(emulator_in("plain"), case, of_tiles, operands[:2], operands.weight).counters
+        for of_tiles in (tiles, tiles._replace(blocks=2, sharers=1))
+    )
+    assert shared["box_bytes"] == alone["box_bytes"]
+    assert shared["wgmma"] == alone["wgmma"]
+    items, weight_sectors = 32 * 64 // 4 // 128, 2 * 256 * 128 // 32
+    assert alone["box_sectors"] - shared["box_sectors"] == items // 2 * weight_sectors
