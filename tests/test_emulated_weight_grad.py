@@ -76,7 +76,6 @@ CASES = (
     (Case((8, 16), (8, 8), (7, 7), size=(6, 7), batch=1), NARROW, TF32),
 )  # fmt: skip
 IDS = [f"{case}-{shape.name}-{dtype}".replace("torch.", "") for case, shape, dtype in CASES]
-SANITIZED = [i for i, (case, _, _) in enumerate(CASES) if case.kernel_size[0] < 5]
 
 
 def in_modes(plain: list[int], asan: list[int], tsan: list[int]) -> pytest.MarkDecorator:
@@ -102,7 +101,7 @@ def normal_operands(case: Case, dtype: torch.dtype) -> tuple[tuple[Tensor | None
     return parts_to(dtype, case.normal()[:2]), parts_to(dtype, case.normal_gradients())
 
 
-@in_modes(EVERY, SANITIZED, [])
+@in_modes(EVERY, EVERY, [])
 def test_exact_on_integers(emulator_in: Get, mode, case, shape, dtype):
     x, dy = integer_operands(case)
     expected = reference_gradients(case, x, dy)

@@ -75,6 +75,16 @@ __device__ __forceinline__ void store_global_if(bool wanted, void* address, uint
                "l"(value), "r"(static_cast<uint32_t>(wanted))
                : "memory");
 }
+__device__ __forceinline__ void store_global_if(bool wanted, void* address, uint32_t value) {
+  asm volatile("{.reg .pred p; setp.ne.u32 p, %2, 0; @p st.global.b32 [%0], %1;}" ::"l"(address),
+               "r"(value), "r"(static_cast<uint32_t>(wanted))
+               : "memory");
+}
+__device__ __forceinline__ void store_global_if(bool wanted, void* address, uint16_t value) {
+  asm volatile("{.reg .pred p; setp.ne.u32 p, %2, 0; @p st.global.b16 [%0], %1;}" ::"l"(address),
+               "h"(value), "r"(static_cast<uint32_t>(wanted))
+               : "memory");
+}
 
 // Data Movement and Conversion Instructions: ld.shared
 __device__ __forceinline__ void load_shared(Word128& value, uint32_t address) {

@@ -42,34 +42,11 @@ __device__ __forceinline__ void load_quads(const JointGradParams& p, const Joint
   x.copy_low(p, p.x(true), quad, stage + Traits::kXLow);
 }
 
-// A warp's sums of one block of the weight, as of store_sums.
-template <typename Traits, typename Out>
-__device__ __forceinline__ void store_block(const float (&sum)[Traits::kTilesM][Traits::kTilesN][4],
-                                            Out* to, int64_t row_stride, int64_t column_stride,
-                                            int32_t rows, int32_t columns, float factor) {
-  const int32_t warp = ptx::thread_x() / 32;
-  const int32_t first_row =
-      warp / Traits::kWarpsN % Traits::kWarpsM * 16 * Traits::kTilesM + ptx::lane() / 4;
-  const int32_t first_column = warp % Traits::kWarpsN * 8 * Traits::kTilesN + ptx::lane() % 4 * 2;
-#pragma unroll
-  for (int i = 0; i < 2 * Traits::kTilesM; ++i) {  // rows of eight
-    const int32_t row = first_row + 8 * i;
-    if (row >= rows) continue;
-    Out* of_row = to + row * row_stride + first_column * column_stride;
-#pragma unroll
-    for (int n = 0; n < Traits::kTilesN; ++n) {
-      if (first_column + 8 * n >= columns) continue;
-      const float* two = sum[i / 2][n] + i % 2 * 2;
-      store_columns(of_row + 8 * n * column_stride, column_stride, two[0] * factor,
-                    two[1] * factor);
-    }
-  }
-}
-
-// The results of one job, or, of split tiles, what add_weight_grad_splits adds up.
+// The results of one job, or, of split tiles, what add_weight_grad_splits adds up. With one tap
+// columns of the weight lie beside each other.
 template <typename Traits>
 struct JobOutput {
-  using T = typename Traits::T;
+  using Output = GradOutput<typename Traits::T>;
   const JointGradParams& p;
   const WeightGradJob& job;
   const JointItem& item;
@@ -77,36 +54,38 @@ struct JobOutput {
   __device__ __forceinline__ float* partial() const {
     return p.partial_sums + job.first_sum + item.of_job(job) * p.item_sums();
   }
+  // A warp's sums of one block of the weight, as of store_sums.
   __device__ __forceinline__ void store(
       const float (&sum)[Traits::kTilesM][Traits::kTilesN][4]) const {
     const int32_t row = item.tile_row * Traits::kRows;
     const int32_t column = item.tile_column * Traits::kColumns;
     const int32_t rows = job.rows() - row, columns = job.columns() - column;
-    if (rows <= 0 || columns <= 0) return;
-    const int64_t element =
-        (job.first_row + row) * p.strides.row + (job.first_column + column) * p.strides.column;
-    if (p.splits > 1) {
-      store_block<Traits>(sum, partial(), Traits::kColumns, 1, rows, columns, job.factor);
-    } else if (p.wide_output) {
-      store_block<Traits>(sum, static_cast<float*>(p.dweight) + element, p.strides.row,
-                          p.strides.column, rows, columns, job.factor);
-    } else {
-      store_block<Traits>(sum, static_cast<T*>(p.dweight) + element, p.strides.row,
-                          p.strides.column, rows, columns, job.factor);
+    const Output to =
+        p.splits > 1 ? Output::of_partial(partial(), {Traits::kColumns, 0, 1})
+                     : Output::of_weight(p).from(job.first_row + row, 0, job.first_column + column);
+    const int32_t warp = ptx::thread_x() / 32;
+    const int32_t first_row =
+        warp / Traits::kWarpsN % Traits::kWarpsM * 16 * Traits::kTilesM + ptx::lane() / 4;
+    const int32_t first_column = warp % Traits::kWarpsN * 8 * Traits::kTilesN + ptx::lane() % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < 2 * Traits::kTilesM; ++i) {  // rows of eight
+      const int32_t of_lane = first_row + 8 * i;
+      char* of_row = to.at(of_lane, 0, first_column);
+#pragma unroll
+      for (int n = 0; n < Traits::kTilesN; ++n) {
+        const float* two = sum[i / 2][n] + i % 2 * 2;
+        to.store_beside(of_lane < rows && first_column + 8 * n < columns,
+                        of_row + 8 * n * to.bytes.column, two[0] * job.factor, two[1] * job.factor);
+      }
     }
   }
   // The sum of dy of row `thread` of the tile.
   __device__ __forceinline__ void store_bias(float of_row) const {
     const int32_t row = ptx::thread_x(), in_job = item.tile_row * Traits::kRows + row;
-    if (row >= Traits::kRows || in_job >= job.rows()) return;
-    const int32_t in_bias = job.first_row + in_job;
-    if (p.splits > 1) {
-      store_element(partial() + Traits::kRows * Traits::kColumns + row, of_row);
-    } else if (p.wide_output) {
-      store_element(static_cast<float*>(p.dbias) + in_bias, of_row);
-    } else {
-      store_element(static_cast<T*>(p.dbias) + in_bias, of_row);
-    }
+    const Output to =
+        p.splits > 1 ? Output::of_partial(partial() + Traits::kRows * Traits::kColumns, {1, 0, 0})
+                     : Output::of_bias(p).from(job.first_row + item.tile_row * Traits::kRows);
+    to.store_if(row < Traits::kRows && in_job < job.rows(), to.at(row), of_row);
   }
 };
 

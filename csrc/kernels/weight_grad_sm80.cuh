@@ -13,6 +13,7 @@
 #include "sm80/grad_sums.cuh"
 #include "sm80/pixels.cuh"
 #include "traits/weight_grad_sm80.h"
+#include "with_taps.cuh"
 
 namespace octconv {
 
@@ -34,23 +35,25 @@ __device__ __forceinline__ void multiply_tile(GradSums<Traits>& sum, BiasSums<Tr
                           (sizeof(T) == 2 ? 0 : ptx::lane() / 4 * sizeof(T));
   const int32_t pixels = job.tile_width * job.tile_height;
   // Warps beside each other along the columns have the same dy: they take turns at its sum.
-  int32_t turn = 0;
+  with_taps<Traits>(taps_of<Traits>(p), [&](auto taps) {
+    int32_t turn = 0;
 #pragma unroll 1
-  for (int32_t first = group * Traits::kStepPixels; first < pixels;
-       first += Traits::kGroups * Traits::kStepPixels, ++turn) {
-    const uint32_t own = x_cell<Traits>(p, job, place, first + ptx::lane());
+    for (int32_t first = group * Traits::kStepPixels; first < pixels;
+         first += Traits::kGroups * Traits::kStepPixels, ++turn) {
+      const uint32_t own = x_cell<Traits>(p, job, place, first + ptx::lane());
 #pragma unroll 1
-    for (int32_t part = 0; part < Step::kTurns; ++part) {
-      uint32_t cells[Step::kLanePixels];
+      for (int32_t part = 0; part < Step::kTurns; ++part) {
+        uint32_t cells[Step::kLanePixels];
 #pragma unroll
-      for (int i = 0; i < Step::kLanePixels; ++i) {
-        cells[i] = lane_x + (Step::kTurns == 1 ? own : ptx::shuffle(own, Step::pixel(part, i)));
+        for (int i = 0; i < Step::kLanePixels; ++i) {
+          cells[i] = lane_x + (Step::kTurns == 1 ? own : ptx::shuffle(own, Step::pixel(part, i)));
+        }
+        multiply_pixels<Traits, taps>(sum, bias, with_bias && turn % Traits::kWarpsN == warp_n,
+                                      lane_dy + (first + part * Step::kPixels) * Traits::kDyPitch,
+                                      cells, job.x_row_stride);
       }
-      multiply_pixels<Traits>(sum, bias, with_bias && turn % Traits::kWarpsN == warp_n,
-                              lane_dy + (first + part * Step::kPixels) * Traits::kDyPitch, cells,
-                              job.x_row_stride);
     }
-  }
+  });
 }
 
 // Zeros behind the last pixel of dy, up to a whole step: products with them are none.
@@ -99,7 +102,6 @@ __device__ __forceinline__ const WeightGradJob& job_of(const WeightGradParams& p
 template <typename Traits>
 __global__ void __launch_bounds__(Traits::kThreads, 1)
     weight_grad_sm80(const __grid_constant__ WeightGradParams p) {
-  using T = typename Traits::T;
   ptx::SharedMemory shared;
   const uint32_t memory = shared.take(p.shared_bytes - kPlaceBytes);
   const uint32_t in_shared = shared.take(kPlaceBytes);
@@ -167,38 +169,29 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
   }
 
   // Where results go, or, of split tiles, what add_weight_grad_splits adds up.
+  using Output = GradOutput<typename Traits::T>;
   const WeightPlace place(in_shared);
-  const bool splits = job.splits > 1, floats = splits || p.wide_output || sizeof(T) == 4;
+  const bool splits = job.splits > 1;
   float* partial = p.partial_sums + job.first_sum + place.item * p.item_sums();
   const int32_t rows = job.rows() - place.row, columns = job.columns() - place.column;
   if (place.has_bias(job)) {
     const float of_row = add_bias<Traits>(bias, memory);
-    const int32_t row = ptx::thread_x(), in_bias = job.first_row + place.row + row;
-    float* of_item = partial + Traits::kRows * p.tile_taps * Traits::kColumns;
-    if (row < Traits::kRows && row < rows) {
-      if (floats) {
-        store_element(splits ? of_item + row : static_cast<float*>(p.dbias) + in_bias, of_row);
-      } else {
-        store_element(static_cast<T*>(p.dbias) + in_bias, of_row);
-      }
-    }
+    const int32_t row = ptx::thread_x();
+    const Output to = splits
+                          ? Output::of_partial(
+                                partial + Traits::kRows * p.tile_taps * Traits::kColumns, {1, 0, 0})
+                          : Output::of_bias(p).from(job.first_row + place.row);
+    to.store_if(row < Traits::kRows && row < rows, to.at(row), of_row);
   }
   const int32_t group = ptx::thread_x() / 32 / (Traits::kWarpsN * Traits::kWarpsM);
   add_groups<Traits>(sum, group, memory);
   if (group > 0) return;
-  const int64_t element = (job.first_row + place.row) * p.strides.row +
-                          (job.first_column + place.column) * p.strides.column +
-                          place.tap_row * Traits::kTaps * p.strides.tap;
-  if (floats) {
-    const WeightStrides strides{splits ? p.tile_taps * Traits::kColumns : p.strides.row,
-                                splits ? Traits::kColumns : p.strides.tap,
-                                splits ? 1 : p.strides.column};
-    store_sums<Traits>(sum, splits ? partial : static_cast<float*>(p.dweight) + element, strides,
-                       rows, columns, job.factor);
-  } else {
-    store_sums<Traits>(sum, static_cast<T*>(p.dweight) + element, p.strides, rows, columns,
-                       job.factor);
-  }
+  const int32_t taps = taps_of<Traits>(p);
+  const Output to =
+      splits ? Output::of_partial(partial, {p.tile_taps * Traits::kColumns, Traits::kColumns, 1})
+             : Output::of_weight(p).from(job.first_row + place.row, place.tap_row * taps,
+                                         job.first_column + place.column);
+  store_sums<Traits>(sum, to, rows, taps, columns, job.factor);
 }
 
 }  // namespace octconv

@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
+#include "kernels/grad_output.cuh"
 #include "launch_shape.h"
 #include "params/weight_grad_sm80.h"
-#include "sm80/grad_sums.cuh"
 
 namespace octconv {
 
@@ -49,18 +49,17 @@ struct SplitPosition {
   }
 };
 
-template <typename Out>
+template <typename T>
 __device__ __forceinline__ void store_position(const WeightGradParams& p, const WeightGradJob& job,
                                                const SplitPosition& at, const float (&four)[4]) {
+  using Output = GradOutput<T>;
   const int64_t row = job.first_row + at.row;
-  Out* to = static_cast<Out*>(p.dbias) + row;
-  if (!at.bias) {
-    to = static_cast<Out*>(p.dweight) + row * p.strides.row + at.tap * p.strides.tap +
-         (job.first_column + at.column) * p.strides.column;
-  }
-  const int64_t stride = at.bias ? 1 : p.strides.column;
-  store_columns(to, stride, four[0], four[1]);
-  store_columns(to + 2 * stride, stride, four[2], four[3]);
+  const Output to = at.bias ? Output::of_bias(p).from(row)
+                            : Output::of_weight(p).from(row, at.tap, job.first_column + at.column);
+  to.with_pairs([&](const auto& store_pair) {
+    store_pair(true, to.first, four[0], four[1]);
+    store_pair(true, to.at(0, 0, 2), four[2], four[3]);
+  });
 }
 
 template <typename T>
@@ -95,7 +94,7 @@ __global__ void __launch_bounds__(kSplitThreads)
     ptx::load_shared(word, sums + (ptx::thread_x() + other * 32) * 16);
     for (int i = 0; i < 4; ++i) four[i] += ptx::as_float(word.word[i]);
   }
-  p.wide_output ? store_position<float>(p, job, at, four) : store_position<T>(p, job, at, four);
+  store_position<T>(p, job, at, four);
 }
 
 }  // namespace octconv

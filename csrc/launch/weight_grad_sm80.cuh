@@ -26,13 +26,14 @@ void launch_weight_grad_kernel(const WeightGradLaunch& call, void (*kernel)(Para
   }
 }
 
-template <typename T, int kKernel>
+template <typename T>
 void launch_weight_grad_tiles(const WeightGradLaunch& call) {
-  for_each_weight_grad<T, kKernel>([&](auto traits, const char* name) {
+  const int32_t taps = call.problem.kernel;
+  for_each_weight_grad<T>(taps, [&](auto traits, const char* name) {
     using Traits = decltype(traits);
     if (std::strcmp(call.plan.tiles, name) != 0) return;
-    const WeightGradParams params = weight_grad_params(call.problem, limits_of_grad<Traits>(name),
-                                                       call.plan.pixel_tiles, call.pointers);
+    const WeightGradParams params = weight_grad_params(
+        call.problem, limits_of_grad<Traits>(name, taps), call.plan.pixel_tiles, call.pointers);
     launch_weight_grad_kernel<T>(call, weight_grad_sm80<Traits>, params, params.items(),
                                  Traits::kThreads);
   });
@@ -53,17 +54,8 @@ void launch_joint_grad(const WeightGradLaunch& call) {
 
 template <typename T>
 void launch_weight_grad_sm80(const WeightGradLaunch& call) {
-  switch (call.problem.kernel) {
-    case 1:
-      launch_joint_grad<T>(call);
-      return launch_weight_grad_tiles<T, 1>(call);
-    case 3:
-      return launch_weight_grad_tiles<T, 3>(call);
-    case 5:
-      return launch_weight_grad_tiles<T, 5>(call);
-    default:
-      return launch_weight_grad_tiles<T, 7>(call);
-  }
+  if (call.problem.kernel == 1) launch_joint_grad<T>(call);
+  launch_weight_grad_tiles<T>(call);
 }
 
 }  // namespace octconv

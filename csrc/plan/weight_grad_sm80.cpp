@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <functional>
 #include <queue>
-#include <type_traits>
 
 #include "dtype.h"
 #include "plan/weight_grad_1x1_sm80.h"
@@ -203,22 +202,13 @@ struct Planner {
 
 std::vector<WeightGradLimits> weight_grads_for(const Problem& problem, ElementType type) {
   std::vector<WeightGradLimits> all;
-  const auto add_kernel = [&](auto element, auto kernel) {
-    if (problem.kernel != decltype(kernel)::value) return;
-    for_each_weight_grad<decltype(element), decltype(kernel)::value>(
-        [&](auto traits, const char* name) {
-          all.push_back(limits_of_grad<decltype(traits)>(name));
-        });
+  const int32_t taps = problem.kernel;
+  const auto add = [&](auto traits, const char* name) {
+    all.push_back(limits_of_grad<decltype(traits)>(name, taps));
   };
-  const auto add_type = [&](auto element) {
-    add_kernel(element, std::integral_constant<int, 1>());
-    add_kernel(element, std::integral_constant<int, 3>());
-    add_kernel(element, std::integral_constant<int, 5>());
-    add_kernel(element, std::integral_constant<int, 7>());
-  };
-  if (type == ElementType::kBFloat16) add_type(BFloat16{});
-  if (type == ElementType::kFloat16) add_type(Float16{});
-  if (type == ElementType::kTFloat32) add_type(TFloat32{});
+  if (type == ElementType::kBFloat16) for_each_weight_grad<BFloat16>(taps, add);
+  if (type == ElementType::kFloat16) for_each_weight_grad<Float16>(taps, add);
+  if (type == ElementType::kTFloat32) for_each_weight_grad<TFloat32>(taps, add);
   return all;
 }
 

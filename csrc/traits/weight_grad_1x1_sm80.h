@@ -54,8 +54,8 @@ struct JointGradLimits {
 
 template <typename Traits>
 constexpr JointGradLimits limits_of_joint_grad(const char* name) {
-  WeightGradLimits tiles = limits_of_grad<Traits>(name);
-  tiles.taps = tiles.tap_rows = 1;
+  WeightGradLimits tiles = limits_of_grad<Traits>(name, 1);
+  tiles.tap_rows = 1;
   return {tiles, Traits::kQuads, Traits::kStageBytes};
 }
 

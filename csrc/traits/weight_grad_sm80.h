@@ -13,8 +13,8 @@
 namespace octconv {
 
 // kWarpsM x kWarpsN warps share the rows and columns of a tile, kGroups of those the steps of 32
-// pixels of each pixel tile. Many taps come one row to a tile.
-template <int kKernel>
+// pixels of each pixel tile. Many taps come one row to a tile, and one kernel serves 5x5 and 7x7.
+template <int kMostTaps>
 struct WideGrad;
 template <>
 struct WideGrad<1> {  // 128 x 128
@@ -24,7 +24,7 @@ template <>
 struct WideGrad<3> {  // 64 x 64, 0.94 wavefronts to an mma
   static constexpr int kTilesM = 4, kTilesN = 1, kWarpsM = 1, kWarpsN = 8, kGroups = 1;
 };
-template <int kKernel>
+template <int kMostTaps>
 struct NarrowGrad {  // 64 x 32
   static constexpr int kTilesM = 4, kTilesN = 1, kWarpsM = 1, kWarpsN = 4, kGroups = 2;
 };
@@ -36,14 +36,17 @@ template <>
 struct NarrowGrad<3> {  // 32 x 32
   static constexpr int kTilesM = 2, kTilesN = 2, kWarpsM = 1, kWarpsN = 2, kGroups = 4;
 };
-template <typename Element, int kKernel, template <int> typename TilesOf>
+template <typename Element, int kTapsAtMost, template <int> typename TilesOf>
 struct WeightGradTraits {
   using T = Element;
-  using Tiles = TilesOf<kKernel>;
-  static constexpr int kTaps = kKernel, kPadding = kKernel / 2;
-  static constexpr int kTapRows = kKernel <= 3 ? kKernel : 1;  // of a tile
+  using Tiles = TilesOf<kTapsAtMost>;
+  static constexpr int kMostTaps = kTapsAtMost;
+  static constexpr int kLeastTaps = kMostTaps > 3 ? kMostTaps - 2 : kMostTaps;
+  static constexpr bool has_taps(int32_t taps) { return taps == kLeastTaps || taps == kMostTaps; }
+  static constexpr int kTaps = kMostTaps;                          // that there are sums of
+  static constexpr int kTapRows = kMostTaps <= 3 ? kMostTaps : 1;  // of a tile
   // How far the rows of a tile's taps reach, and the rows of zeros between two images.
-  static constexpr int kReach = kTapRows > 1 ? kPadding : 0;
+  static constexpr int kReach = kTapRows > 1 ? kTaps / 2 : 0;
 
   static constexpr int kTilesM = Tiles::kTilesM, kTilesN = Tiles::kTilesN;  // of a warp
   static constexpr int kWarpsM = Tiles::kWarpsM, kWarpsN = Tiles::kWarpsN;
@@ -52,8 +55,8 @@ struct WeightGradTraits {
   static constexpr int kRows = 16 * kTilesM * kWarpsM, kColumns = 8 * kTilesN * kWarpsN;
   static constexpr int kWarpSums = kTapRows * kTaps * kTilesM * kTilesN * 4;  // of a thread
 
-  static constexpr int kStepPixels = 32;                // one for each lane
-  static constexpr int kStages = kKernel == 1 ? 3 : 2;  // few products hide less of a load
+  static constexpr int kStepPixels = 32;                  // one for each lane
+  static constexpr int kStages = kMostTaps == 1 ? 3 : 2;  // few products hide less of a load
   // ldmatrix wants pitches 4 banks off a multiple of all banks; loads of single words, 8.
   static constexpr int kGap = sizeof(T) == 2 ? 16 : 32;
   static constexpr int kDyPitch = kRows * sizeof(T) + kGap;
@@ -79,12 +82,12 @@ struct WeightGradLimits {
 };
 
 template <typename Traits>
-constexpr WeightGradLimits limits_of_grad(const char* name) {
+constexpr WeightGradLimits limits_of_grad(const char* name, int32_t taps) {
   return {name,
           Traits::kThreads,
           Traits::kRows,
           Traits::kColumns,
-          Traits::kTaps,
+          taps,
           Traits::kTapRows,
           Traits::kTilesM,
           Traits::kTilesN,
@@ -98,13 +101,19 @@ constexpr WeightGradLimits limits_of_grad(const char* name) {
           Traits::kEndBytes};
 }
 
-// Calls visit(WeightGradTraits<...>(), name) for each instantiation of an element type and kernel
-// size. Launchers, plans and the emulation all walk this list.
-template <typename T, int kKernel, typename Visit>
-void for_each_weight_grad(const Visit& visit) {
-  visit(WeightGradTraits<T, kKernel, NarrowGrad>(), "narrow");
-  if constexpr (kKernel <= 3 && sizeof(T) == 2) {
-    visit(WeightGradTraits<T, kKernel, WideGrad>(), "wide");
+// Calls visit(WeightGradTraits<...>(), name) for each instantiation of an element type that has
+// windows of so many taps. Launchers, plans and the emulation all walk this list.
+template <typename T, typename Visit>
+void for_each_weight_grad(int32_t taps, const Visit& visit) {
+  const auto visit_if = [&](auto traits, const char* name) {
+    if (decltype(traits)::has_taps(taps)) visit(traits, name);
+  };
+  visit_if(WeightGradTraits<T, 1, NarrowGrad>(), "narrow");
+  visit_if(WeightGradTraits<T, 3, NarrowGrad>(), "narrow");
+  visit_if(WeightGradTraits<T, 7, NarrowGrad>(), "narrow");
+  if constexpr (sizeof(T) == 2) {
+    visit_if(WeightGradTraits<T, 1, WideGrad>(), "wide");
+    visit_if(WeightGradTraits<T, 3, WideGrad>(), "wide");
   }
 }
 

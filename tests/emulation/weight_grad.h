@@ -3,7 +3,6 @@
 #pragma once
 
 #include <string>
-#include <type_traits>
 
 #include "bindings.h"
 #include "kernels/weight_grad_1x1_sm80.cuh"
@@ -87,8 +86,9 @@ Value run(const WeightGradCall& call, const ParamsOf& params_of, const Blocks& b
 template <typename Traits>
 Value run_weight_grad(const WeightGradCall& call, const char* name) {
   const auto params_of = [&](const octconv::WeightGradPointers& pointers) {
-    return weight_grad_params(call.problem, octconv::limits_of_grad<Traits>(name), call.tiles,
-                              pointers);
+    return weight_grad_params(call.problem,
+                              octconv::limits_of_grad<Traits>(name, call.problem.kernel),
+                              call.tiles, pointers);
   };
   const auto blocks = [](const WeightGradParams& p) { return p.items(); };
   return run<typename Traits::T>(call, params_of, blocks, octconv::weight_grad_sm80<Traits>,
@@ -109,21 +109,12 @@ Value run_joint_grad(const WeightGradCall& call, const char* name) {
 template <typename T>
 Value with_weight_grad(const std::string& tiles, const WeightGradCall& call) {
   Value result;
-  const auto with = [&](auto kernel) {
-    octconv::for_each_weight_grad<T, decltype(kernel)::value>([&](auto traits, const char* name) {
-      if (tiles == name) result = run_weight_grad<decltype(traits)>(call, name);
-    });
-  };
+  octconv::for_each_weight_grad<T>(call.problem.kernel, [&](auto traits, const char* name) {
+    if (tiles == name) result = run_weight_grad<decltype(traits)>(call, name);
+  });
   octconv::for_each_joint_grad<T>([&](auto traits, const char* name) {
     if (tiles == name) result = run_joint_grad<decltype(traits)>(call, name);
   });
-  const int32_t kernel = call.problem.kernel;
-  if (kernel == 1) with(std::integral_constant<int, 1>());
-  if (kernel == 3) with(std::integral_constant<int, 3>());
-#if !defined(EMULATION_SANITIZED)  // the same code, slow to compile
-  if (kernel == 5) with(std::integral_constant<int, 5>());
-  if (kernel == 7) with(std::integral_constant<int, 7>());
-#endif
   if (result.is_none()) throw std::invalid_argument("no tiles are named " + tiles);
   return result;
 }

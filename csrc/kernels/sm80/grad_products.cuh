@@ -91,9 +91,9 @@ __device__ __forceinline__ void load_x_fragments(uint32_t (&b)[StepShape<T>::kPr
   }
 }
 
-// dy: where the lane finds it, at the warp's first row; x: where the lane's pixels begin, at the
-// first tap and the warp's first column.
-template <typename Traits>
+// Of taps that are not there sums stay zero. dy: where the lane finds it, at the warp's first row;
+// x: where the lane's pixels begin, at the first tap and the warp's first column.
+template <typename Traits, int kTaps>
 __device__ __forceinline__ void multiply_pixels(
     GradSums<Traits>& sum, BiasSums<Traits>& bias, bool with_bias, uint32_t dy,
     const uint32_t (&x)[StepShape<typename Traits::T>::kLanePixels], int32_t x_row_stride) {
@@ -122,7 +122,7 @@ __device__ __forceinline__ void multiply_pixels(
 #pragma unroll
     for (int i = 0; i < Step::kLanePixels; ++i) row[i] = x[i] + r * x_row_stride;
 #pragma unroll
-    for (int s = 0; s < Traits::kTaps; ++s) {
+    for (int s = 0; s < kTaps; ++s) {
 #pragma unroll
       for (int n = 0; n < Traits::kTilesN; ++n) {
         uint32_t b[Step::kProducts][2];

@@ -6,32 +6,10 @@
 #include <device/ptx.cuh>
 
 #include "grad_products.cuh"
+#include "kernels/grad_output.cuh"
 #include "params/weight_grad_sm80.h"
 
 namespace octconv {
-
-__device__ __forceinline__ void store_element(float* to, float value) {
-  ptx::store_global(to, ptx::as_bits(value));
-}
-template <typename T>
-__device__ __forceinline__ void store_element(T* to, float value) {
-  T element;
-  ptx::narrow(element, value);
-  ptx::store_global(to, element.bits);
-}
-
-// Two columns beside each other, the first of them even.
-template <typename T>
-__device__ __forceinline__ void store_columns(T* to, int64_t stride, float first, float second) {
-  if (stride != 1) {
-    store_element(to, first);
-    store_element(to + stride, second);
-  } else if constexpr (sizeof(T) == 2) {
-    ptx::store_global(to, ptx::narrow_pair<T>(first, second));
-  } else {
-    ptx::store_global(to, uint64_t{ptx::as_bits(first)} | uint64_t{ptx::as_bits(second)} << 32);
-  }
-}
 
 // All groups' sums into those of the first group, in a fixed order. `memory` is nobody's any more.
 template <typename Traits>
@@ -77,33 +55,34 @@ __device__ __forceinline__ void add_groups(GradSums<Traits>& sum, int32_t group,
   }
 }
 
-// `to`: the element of the tile's first row, tap and column. Rows and columns from the given ones
-// on are not stored.
-template <typename Traits, typename Out>
-__device__ __forceinline__ void store_sums(const GradSums<Traits>& sum, Out* to,
-                                           const WeightStrides& strides, int32_t rows,
-                                           int32_t columns, float factor) {
+// `to`: what the tile's first row, tap and column go to. Rows, taps along an axis and columns from
+// the given ones on are not stored.
+template <typename Traits>
+__device__ __forceinline__ void store_sums(const GradSums<Traits>& sum,
+                                           const GradOutput<typename Traits::T>& to, int32_t rows,
+                                           int32_t taps, int32_t columns, float factor) {
+  static_assert(Traits::kLeastTaps == Traits::kMostTaps || Traits::kTapRows == 1);
   const int32_t warp = ptx::thread_x() / 32;
   const int32_t first_row =
       warp / Traits::kWarpsN % Traits::kWarpsM * 16 * Traits::kTilesM + ptx::lane() / 4;
   const int32_t first_column = warp % Traits::kWarpsN * 8 * Traits::kTilesN + ptx::lane() % 4 * 2;
+  to.with_pairs([&](const auto& store_pair) {
 #pragma unroll
-  for (int i = 0; i < 2 * Traits::kTilesM; ++i) {  // rows of eight
-    const int32_t row = first_row + 8 * i;
-    if (row >= rows) continue;
-    Out* of_tap = to + row * strides.row + first_column * strides.column;
+    for (int i = 0; i < 2 * Traits::kTilesM; ++i) {  // rows of eight
+      const int32_t row = first_row + 8 * i;
+      char* of_tap = to.at(row, 0, first_column);
 #pragma unroll
-    for (int tap = 0; tap < Traits::kTapRows * Traits::kTaps; ++tap, of_tap += strides.tap) {
+      for (int tap = 0; tap < Traits::kTapRows * Traits::kTaps; ++tap, of_tap += to.bytes.tap) {
+        if (tap % Traits::kTaps >= taps) break;
 #pragma unroll
-      for (int n = 0; n < Traits::kTilesN; ++n) {
-        const float (&four)[4] = sum[tap / Traits::kTaps][tap % Traits::kTaps][i / 2][n];
-        if (first_column + 8 * n < columns) {
-          store_columns(of_tap + 8 * n * strides.column, strides.column, four[i % 2 * 2] * factor,
-                        four[i % 2 * 2 + 1] * factor);
+        for (int n = 0; n < Traits::kTilesN; ++n) {
+          const float (&four)[4] = sum[tap / Traits::kTaps][tap % Traits::kTaps][i / 2][n];
+          store_pair(row < rows && first_column + 8 * n < columns, of_tap + 8 * n * to.bytes.column,
+                     four[i % 2 * 2] * factor, four[i % 2 * 2 + 1] * factor);
         }
       }
     }
-  }
+  });
 }
 
 // The sum of dy of row `thread` of the tile, from those that the warps have of their pixels.

@@ -13,6 +13,12 @@
 
 namespace octconv {
 
+// Taps along an axis: a constant where a kernel has windows of one size.
+template <typename Traits>
+__device__ __forceinline__ int32_t taps_of(const WeightGradParams& p) {
+  return Traits::kLeastTaps == Traits::kMostTaps ? Traits::kMostTaps : p.taps;
+}
+
 // The place of pixel tile `tile` of a job.
 __device__ __forceinline__ TilePlace place_of(const WeightGradJob& job, int32_t tile) {
   const int32_t down = tile / job.tiles_across;
@@ -147,11 +153,12 @@ template <typename Traits>
 __device__ __forceinline__ void load_x(const WeightGradParams& p, const WeightGradJob& job,
                                        const TilePlace& place, int32_t tap_row, int32_t channel,
                                        uint32_t to) {
+  const int32_t padding = taps_of<Traits>(p) / 2;
   const MapWindow window{place.y - Traits::kReach,
-                         Traits::kReach > 0 ? 0 : tap_row - Traits::kPadding,
-                         place.x - Traits::kPadding,
+                         Traits::kReach > 0 ? 0 : tap_row - padding,
+                         place.x - padding,
                          job.x_rows,
-                         job.tile_width + 2 * Traits::kPadding,
+                         job.tile_width + 2 * padding,
                          job.x_row_stride,
                          job.by_period};
   load_map<CellOf<Traits, Traits::kColumns, Traits::kXPitch>>(p, job, job.x, place, window, channel,

@@ -7,7 +7,7 @@
 
 #include "device/sm90/tensor_copy.cuh"
 #include "grad_block.cuh"
-#include "kernels/sm80/grad_sums.cuh"
+#include "kernels/grad_output.cuh"
 #include "kernels/window.cuh"
 
 namespace octconv::sm90 {
@@ -134,15 +134,11 @@ __device__ __forceinline__ void store_bias(const WeightGradParams& p, const Weig
       ptx::load_shared(bits, sums + (lane * kRows + i) * 4);
       of_row += ptx::as_float(bits);
     }
-    const int32_t in_bias = job.first_row + row + i;
-    if (job.splits > 1) {
-      float* partial = p.partial_sums + job.first_sum + (item + 1) * p.item_sums();
-      store_element(partial - p.tile_rows + i, of_row);
-    } else if (p.wide_output) {
-      store_element(static_cast<float*>(p.dbias) + in_bias, of_row);
-    } else {
-      store_element(static_cast<T*>(p.dbias) + in_bias, of_row);
-    }
+    using Output = GradOutput<T>;
+    float* behind = p.partial_sums + job.first_sum + (item + 1) * p.item_sums();
+    const Output to = job.splits > 1 ? Output::of_partial(behind - p.tile_rows, {1, 0, 0})
+                                     : Output::of_bias(p).from(job.first_row + row);
+    to.store_if(true, to.at(i), of_row);
   }
 }
 

@@ -7,7 +7,7 @@
 
 #include "device/sm90/products.cuh"
 #include "grad_block.cuh"
-#include "kernels/sm80/grad_sums.cuh"
+#include "kernels/grad_output.cuh"
 
 namespace octconv::sm90 {
 
@@ -56,39 +56,39 @@ __device__ __forceinline__ void multiply_stage(float (&sum)[Traits::kSums], uint
   }
 }
 
-// A warpgroup's sums. `to`: the tile's element of the first channels and tap; strides: of channels
-// of the fixed operand, of taps, and of channels of the shifted one; `fixed` and `shifted`: how
-// many channels of each there are.
-template <typename Traits, typename Out>
-__device__ __forceinline__ void store_taps(const float (&sum)[Traits::kSums], Out* to,
-                                           const WeightStrides& strides, int32_t fixed,
+// A warpgroup's sums. `to`: what the tile's first channels and tap go to; of its rows and columns
+// the former are channels of the fixed operand. `fixed` and `shifted`: how many channels of each
+// there are.
+template <typename Traits>
+__device__ __forceinline__ void store_taps(const float (&sum)[Traits::kSums],
+                                           const GradOutput<typename Traits::T>& to, int32_t fixed,
                                            int32_t shifted, float factor, int32_t tap,
                                            int32_t next_tap) {
   const int32_t first = ptx::thread_x() / 32 % 4 * 16 + ptx::lane() / 4;
   const int32_t column = ptx::lane() % 4 * 2;
+  to.with_pairs([&](const auto& store_pair) {
 #pragma unroll
-  for (int t = 0; t < 3; ++t, tap += next_tap) {
+    for (int t = 0; t < 3; ++t) {
 #pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int32_t row = first + 8 * half;
-      if (row >= fixed || row >= Traits::kTile) continue;
-      Out* of_tap = to + row * strides.row + tap * strides.tap + column * strides.column;
+      for (int half = 0; half < 2; ++half) {
+        const int32_t row = first + 8 * half;
+        char* at = to.at(row, tap + t * next_tap, column);
 #pragma unroll
-      for (int n = 0; n < Traits::kTile / 8; ++n) {
-        if (column + 8 * n >= shifted) continue;
-        const float* two = sum + t * (Traits::kTile / 2) + 4 * n + 2 * half;
-        store_columns(of_tap + 8 * n * strides.column, strides.column, two[0] * factor,
-                      two[1] * factor);
+        for (int n = 0; n < Traits::kTile / 8; ++n) {
+          const float* two = sum + t * (Traits::kTile / 2) + 4 * n + 2 * half;
+          store_pair(row < fixed && row < Traits::kTile && column + 8 * n < shifted, at,
+                     two[0] * factor, two[1] * factor);
+          at += 8 * to.bytes.column;
+        }
       }
     }
-  }
+  });
 }
 
 // All of an item that is a warpgroup's: the row of taps of its number.
 template <typename Traits>
 __device__ __forceinline__ void multiply_grad(const WeightGradSm90Params& p, const GradItem& item,
                                               GradMemory memory, int32_t tap_row) {
-  using T = typename Traits::T;
   const WeightGradJob& job = p.job[item.index];
   const GradSm90Job& more = p.more[item.index];
   BufferRing& stages = memory.stages;
@@ -110,27 +110,19 @@ __device__ __forceinline__ void multiply_grad(const WeightGradSm90Params& p, con
   }
 
   // Where results go, or, of split tiles, what add_weight_grad_splits adds up.
-  const bool splits = job.splits > 1, turned = more.turned;
-  const WeightStrides strides =
-      splits ? WeightStrides{9 * Traits::kTile, Traits::kTile, 1} : p.strides;
-  const WeightStrides by_operand =
-      turned ? WeightStrides{strides.column, strides.tap, strides.row} : strides;
+  const bool turned = more.turned;
   const int32_t rows = job.rows() - item.row, columns = job.columns() - item.column;
-  const int64_t element = (job.first_row + item.row) * p.strides.row +
-                          (job.first_column + item.column) * p.strides.column;
+  using Output = GradOutput<typename Traits::T>;
+  Output to =
+      job.splits > 1
+          ? Output::of_partial(p.partial_sums + job.first_sum + item.item * p.item_sums(),
+                               {9 * Traits::kTile, Traits::kTile, 1})
+          : Output::of_weight(p).from(job.first_row + item.row, 0, job.first_column + item.column);
+  if (turned) to.bytes = {to.bytes.column, to.bytes.tap, to.bytes.row};
   // Shifted dy meets x at the opposite tap.
   const int32_t tap = turned ? 8 - 3 * tap_row : 3 * tap_row, next_tap = turned ? -1 : 1;
-  const auto store = [&](auto* to) {
-    store_taps<Traits>(sum, to, by_operand, turned ? columns : rows, turned ? rows : columns,
-                       job.factor, tap, next_tap);
-  };
-  if (splits) {
-    store(p.partial_sums + job.first_sum + item.item * p.item_sums());
-  } else if (p.wide_output) {
-    store(static_cast<float*>(p.dweight) + element);
-  } else {
-    store(static_cast<T*>(p.dweight) + element);
-  }
+  store_taps<Traits>(sum, to, turned ? columns : rows, turned ? rows : columns, job.factor, tap,
+                     next_tap);
 }
 
 }  // namespace octconv::sm90

@@ -11,7 +11,7 @@
 
 #include "device/sm90/products.cuh"
 #include "grad_block_1x1.cuh"
-#include "kernels/sm80/grad_sums.cuh"
+#include "kernels/grad_output.cuh"
 #include "kernels/window.cuh"
 
 namespace octconv::sm90 {
@@ -101,46 +101,30 @@ __device__ __forceinline__ void multiply_step(JointGradSums<Traits>& sum, uint32
   ptx::wait_products<0>();  // meanwhile the other warpgroup multiplies
 }
 
-// A group's sums of one block of the weight. `to`: the element of the tile's first row and of the
-// group's first column; strides: of rows and of columns, both of which come in eights.
-template <typename Traits, typename Out>
-__device__ __forceinline__ void store_group(const float (&sum)[Traits::kSums], Out* to,
-                                            int64_t row_stride, int64_t column_stride, int32_t rows,
-                                            int32_t columns) {
-  const int32_t of_warp = ptx::thread_x() / 32 % 2 * 16;
-  to += ptx::lane() % 4 * 2 * row_stride + (of_warp + ptx::lane() / 4) * column_stride;
-#pragma unroll
-  for (int i = 0; i < Traits::kSums; i += 4, to += 8 * row_stride) {
-    if (2 * i >= rows) return;
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      if (of_warp + 8 * half >= columns) continue;
-      Out* of_column = to + 8 * half * column_stride;
-      store_element(of_column, sum[i + 2 * half]);
-      store_element(of_column + row_stride, sum[i + 2 * half + 1]);
-    }
-  }
-}
-
-// The results of one job, or, of split tiles, what add_weight_grad_splits adds up. `column`: the
-// group's first one, of the tile.
+// A group's sums of one block of the weight, whose columns lie beside each other: results, or, of
+// split tiles, what add_weight_grad_splits adds up. `column`: the group's first one, of the tile.
 template <typename Traits>
 __device__ __forceinline__ void store_job(const JointGradSm90Params& p, const WeightGradJob& job,
                                           const JointGradItem& item,
                                           const float (&sum)[Traits::kSums], int32_t column) {
   const int32_t rows = job.rows() - item.row, columns = job.columns() - item.column - column;
-  if (rows <= 0 || columns <= 0) return;
-  const int64_t element = (job.first_row + item.row) * p.strides.row +
-                          (job.first_column + item.column + column) * p.strides.column;
-  if (p.splits > 1) {
-    float* to = p.partial_sums + job.first_sum + item.of_job(job) * p.item_sums() + column;
-    store_group<Traits>(sum, to, Traits::kColumns, 1, rows, columns);
-  } else if (p.wide_output) {
-    store_group<Traits>(sum, static_cast<float*>(p.dweight) + element, p.strides.row,
-                        p.strides.column, rows, columns);
-  } else {
-    store_group<Traits>(sum, static_cast<typename Traits::T*>(p.dweight) + element, p.strides.row,
-                        p.strides.column, rows, columns);
+  using Output = GradOutput<typename Traits::T>;
+  const Output of_tile =
+      p.splits > 1
+          ? Output::of_partial(p.partial_sums + job.first_sum + item.of_job(job) * p.item_sums(),
+                               {Traits::kColumns, 0, 1})
+          : Output::of_weight(p).from(job.first_row + item.row, 0, job.first_column + item.column);
+  const int32_t of_lane = ptx::thread_x() / 32 % 2 * 16 + ptx::lane() / 4;
+  const Output to = of_tile.from(ptx::lane() % 4 * 2, 0, column + of_lane);
+#pragma unroll
+  for (int i = 0; i < Traits::kSums; i += 4) {  // rows come in eights
+    if (2 * i >= rows) return;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const bool inside = of_lane + 8 * half < columns;
+      to.store_if(inside, to.at(2 * i, 0, 8 * half), sum[i + 2 * half]);
+      to.store_if(inside, to.at(2 * i + 1, 0, 8 * half), sum[i + 2 * half + 1]);
+    }
   }
 }
 

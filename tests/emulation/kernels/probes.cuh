@@ -205,14 +205,22 @@ __global__ void copy_bytes(const ProbeParams p) {
   ptx::wait_copies<0>();
   ptx::Word128 value;
   ptx::load_shared(value, target);
-  // In two turns, even lanes all bytes, odd ones by halves; out of turn a lane points at what its
-  // neighbour writes.
+  // In turns, even lanes all bytes, odd ones by halves, or by words and half words; out of turn a
+  // lane points at what its neighbour writes.
   const uint32_t even = lane - lane % 2;
   auto* out = static_cast<ptx::Word128*>(p.out) + even;
   ptx::store_global_if(lane == even, out, value);
   for (int half = 0; half < 2; ++half) {
     const uint64_t bytes = uint64_t{value.word[2 * half + 1]} << 32 | value.word[2 * half];
-    ptx::store_global_if(lane != even, reinterpret_cast<uint64_t*>(out + 1) + half, bytes);
+    ptx::store_global_if(lane % 4 == 1, reinterpret_cast<uint64_t*>(out + 1) + half, bytes);
+  }
+  for (int i = 0; i < 4; ++i) {
+    auto* word = reinterpret_cast<uint32_t*>(out + 1) + i;
+    ptx::store_global_if(lane % 4 == 3 && i < 2, word, value.word[i]);
+    for (int half = 0; half < 2; ++half) {
+      ptx::store_global_if(lane % 4 == 3 && i >= 2, reinterpret_cast<uint16_t*>(word) + half,
+                           static_cast<uint16_t>(value.word[i] >> 16 * half));
+    }
   }
 }
 

@@ -1,0 +1,21 @@
+// Window sizes: a kernel may have two.
+#pragma once
+
+#include <cstdint>
+#include <device/ptx.cuh>
+#include <type_traits>
+
+namespace octconv {
+
+// Calls visit(std::integral_constant) with the taps along an axis, of which a kernel has loops of
+// their own.
+template <typename Traits, typename Visit>
+__device__ __forceinline__ void with_taps(int32_t taps, const Visit& visit) {
+  if (Traits::kLeastTaps < Traits::kMostTaps && taps == Traits::kLeastTaps) {
+    visit(std::integral_constant<int, Traits::kLeastTaps>());
+  } else {
+    visit(std::integral_constant<int, Traits::kMostTaps>());
+  }
+}
+
+}  // namespace octconv
