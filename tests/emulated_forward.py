@@ -68,6 +68,12 @@ class HopperTiles(NamedTuple):
     def shape(self) -> tuple[int, int, int, int]:
         return self.geometry, *self.columns, self.splits
 
+    @property
+    def types(self) -> tuple[torch.dtype, ...]:
+        """What there are kernels for: of those on trial there is one type."""
+        on_trial = self.geometry > 2 or self.columns[1] < self.columns[0]
+        return (torch.bfloat16,) if on_trial else (torch.bfloat16, torch.float16)
+
 
 class HopperJointTiles(NamedTuple):
     """The same of the kernel for 1x1 on Hopper: columns, and how many groups of them, buffers.
@@ -90,6 +96,10 @@ class HopperJointTiles(NamedTuple):
     @property
     def shape(self) -> tuple[int, int, int, int, int, int]:
         return *self[:4], self.splits, self.sharers
+
+    @property
+    def types(self) -> tuple[torch.dtype, ...]:
+        return torch.bfloat16, torch.float16
 
 
 AnyTiles = Tiles | JointTiles | HopperTiles | HopperJointTiles

@@ -22,7 +22,7 @@ from emulators import ASAN, NO_COMPILER, PLAIN, TSAN
 from epilogues import Extras
 
 Get = Callable[[str], Emulator]
-BF16, F16 = torch.bfloat16, torch.float16
+BF16 = torch.bfloat16
 
 
 def case_of(
@@ -96,8 +96,11 @@ SHARERS = {
 CASES = SPLITS | SHARERS
 MODES = [
     pytest.param(*mode.values, name, dtype, marks=mode.marks, id=f"{name}-{mode.values[0]}")
-    for i, name in enumerate(CASES)
-    for mode, dtype in ((PLAIN, (BF16, F16)[i % 2]), *([(ASAN, BF16)] if i % 3 == 0 else []))
+    for i, (name, (_, tiles)) in enumerate(CASES.items())
+    for mode, dtype in (
+        (PLAIN, tiles.types[i % len(tiles.types)]),
+        *([(ASAN, BF16)] if i % 3 == 0 else []),
+    )
 ]
 
 

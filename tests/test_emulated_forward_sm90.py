@@ -93,7 +93,7 @@ def sample() -> pytest.MarkDecorator:
         for i, (name, case) in enumerate(cases.items()):
             for j, columns in enumerate(COLUMNS[geometry]):
                 tiles = HopperTiles(geometry, columns, BLOCKS[(i + j) % len(BLOCKS)])
-                modes = [(PLAIN, (BF16, F16)[(i + j) % 2])]
+                modes = [(PLAIN, tiles.types[(i + j) % len(tiles.types)])]
                 if (i + j) % 3 == 0:  # float16 is bfloat16 but for two conversions there
                     modes.append((ASAN, BF16))
                 for mode, dtype in modes:
@@ -126,8 +126,9 @@ def tiles_of_absent(name: str, input_grad: bool) -> HopperTiles:
     ("mode", "name", "dtype"),
     [
         pytest.param(*mode.values, name, dtype, marks=mode.marks)
-        for i, name in enumerate(ABSENT)
-        for mode, dtype in ((PLAIN, (BF16, F16)[i % 2]), *([(ASAN, BF16)] if i % 5 == 0 else []))
+        for i, (name, (geometry, _, columns)) in enumerate(ABSENT.items())
+        for types in (HopperTiles(geometry, columns).types,)
+        for mode, dtype in ((PLAIN, types[i % len(types)]), *([(ASAN, BF16)] if i % 5 == 0 else []))
     ],
 )
 def test_parts_may_be_absent(emulator_in: Get, mode, name, dtype, input_grad):
@@ -146,15 +147,21 @@ def test_as_accurate_without_a_part(emulator_in: Get, name, dtype):
 
 
 @NO_COMPILER
-@pytest.mark.parametrize("dtype", [BF16, F16], ids=str)
 @pytest.mark.parametrize(
-    ("geometry", "name"),
-    [(0, "two chunks"), (1, "steps"), (2, "images"), (4, "two chunks"), (5, "steps")],
+    ("tiles", "name", "dtype"),
+    [
+        (tiles, name, dtype)
+        for geometry, name in (
+            (0, "two chunks"), (1, "steps"), (2, "images"), (4, "two chunks"), (5, "steps")
+        )
+        for tiles in (HopperTiles(geometry, (64, 64)),)
+        for dtype in tiles.types
+    ],
     ids=str,
-)
-def test_as_accurate_as_torch(emulator_in: Get, geometry, name, dtype):
-    case = CASES[geometry][name]
-    check_as_accurate_as_torch(emulator_in("plain"), case, HopperTiles(geometry, (64, 64)), dtype)
+)  # fmt: skip
+def test_as_accurate_as_torch(emulator_in: Get, tiles, name, dtype):
+    case = CASES[tiles.geometry][name]
+    check_as_accurate_as_torch(emulator_in("plain"), case, tiles, dtype)
 
 
 # In geometries 1, 2 and 5 windows of quads outside of the map reach into what others fill. Nobody

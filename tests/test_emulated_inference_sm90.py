@@ -70,7 +70,8 @@ def sample() -> pytest.MarkDecorator:
     params = []
     for i, name in enumerate(ALL_CASES):
         for residual in (False, True):
-            dtype = (BF16, F16)[(i + residual) % 2]
+            types = tiles_of(name).types
+            dtype = types[(i + residual) % len(types)]
             modes = [(PLAIN, dtype), *([(ASAN, BF16)] if residual and i % 3 == 0 else [])]
             for mode, of_mode in modes:
                 values = (*mode.values, name, of_mode, residual, (RELU, NONE)[i // 2 % 2])

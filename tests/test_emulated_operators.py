@@ -83,7 +83,7 @@ def test_any_covered_geometry(
 
 # Few tiles of many channels, a weight for two blocks, and rows of quads in their order.
 TRIAL_CASES = (
-    (Case((128, 128), (128, 128), size=(14, 14), batch=1), 8),
+    (Case((256, 256), (64, 64), size=(14, 14), batch=1), 8),
     (Case((264, 72), (104, 200), size=(13, 7), batch=1), 8),
     (Case((512, 512), (128, 128), (1, 1), size=(14, 14), batch=1), 8),
     (Case((200, 40), (200, 40), (1, 1), size=(14, 14), batch=2), 2),

@@ -107,7 +107,8 @@ SM90_PARTS = (
 
 # Few tiles of many channels, whose chunks share out evenly and not; a weight for two blocks, whose
 # cluster has one item or several; linear tiles; one chunk, wide and narrow, in large maps and small
-# ones; blocks of both octaves; low tiles narrower than high ones. What both directions' plans say.
+# ones; blocks of both octaves; low tiles narrower than high ones. What both directions' plans say
+# in bfloat16.
 SPLIT, PAIRED, LINEAR = "clusters of", "clusters of 2", "28x4 quads x 32"
 REGISTERS, LATE = "through registers", "of them for low tiles and then"
 SHARED, NARROW = "2 to a weight", "x 64, low 16x16 x 32"
@@ -151,7 +152,8 @@ def test_family_sm90_on_trial(
 ) -> None:
     monkeypatch.setenv("OCTCONV_CUDA_TRIAL", "1")
     text = check_family_sm90(case, check, dtype, Platform.of(device))
-    assert (forward if check is check_forward else input_grad) in text
+    if dtype == torch.bfloat16:  # for which alone there are all kernels on trial
+        assert (forward if check is check_forward else input_grad) in text
 
 
 def plan_sm90(case: Case, input_grad: bool, trial: bool) -> dict[str, Any]:

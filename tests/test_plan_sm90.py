@@ -272,15 +272,16 @@ def test_what_is_refused(changes, dtype, device, reason) -> None:
     batch=st.integers(1, 40),
     kernel=st.sampled_from([1, 3]),
     input_grad=st.booleans(),
+    dtype=st.sampled_from(["bfloat16", "float16"]),
 )
-def test_plans_on_trial(channels, size, batch, kernel, input_grad) -> None:
+def test_plans_on_trial(channels, size, batch, kernel, input_grad, dtype) -> None:
     """Each cluster has a tile of its own and finds room; it is expected to pay, or not done."""
     problem = Problem(batch, *size, *channels, kernel, input_grad=input_grad)
     try:
-        whole = plan_of(problem)
+        whole = plan_of(problem, dtype)
     except RuntimeError:
         assume(False)
-    plan = plan_of(problem, trial=True)
+    plan = plan_of(problem, dtype, trial=True)
     joint = plan.get("joint")
     splits = (joint or plan)["splits"]
     shared = joint is not None and joint["sharers"] == 2
@@ -289,6 +290,7 @@ def test_plans_on_trial(channels, size, batch, kernel, input_grad) -> None:
     ahead = "pooled ahead" in plan["text"]
     narrow = not joint and plan["low"]["columns"][0] < plan["high"]["columns"][0]
     late = plan.get("late_items", 0)
+    assert dtype == "bfloat16" or not (linear or narrow or registers or ahead)
     if splits == 1 and not (shared or linear or narrow or registers or ahead or late):
         assert plan == whole
         return

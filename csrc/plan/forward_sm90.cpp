@@ -179,12 +179,12 @@ bool may_try(const Problem& p, int32_t of_problem) {
 }
 
 // On trial: with what has run in the emulation alone.
-PlanSm90 make_plan(const Problem& problem, const DeviceFacts& device, bool trial) {
-  if (problem.kernel == 1) return plan_1x1_sm90(problem, device, trial);
+template <typename T>
+PlanSm90 plan_3x3(const Problem& problem, const DeviceFacts& device, bool trial) {
   const Problem p = as_convolution(problem);
   const int32_t geometry = geometry_of(p);
   PlanSm90 best{};
-  for_each_sm90<BFloat16, false>([&](auto kernel) {  // all types and directions have the same
+  for_each_sm90<T, false>([&](auto kernel) {  // both directions have the same
     for_each_low_sm90<decltype(kernel)>([&](auto traits) {
       using Traits = decltype(traits);
       if (Traits::kGeometry != geometry && !(trial && may_try<Traits>(p, geometry))) return;
@@ -195,6 +195,13 @@ PlanSm90 make_plan(const Problem& problem, const DeviceFacts& device, bool trial
     });
   });
   return best;
+}
+
+PlanSm90 make_plan(const Problem& problem, ElementType type, const DeviceFacts& device,
+                   bool trial) {
+  if (problem.kernel == 1) return plan_1x1_sm90(problem, device, trial);
+  return type == ElementType::kBFloat16 ? plan_3x3<BFloat16>(problem, device, trial)
+                                        : plan_3x3<Float16>(problem, device, trial);
 }
 
 }  // namespace
@@ -216,12 +223,12 @@ const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& 
   return most_tiles > INT32_MAX / 2 ? "more than 2^30 tiles" : nullptr;
 }
 
-PlanSm90 plan_forward_sm90(const Problem& problem, ElementType, const DeviceFacts& device) {
-  return make_plan(problem, device, false);
+PlanSm90 plan_forward_sm90(const Problem& problem, ElementType type, const DeviceFacts& device) {
+  return make_plan(problem, type, device, false);
 }
 
-PlanSm90 plan_trial_sm90(const Problem& problem, ElementType, const DeviceFacts& device) {
-  PlanSm90 plan = make_plan(problem, device, true);
+PlanSm90 plan_trial_sm90(const Problem& problem, ElementType type, const DeviceFacts& device) {
+  PlanSm90 plan = make_plan(problem, type, device, true);
   plan.trial = true;
   return plan;
 }

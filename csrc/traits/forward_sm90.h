@@ -7,6 +7,9 @@
 
 #include <cstdint>
 #include <iterator>
+#include <type_traits>
+
+#include "dtype.h"
 
 namespace octconv {
 
@@ -164,6 +167,10 @@ struct Sm90LowTraits : Traits {
                                      kLowColumns) == Traits::kColumnsOfCopy);
 };
 
+// What is on trial is compiled for bfloat16 alone: what a GPU tells of it goes for float16, too.
+template <typename T>
+constexpr bool kHasTrials = std::is_same_v<T, BFloat16>;
+
 // All kernels for a type and direction. Narrow high tiles only where the map is large: elsewhere
 // wider ones serve, with columns of zeros.
 template <typename T, bool kInputGrad, typename Visit>
@@ -172,10 +179,12 @@ void for_each_sm90(const Visit& visit) {
   visit(Sm90Traits<T, kInputGrad, 0, 64>());
   visit(Sm90Traits<T, kInputGrad, 1, 64>());
   visit(Sm90Traits<T, kInputGrad, 2, 64>());
-  visit(Sm90Traits<T, kInputGrad, 4, 32>());
-  visit(Sm90Traits<T, kInputGrad, 4, 64>());
-  visit(Sm90Traits<T, kInputGrad, 5, 64>());
-  visit(Sm90Traits<T, kInputGrad, 3, 32>());
+  if constexpr (kHasTrials<T>) {
+    visit(Sm90Traits<T, kInputGrad, 4, 32>());
+    visit(Sm90Traits<T, kInputGrad, 4, 64>());
+    visit(Sm90Traits<T, kInputGrad, 5, 64>());
+    visit(Sm90Traits<T, kInputGrad, 3, 32>());
+  }
 }
 
 // All low tiles of a kernel: the parameters of a launch choose. Constexpr: kernels call it, too.
@@ -185,7 +194,7 @@ constexpr void for_each_low_sm90(const Visit& visit) {
   if constexpr (Traits::kHighColumns == 64 && !Traits::kOnTrial) {
     visit(Sm90LowTraits<Traits, 128>());
     visit(Sm90LowTraits<Traits, 160>());
-    visit(Sm90LowTraits<Traits, 32>());
+    if constexpr (kHasTrials<typename Traits::T>) visit(Sm90LowTraits<Traits, 32>());
   }
 }
 

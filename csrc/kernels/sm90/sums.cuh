@@ -185,53 +185,58 @@ struct PixelUnits {
 // ReLU, or none), or all that may be.
 enum class Finish { kNone, kBound, kAny };
 
-// Stores this block's units of a tile's sums, those of a group and half at pixel_of(group, half).
-template <typename Traits, Finish kFinish, int kGroups, int kSums, typename PixelOf>
-__device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
+// Some groups and blocks of a tile's sums: in registers the first ones, of the tile those from
+// `group` and `block` on.
+template <int kPartGroups, int kPartBlocks>
+struct Part {
+  static constexpr int kGroups = kPartGroups, kBlocks = kPartBlocks;
+  int32_t group, block;
+};
+
+// Stores this block's units of a part, those of a group and half at pixel_of(group, half).
+template <typename Traits, Finish kFinish, int kAllGroups, int kSums, typename Part,
+          typename PixelOf>
+__device__ __forceinline__ void store_part(const float (&sum)[kAllGroups][kSums], const Part& part,
                                            const ForwardSm90Params& p, Octave octave,
                                            int32_t channel, const PixelOf& pixel_of) {
   using T = typename Traits::T;
-  constexpr int kBlocks = kSums / kUnit;
-  // As the sums leave registers for: units of a block of columns that share its factors, and whose
-  // residuals are under way together; and whether factors come a turn ahead.
+  constexpr int kGroups = Part::kGroups, kBlocks = Part::kBlocks;
+  // Residuals of a block of columns are under way together; else its factors come a block ahead.
   constexpr bool kResiduals = kFinish == Finish::kAny;
-  constexpr int kTogether = kResiduals && kBlocks > 4 ? kGroups : 2 * kGroups;
-  constexpr int kTurns = 2 * kGroups / kTogether * kBlocks;
   constexpr int kAhead = !kResiduals && kBlocks <= 4 ? 1 : 0;
   T* output = static_cast<T*>(p.output[octave]);
   const T* residuals = static_cast<const T*>(p.residual[octave]);
   const auto units_of = [&](int i) {
-    const int group = i % kGroups, half = i / kGroups;
+    const int32_t group = part.group + i % kGroups, half = i / kGroups;
     return PixelUnits<Traits, kSums>(p, octave, pixel_of(group, half), group, channel);
   };
   Factors factors[2];
-  const auto load_factors = [&](int turn) {
-    if (kFinish == Finish::kNone || turn >= kTurns) return;
-    factors[turn % 2].load(p, octave, channel + turn % kBlocks * 32);
+  const auto load_factors = [&](int i) {
+    if (kFinish == Finish::kNone || i >= kBlocks) return;
+    factors[i % 2].load(p, octave, channel + 32 * (part.block + i));
   };
   if (kAhead) load_factors(0);
 #pragma unroll
-  for (int turn = 0; turn < kTurns; ++turn) {
-    const int first = turn / kBlocks * kTogether, block = turn % kBlocks;
-    load_factors(turn + kAhead);
-    ptx::Word128 residual[kTogether] = {};
+  for (int i = 0; i < kBlocks; ++i) {
+    const int32_t block = part.block + i;
+    load_factors(i + kAhead);
+    ptx::Word128 residual[2 * kGroups] = {};
     if (kResiduals && residuals) {
 #pragma unroll
-      for (int j = 0; j < kTogether; ++j) {
-        const auto at = units_of(first + j);
+      for (int j = 0; j < 2 * kGroups; ++j) {
+        const auto at = units_of(j);
         if (!at.has(block)) continue;
         ptx::load_global(residual[j], residuals + at.element + 32 * block);
       }
     }
 #pragma unroll
-    for (int j = 0; j < kTogether; ++j) {
-      const int group = (first + j) % kGroups, half = (first + j) / kGroups;
+    for (int j = 0; j < 2 * kGroups; ++j) {
       float value[8];
 #pragma unroll
       for (int n = 0; n < 8; ++n) {
-        value[n] = sum[group][kUnit * block + n / 2 * 4 + 2 * half + n % 2];
+        value[n] = sum[j % kGroups][kUnit * i + n / 2 * 4 + 2 * (j / kGroups) + n % 2];
       }
-      if constexpr (kFinish != Finish::kNone) factors[turn % 2].apply(value);
+      if constexpr (kFinish != Finish::kNone) factors[i % 2].apply(value);
       if constexpr (kFinish == Finish::kBound) bound(value, p.activation);
       if constexpr (kResiduals) finish_values<T>(value, residual[j], p.activation);
       ptx::Word128 words;
@@ -240,8 +245,32 @@ __device__ __forceinline__ void store_sums(const float (&sum)[kGroups][kSums],
         words.word[k] = ptx::narrow_pair<T>(value[2 * k], value[2 * k + 1]);
       }
       if constexpr (Traits::kInputGrad) exchange_words(words, channel / 8 % 4);
-      const auto at = units_of(first + j);
+      const auto at = units_of(j);
       ptx::store_global_if(at.has(block), output + at.element + 32 * block, words);
+    }
+  }
+}
+
+// Two halves of a tile's sums, one behind the other in the same registers: so there is code for one
+// alone, of which with all that may be done there is much.
+template <typename Traits, Finish kFinish, int kGroups, int kSums, typename PixelOf>
+__device__ __forceinline__ void store_halves(float (&sum)[kGroups][kSums],
+                                             const ForwardSm90Params& p, Octave octave,
+                                             int32_t channel, const PixelOf& pixel_of) {
+  constexpr int kBlocks = kSums / kUnit, kNextBlock = kBlocks % 2 == 0 ? kBlocks / 2 : 0;
+  constexpr int kNextGroup = kBlocks > 1 && kNextBlock == 0 ? kGroups / 2 : 0;
+  Part<kGroups - kNextGroup, kBlocks - kNextBlock> half{0, 0};
+#pragma unroll 1
+  while (true) {
+    store_part<Traits, kFinish>(sum, half, p, octave, channel, pixel_of);
+    if (half.group + half.block == kNextGroup + kNextBlock) return;  // a single block is no two
+    half.group = kNextGroup, half.block = kNextBlock;
+#pragma unroll
+    for (int group = 0; group < half.kGroups; ++group) {
+#pragma unroll
+      for (int i = 0; i < half.kBlocks * kUnit; ++i) {
+        sum[group][i] = sum[group + kNextGroup][i + kNextBlock * kUnit];
+      }
     }
   }
 }
@@ -253,14 +282,15 @@ __device__ __forceinline__ void finish_sums(float (&sum)[kGroups][kSums],
                                             const ForwardSm90Params& p, const Memory& memory,
                                             Octave octave, int32_t channel,
                                             const PixelOf& pixel_of) {
+  constexpr Part<kGroups, kSums / kUnit> kAll{0, 0};
   add_tile<Traits>(sum, p, memory);
   if constexpr (!Traits::kInputGrad) {
     if (p.scale && (p.residual[octave] || p.activation == Activation::kSilu)) {
-      return store_sums<Traits, Finish::kAny>(sum, p, octave, channel, pixel_of);
+      return store_halves<Traits, Finish::kAny>(sum, p, octave, channel, pixel_of);
     }
-    if (p.scale) return store_sums<Traits, Finish::kBound>(sum, p, octave, channel, pixel_of);
+    if (p.scale) return store_part<Traits, Finish::kBound>(sum, kAll, p, octave, channel, pixel_of);
   }
-  store_sums<Traits, Finish::kNone>(sum, p, octave, channel, pixel_of);
+  store_part<Traits, Finish::kNone>(sum, kAll, p, octave, channel, pixel_of);
 }
 
 }  // namespace octconv::sm90
