@@ -140,6 +140,10 @@ __device__ __forceinline__ void store_item(const Forward1x1Params& p, JointSums<
   constexpr int kSize = sizeof(typename Traits::T);
   const int32_t column = place.column + ptx::lane() % 4 * 2 * Traits::kGroup;
   const RowStore<Traits> high{p, p.high, column, scratch}, low{p, p.low, column, scratch};
+  if constexpr (kFinishes) {
+    if (parts.high) scale_sums<Traits, 4>(sum.high, p, p.high, place.column);
+    if (parts.low) scale_sums<Traits, 1>(&sum.low, p, p.low, place.column);
+  }
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const Pixel quad = row_quad<Traits>(p, place, half);

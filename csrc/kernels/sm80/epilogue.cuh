@@ -1,4 +1,4 @@
-// What inference does to the sums of the portable kernels.
+// What inference does to the sums of the portable kernels before it adds residuals.
 #pragma once
 
 #include <cstdint>
@@ -30,25 +30,5 @@ __device__ __forceinline__ void scale_sums(float (*sum)[Traits::kTilesN][4], con
     }
   }
 }
-
-// All of it for two sums of a lane in one n8 tile: little to hold in registers.
-template <typename T>
-struct LaneEpilogue {
-  const float* scale;  // at the first column of the lane
-  const float* shift;
-  const T* residual;  // at the pixel and the first column of the lane, or null
-  Activation activation;
-
-  // `column` counts on from the lane's first one.
-  __device__ __forceinline__ void apply(float (&pair)[2], int32_t column) const {
-    const PairOf<float> factor = load_pair(scale + column), term = load_pair(shift + column);
-    PairOf<T> addend{};
-    if (residual) addend = load_pair(residual + column);
-    for (int i = 0; i < 2; ++i) {
-      pair[i] = pair[i] * factor.element[i] + term.element[i] + ptx::widen(addend.element[i]);
-    }
-    activate(pair, activation);
-  }
-};
 
 }  // namespace octconv

@@ -47,7 +47,7 @@ struct RowStore {
     return static_cast<char*>(program.output[0].map) + int64_t{column} * kSize;
   }
 
-  // to: where those of the lane's pixel are. kFinishes: of inference, not scaled yet.
+  // to: where those of the lane's pixel are. kFinishes: of inference, scaled already.
   template <bool kFinishes>
   __device__ __forceinline__ void store(const TileSums<Traits>& sum, int half, char* to,
                                         bool inside) const {
@@ -55,36 +55,45 @@ struct RowStore {
     gather<kFinishes>(word, sum, half, to, inside);
 #pragma unroll
     for (int group = 0; group < kGroups; ++group) {
-      ptx::store_global_if(inside && column + group * Traits::kGroupColumns < program.columns,
-                           to + group * Traits::kGroupColumns * kSize, word[group]);
+      ptx::store_global_if(inside && has(group), to + group * kGroupBytes, word[group]);
     }
   }
 
  private:
+  static constexpr int kGroupBytes = Traits::kGroupColumns * kSize;
+
+  __device__ __forceinline__ bool has(int group) const {
+    return column + group * Traits::kGroupColumns < program.columns;
+  }
+
   template <bool kFinishes>
   __device__ __forceinline__ void gather(ptx::Word128 (&word)[kGroups], const TileSums<Traits>& sum,
                                          int half, const char* to, bool inside) const {
-    constexpr int kWords = kSize / 2;  // to two sums
+    ptx::Word128 residual[kGroups] = {};
+    const Output& output = program.output[0];
+    if (kFinishes && output.residual && inside) {
+      const char* from =
+          static_cast<const char*>(output.residual) + (to - static_cast<const char*>(output.map));
 #pragma unroll
-    for (int n = 0; n < Traits::kTilesN; ++n) {
-      float pair[2] = {sum[n][2 * half], sum[n][2 * half + 1]};
-      const int group = n / Traits::kGroup, in_group = n % Traits::kGroup;
-      if constexpr (kFinishes) {
-        const Output& output = program.output[0];
-        const T* residual = static_cast<const T*>(output.residual);
-        if (residual) residual += (to - static_cast<const char*>(output.map)) / kSize;
-        const int32_t first = program.first_column + column;
-        const LaneEpilogue<T> epilogue{p.scale + first, p.shift + first, residual, p.activation};
-        const int32_t of_group = group * Traits::kGroupColumns;
-        if (inside && column + of_group < program.columns) {
-          epilogue.apply(pair, of_group + 2 * in_group);
-        }
+      for (int group = 0; group < kGroups; ++group) {
+        if (has(group)) ptx::load_constant(residual[group], from + group * kGroupBytes);
       }
-      uint32_t* words = word[group].word + in_group * kWords;
-      if constexpr (kWords == 1) {
-        words[0] = ptx::narrow_pair<T>(pair[0], pair[1]);
-      } else {
-        words[0] = ptx::as_bits(pair[0]), words[1] = ptx::as_bits(pair[1]);
+    }
+#pragma unroll
+    for (int group = 0; group < kGroups; ++group) {
+      float value[2 * Traits::kGroup];
+#pragma unroll
+      for (int i = 0; i < 2 * Traits::kGroup; ++i) {
+        value[i] = sum[group * Traits::kGroup + i / 2][2 * half + i % 2];
+      }
+      if constexpr (kFinishes) finish_values<T>(value, residual[group], p.activation);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        if constexpr (kSize == 4) {
+          word[group].word[i] = ptx::as_bits(value[i]);
+        } else {
+          word[group].word[i] = ptx::narrow_pair<T>(value[2 * i], value[2 * i + 1]);
+        }
       }
     }
     if constexpr (!Traits::kPermutes) exchange(word);
