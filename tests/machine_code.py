@@ -137,7 +137,7 @@ def gemm_code(
     """That of the tests' own matrix product."""
     extension = setup_py.native_library(nvcc.parents[1], "")
     folder = tmp_path_factory.mktemp("gemm")
-    command = [nvcc, "-fatbin", f"-I{CSRC}", *extension.extra_compile_args["nvcc"], "-std=c++17"]
+    command = [nvcc, "-fatbin", f"-I{CSRC}", *extension.extra_compile_args["nvcc"]]
     command += [f"-gencode=arch=compute_{arch},code=sm_{arch}" for arch in ARCHS]
     command += ["--expt-relaxed-constexpr", "-Werror=all-warnings", EMULATION / "gpu" / "gemm.cu"]
     subprocess.run([*command, "-o", folder / "gemm.fatbin"], check=True)
