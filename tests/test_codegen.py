@@ -58,23 +58,22 @@ def check_registers(every):
 def test_forward_is_made_of_tensor_core_instructions(library_code, arch):
     """Each product stands once in the code: for phases, for quads of high and of low tiles."""
     kernels = library_code.kernels("forward_sm80", arch)
-    assert len(kernels) == 2 * (6 + 6 + 5)  # directions, and types; tf32 has no narrow tiles
+    assert len(kernels) == 2 * 3 * 3  # directions, types, pairs of tiles
     for kernel in kernels:
-        if arch == "80" and re.search("Wide|Narrow", kernel.name):
+        if arch == "80" and "Wide" in kernel.name:
             assert kernel.count("HMMA") == 0  # plans choose them only where registers are passed
             continue
         if arch == "90a":
             assert kernel.count("USETMAXREG") == 2, kernel.name
-        taps = int(re.search(r"Li(\d)ELb", kernel.name)[1])
-        tf32, transposed = "TFloat32" in kernel.name, re.search(r"Li\dELb1E", kernel.name)
-        groups, tiles_n = 2 if "Narrow" in kernel.name else 1, 8 if "Wide" in kernel.name else 4
-        phases = 4 * taps * groups * tiles_n
-        quads = taps * tiles_n * (groups + 4)
+        tiles = re.search("WideTiles|SmallTilesOfManyTaps|SmallTiles", kernel.name)[0]
+        sizes = {"WideTiles": (3,), "SmallTiles": (1, 3), "SmallTilesOfManyTaps": (5, 7)}[tiles]
+        wide, tiles_n = tiles == "WideTiles", 8 if tiles == "WideTiles" else 4
+        tf32, transposed = "TFloat32" in kernel.name, "Lb1E" in kernel.name
         shape = "1688" if tf32 else "16816"
         hmma = kernel.count(rf"HMMA\.{shape}\.F32[.\w]*")
-        assert hmma == kernel.count("HMMA") == phases + quads, kernel.name
-        windows = 2 * (taps + 1) * groups + taps * (groups + 4)
-        weights = 0 if tf32 and transposed else 3 * taps * tiles_n // 2
+        assert hmma == kernel.count("HMMA") == sum(sizes) * tiles_n * (4 + 1 + 4), kernel.name
+        windows = sum(2 * (taps + 1) + taps * (1 + 4) for taps in sizes)
+        weights = 0 if tf32 and transposed else 3 * sum(sizes) * tiles_n // 2
         assert kernel.count("LDSM") == windows + weights, kernel.name
         if transposed and not tf32:
             assert kernel.count(r"LDSM\.16\.MT88\.4") == weights
@@ -83,13 +82,17 @@ def test_forward_is_made_of_tensor_core_instructions(library_code, arch):
         # Instructions to each of the tensor cores', in the loops over a chunk's phases. tf32 is
         # rounded word by word, and transposed loaded so, too.
         loops = inner_loops(kernel.code)
-        longest = max(len(loop) for loop in loops if loop.count("HMMA") == phases)
-        of_small = 5.6 if tf32 else {1: 2.2, 3: 1.65}.get(taps, 1.85)
-        of_large = 3.8 if tf32 else 1.5
-        assert longest <= (of_small if "Small" in kernel.name else of_large) * phases, kernel.name
-        # What is stored of registers comes back outside of them; of 5x5 taps transposed some.
-        assert sum(loop.count("STL") for loop in loops) == 0, kernel.name
-        assert sum(loop.count("LDL") for loop in loops) <= 7 * (taps == 5), kernel.name
+        for taps in sizes:
+            phases = 4 * taps * tiles_n
+            longest = max(len(loop) for loop in loops if loop.count("HMMA") == phases)
+            of_small = 5.6 if tf32 else {1: 2.2, 3: 1.65}.get(taps, 1.85)
+            of_large = 3.8 if tf32 else 1.5
+            assert longest <= (of_large if wide else of_small) * phases, kernel.name
+        # What is stored of registers comes back outside of them, but with many taps of transposed
+        # tf32 a few in a hundred.
+        some = 0.02 * (tf32 and transposed and max(sizes) > 3)
+        assert not any("STL" in loop for loop in loops), kernel.name
+        assert sum(loop.count("LDL") for loop in loops) <= some * sum(map(len, loops)), kernel.name
 
 
 def inner_loops(code: str) -> list[list[str]]:
@@ -168,12 +171,11 @@ def test_weight_grad_is_made_of_tensor_core_instructions(library_code, arch):
         "Li3ENS_10NarrowGrad": (2 * 2 * 2 * 9, 4 + 2 * 9),
         "Li1ENS_8WideGrad": (2 * 4 * 8, 8 + 8),
         "Li1ENS_10NarrowGrad": (2 * 2 * 8, 4 + 8),
-        "Li5ENS_10NarrowGrad": (2 * 2 * 2 * 5, 8 + 5),  # of a row of taps, as of 7x7
-        "Li7ENS_10NarrowGrad": (2 * 2 * 2 * 7, 8 + 7),
+        "Li7ENS_10NarrowGrad": (2 * 2 * 2 * 7, 8 + 7),  # of a row of taps, for 5x5, too
     }
-    of_tf32 = {1: 4, 3: 9, 5: 5, 7: 7}
+    of_tf32 = {1: 4, 3: 9, 7: 7}
     kernels = library_code.kernels("weight_grad_sm80", arch)
-    assert len(kernels) == 2 * 6 + 4
+    assert len(kernels) == 2 * 5 + 3
     for kernel in kernels:
         copies = {"LDGSTS.E.BYPASS.128", "LDGSTS.E.BYPASS.128.ZFILL"}
         assert set(kernel.forms("LDGSTS")) <= copies, kernel.name

@@ -63,10 +63,10 @@ def test_pytorchs_operators_serve_where_no_kernel_runs(
 
 def test_small_tiles_serve_where_code_passes_no_registers(emulated: EmulatedOperators) -> None:
     """As where a driver compiles what was made for all cards."""
-    high, low = torch.empty(64, 64, 56, 56, dtype=BF16), torch.empty(64, 64, 28, 28, dtype=BF16)
+    high, low = torch.empty(128, 64, 56, 56, dtype=BF16), torch.empty(128, 64, 28, 28, dtype=BF16)
     weight = torch.empty(128, 128, 3, 3, dtype=BF16)
     explain = (high, low, weight, 64, (56, 56), 1, True, "sm80")
-    assert "narrow tiles" in in_a_new_thread(emulated.ops.explain_forward, *explain)
+    assert "wide tiles" in in_a_new_thread(emulated.ops.explain_forward, *explain)
     emulated.refuse("ForwardParams")
     assert "small tiles" in in_a_new_thread(emulated.ops.explain_forward, *explain)
 

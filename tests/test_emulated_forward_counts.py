@@ -76,18 +76,19 @@ def test_every_mma_is_of_use_where_tiles_fit(run):
 def test_reads_are_near_the_least(run):
     """What all tiles ask of the second-level cache: each map with its halo, and the weights."""
     case = Case((32, 32), (32, 32), size=(64, 64), batch=1, bias=False)
-    result = run(case, Tiles("narrow", (16, 16, 1), (32, 16, 1)))
+    result = run(case, Tiles("wide", (16, 8, 1), (16, 16, 1)))
 
     def pixels(tiles: int, height: int, width: int) -> int:
         return tiles * height * width * 32 * 2 // 32  # sectors of 32 channels
 
-    # Four high tiles of 16 x 16 quads, two low ones of 16 x 32; halos end at the image's border.
-    high = pixels(4, 33, 33) + pixels(4, 17, 17)
-    low = pixels(2, 34, 64) + pixels(2, 17, 32)
-    weights = (4 * 9 * 32 * 64 + 2 * 9 * 32 * 64) * 2 // 32
+    # Eight high tiles of 16 x 8 quads, half of them at the image's border, and four low ones of 16
+    # x 16; halos end at the border.
+    high = pixels(4, 17, 33) + pixels(4, 18, 33) + pixels(4, 9, 17) + pixels(4, 10, 17)
+    low = pixels(4, 34, 34) + pixels(4, 17, 17)
+    weights = (8 * 9 * 32 * 64 + 4 * 9 * 32 * 64) * 2 // 32
     assert result.counters["sectors_read"] == pytest.approx(high + low + weights, rel=0.01)
     once = (64 * 64 + 32 * 32 + 9 * 64 * 2) * 32 * 2 // 32
-    assert result.counters["sectors_read"] < 2.6 * once
+    assert result.counters["sectors_read"] < 3 * once
 
 
 def test_one_launch_moves_nothing_between_the_paths(run):

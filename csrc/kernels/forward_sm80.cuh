@@ -17,6 +17,7 @@
 #include "sm80/turns.cuh"
 #include "sm80/weight.cuh"
 #include "traits/forward_sm80.h"
+#include "with_taps.cuh"
 
 namespace octconv {
 
@@ -78,8 +79,8 @@ struct LaneCells {
   template <typename Tile>
   __device__ __forceinline__ void set(const ForwardParams& p, const Program& program,
                                       const TilePlace& place) {
-    const HaloShape of_phases = HaloShape::of<Tile>(program, true);
-    const HaloShape of_quads = HaloShape::of<Tile>(program, false);
+    const HaloShape of_phases = HaloShape::of<Tile>(p, program, true);
+    const HaloShape of_quads = HaloShape::of<Tile>(p, program, false);
 #pragma unroll
     for (int group = 0; group < Tile::kQuadsOfWarp / 16; ++group) {
       int32_t quad =
@@ -109,7 +110,8 @@ struct ChunkCells {
   uint32_t row_stride, plane_rows, plane_bytes;
   uint32_t halo, lane_weight;
 
-  __device__ __forceinline__ ChunkCells(const Program& program, int32_t index, uint32_t halo_)
+  __device__ __forceinline__ ChunkCells(const ForwardParams& p, const Program& program,
+                                        int32_t index, uint32_t halo_)
       : halo(halo_) {
     const Chunk chunk = Chunk::of(program, index, Tile::kChunk);
     const Segment& segment = program.segment[chunk.segment];
@@ -117,7 +119,7 @@ struct ChunkCells {
     const int32_t bytes =
         (segment.channels - chunk.channel) * static_cast<int32_t>(sizeof(typename Tile::T));
     step_bytes = bytes < Tile::kChunkBytes ? bytes : Tile::kChunkBytes;
-    const HaloShape shape = HaloShape::of<Tile>(program, phases);
+    const HaloShape shape = HaloShape::of<Tile>(p, program, phases);
     row_stride = shape.row_stride;
     plane_rows = shape.rows * shape.row_stride;
     plane_bytes = shape.cells * Tile::kCellPitch;
@@ -126,6 +128,7 @@ struct ChunkCells {
   }
 
   // One row of taps whose halo and weight have landed.
+  template <int kTaps>
   __device__ __forceinline__ void multiply_row(Sums<Tile>& sum,
                                                const LaneCells<typename Tile::Pair>& lane,
                                                int32_t tap_row, uint32_t weight) const {
@@ -134,16 +137,16 @@ struct ChunkCells {
       if (phases) {
         uint32_t cells[Tile::kGroups][2];  // for each y-phase, in the row that its taps read
         for (int dy = 0; dy < 2; ++dy) {
-          const int offset = phase::offset(dy, tap_row, Tile::kPadding);
+          const int offset = phase::offset(dy, tap_row, kTaps / 2);
           const int plane = phase::plane(offset);
           const uint32_t row =
               halo + plane * plane_rows +
-              (phase::shift(offset) - phase::first_shift(plane, Tile::kPadding)) * row_stride;
+              (phase::shift(offset) - phase::first_shift(plane, kTaps / 2)) * row_stride;
           for (int group = 0; group < Tile::kGroups; ++group) {
             cells[group][dy] = row + lane.phases[group];
           }
         }
-        multiply_phases<Tile>(sum, cells, plane_bytes, weight, step_bytes);
+        multiply_phases<Tile, kTaps>(sum, cells, plane_bytes, weight, step_bytes);
         return;
       }
     }
@@ -152,7 +155,7 @@ struct ChunkCells {
     for (int group = 0; group < Tile::kTilesM / kStride; ++group) {
       cells[group] = halo + lane.quads[group] + tap_row * row_stride;
     }
-    multiply_quads<Tile, kStride>(sum, cells, weight, step_bytes);
+    multiply_quads<Tile, kTaps, kStride>(sum, cells, weight, step_bytes);
   }
 };
 
@@ -177,14 +180,16 @@ struct Products {
     const int32_t first_chunks = program.chunks[0];
     int32_t index = item.begin;
     do {  // every item has a chunk
-      const ChunkCells<Tile> cells(program, index, halos + chunk % 2 * halo_bytes);
+      const ChunkCells<Tile> cells(p, program, index, halos + chunk % 2 * halo_bytes);
+      with_taps<Traits>(p.taps(), [&](auto taps) {
 #pragma unroll 1
-      for (int32_t tap_row = 0; tap_row < Traits::kTaps; ++tap_row) {
-        turns.wait_until_full();
-        cells.multiply_row(sum, lane, tap_row, turns.row());
-        turns.say_free();
-        turns.advance();
-      }
+        for (int32_t tap_row = 0; tap_row < taps; ++tap_row) {
+          turns.wait_until_full();
+          cells.template multiply_row<taps>(sum, lane, tap_row, turns.row());
+          turns.say_free();
+          turns.advance();
+        }
+      });
       if (index < first_chunks && (index + 1 == item.end || index + 1 == first_chunks)) {
         finish_first_segment<Tile>(sum, p, program, item.place);
       }
@@ -217,8 +222,9 @@ __global__ void __launch_bounds__(Traits::kThreads, Traits::kBlocks)
   if constexpr (Traits::kNeedsPassing && !ptx::kHopper) return;  // never launched there
   ptx::SharedMemory shared;
   const uint32_t halos = shared.take(2 * p.halo_bytes);
-  const Turns<Traits> turns{shared.take(p.weight_stages * Turns<Traits>::kRowBytes),
-                            p.weight_stages};
+  const int32_t taps = 2 * padding_of<Traits>(p) + 1;
+  const int32_t row_bytes = taps * BlockMemory<Traits>::kTapBytes;
+  const Turns<Traits> turns{shared.take(p.weight_stages * row_bytes), row_bytes, p.weight_stages};
   const Tables<Traits> tables{shared.take(2 * Traits::kTableBytes)};
   const uint32_t ticket = shared.take(16);
   if (ptx::thread_x() < Traits::kMultiplierThreads) {

@@ -12,7 +12,7 @@ namespace octconv {
 
 template <typename Traits>
 void launch_tiles(const Launch& call) {
-  const ForwardLimits limits = limits_of<Traits>();
+  const ForwardLimits limits = limits_of<Traits>(call.problem.kernel);
   ForwardParams params = forward_params(call.problem, limits, call.plan.high, call.plan.low,
                                         call.plan.weight_stages, call.pointers);
   params.rotation = call.plan.rotation;
@@ -23,26 +23,12 @@ void launch_tiles(const Launch& call) {
   launch(forward_sm80<Traits>, shape, params, call.stream);
 }
 
-template <typename T, int kKernel, bool kInputGrad>
-void launch_kernel(const Launch& call) {
-  for_each_forward<T, kKernel, kInputGrad>([&](auto traits) {
+template <typename T, bool kInputGrad>
+void launch_forward_sm80(const Launch& call) {
+  for_each_forward<T, kInputGrad>(call.problem.kernel, [&](auto traits) {
     using Traits = decltype(traits);
     if (std::strcmp(call.plan.tiles, Traits::Tiles::kName) == 0) launch_tiles<Traits>(call);
   });
-}
-
-template <typename T, bool kInputGrad>
-void launch_forward_sm80(const Launch& call) {
-  switch (call.problem.kernel) {
-    case 1:
-      return launch_kernel<T, 1, kInputGrad>(call);
-    case 3:
-      return launch_kernel<T, 3, kInputGrad>(call);
-    case 5:
-      return launch_kernel<T, 5, kInputGrad>(call);
-    default:
-      return launch_kernel<T, 7, kInputGrad>(call);
-  }
 }
 
 }  // namespace octconv

@@ -21,8 +21,8 @@ struct Launch {
   cudaStream_t stream;
 };
 
-// T is BFloat16, Float16 or TFloat32; kInputGrad is the problem's. Each is compiled in a file of
-// its own, side by side.
+// T is BFloat16, Float16 or TFloat32, each compiled in a file of its own, side by side; kInputGrad
+// is the problem's.
 template <typename T, bool kInputGrad>
 void launch_forward_sm80(const Launch& launch);
 

@@ -70,6 +70,9 @@ struct ForwardParams {
   int32_t rotation;       // blocks that the order of a wave is turned by
   float* partial_sums;    // of split tiles
   uint32_t* arrivals;     // one for each tile, high ones first, zeros
+
+  // Taps along an axis. As many rows of zeros as they reach lie between the quads of two images.
+  constexpr int32_t taps() const { return 2 * (by_quad_period.value - quad_height) + 1; }
 };
 
 }  // namespace octconv

@@ -21,8 +21,8 @@ struct Instance {
 };
 
 template <typename Traits>
-constexpr Instance instance_of() {
-  return {limits_of<Traits>(), Traits::kTransposed, Traits::kTilesN,
+constexpr Instance instance_of(int32_t taps) {
+  return {limits_of<Traits>(taps), Traits::kTransposed, Traits::kTilesN,
           TileTraits<Traits, true>::kGroups, TileTraits<Traits, false>::kGroups};
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <type_traits>
 
 #include "dtype.h"
 #include "plan/forward_1x1_sm80.h"
@@ -208,16 +207,9 @@ struct Planner {
 template <typename T>
 std::vector<Instance> instances_of(const Problem& problem) {
   std::vector<Instance> all;
-  const auto add = [&](auto traits) { all.push_back(instance_of<decltype(traits)>()); };
-  const auto add_kernel = [&](auto kernel) {
-    constexpr int k = decltype(kernel)::value;
-    if (problem.kernel != k) return;
-    problem.input_grad ? for_each_forward<T, k, true>(add) : for_each_forward<T, k, false>(add);
-  };
-  add_kernel(std::integral_constant<int, 1>());
-  add_kernel(std::integral_constant<int, 3>());
-  add_kernel(std::integral_constant<int, 5>());
-  add_kernel(std::integral_constant<int, 7>());
+  const int32_t taps = problem.kernel;
+  const auto add = [&](auto traits) { all.push_back(instance_of<decltype(traits)>(taps)); };
+  problem.input_grad ? for_each_forward<T, true>(taps, add) : for_each_forward<T, false>(taps, add);
   return all;
 }
 

@@ -18,24 +18,23 @@ constexpr int kLoaderWarps = 4;       // of a block, beside those that multiply
 
 // The pairs of a high and a low tile, since one launch holds both. A warp sums up kTilesN n8 tiles
 // times four m16 tiles for each group; kWarpsN warps lie side by side along the columns. Registers
-// must suffice for kBlocks blocks of a multiprocessor.
-template <int kKernel>
+// must suffice for kBlocks blocks of a multiprocessor. Of the odd sizes that windows may have along
+// an axis, in taps, a kernel serves the least and the most: parameters choose.
 struct WideTiles {  // high: 128 quads x 64 columns, low: 256 x 128
   static constexpr const char* kName = "wide";
+  static constexpr int kLeastTaps = 3, kMostTaps = 3;
   static constexpr int kWarps = 8, kBlocks = 1, kChunkBytes = 64, kTilesN = 8;
   static constexpr int kHighGroups = 1, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 2;
 };
-template <int kKernel>
-struct NarrowTiles {  // high: 256 quads x 32 columns, low: 512 x 32
-  static constexpr const char* kName = "narrow";
-  static constexpr int kWarps = 8, kBlocks = 1, kChunkBytes = 64, kTilesN = 4;
-  static constexpr int kHighGroups = 2, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 1;
-};
-template <int kKernel>
 struct SmallTiles {  // high: 64 quads x 32 columns, low: 128 x 64
   static constexpr const char* kName = "small";
-  static constexpr int kWarps = 4, kBlocks = 2, kChunkBytes = kKernel > 3 ? 32 : 64, kTilesN = 4;
+  static constexpr int kLeastTaps = 1, kMostTaps = 3;
+  static constexpr int kWarps = 4, kBlocks = 2, kChunkBytes = 64, kTilesN = 4;
   static constexpr int kHighGroups = 1, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 2;
+};
+struct SmallTilesOfManyTaps : SmallTiles {  // whose halos leave room for half of the channels
+  static constexpr int kLeastTaps = 5, kMostTaps = 7;
+  static constexpr int kChunkBytes = 32;
 };
 
 // ldmatrix wants pitches 4 banks off a multiple of all banks; tf32, transposed word by word, 8.
@@ -44,11 +43,13 @@ constexpr int weight_pitch(bool transposed, int element_bytes, int columns, int 
   return columns * element_bytes + (element_bytes == 2 ? 16 : 32);
 }
 
-template <typename Element, int kKernel, bool kTransposedWeight, template <int> typename TilesOf>
+template <typename Element, bool kTransposedWeight, typename PairOfTiles>
 struct ForwardTraits {
   using T = Element;
-  using Tiles = TilesOf<kKernel>;
-  static constexpr int kTaps = kKernel, kPadding = kKernel / 2;
+  using Tiles = PairOfTiles;
+  static constexpr int kLeastTaps = Tiles::kLeastTaps, kMostTaps = Tiles::kMostTaps;
+  static_assert(kMostTaps - kLeastTaps <= 2);
+  static constexpr bool has_taps(int32_t taps) { return taps == kLeastTaps || taps == kMostTaps; }
   static constexpr bool kTransposed = kTransposedWeight;  // of the input gradient
 
   // Warps that multiply, and behind them warps that load.
@@ -102,17 +103,16 @@ struct TileTraits : Traits {
 
   static constexpr int kWeightPitch =
       weight_pitch(Traits::kTransposed, sizeof(typename Traits::T), kColumns, Traits::kCellPitch);
-  static constexpr int kWeightBytes =
-      Traits::kTaps * (Traits::kTransposed ? Traits::kChunk : kColumns) * kWeightPitch;
+  static constexpr int kTapBytes = (Traits::kTransposed ? Traits::kChunk : kColumns) * kWeightPitch;
 };
 
 // The shared memory of a block, which loads for one tile while it multiplies for another: two
 // halos, as large as a launch wants them, rows of taps in two or more stages, and this.
 template <typename Traits>
 struct BlockMemory {
-  static constexpr int kHighRow = TileTraits<Traits, true>::kWeightBytes;
-  static constexpr int kLowRow = TileTraits<Traits, false>::kWeightBytes;
-  static constexpr int kRowBytes = kHighRow > kLowRow ? kHighRow : kLowRow;
+  static constexpr int kHighTap = TileTraits<Traits, true>::kTapBytes;
+  static constexpr int kLowTap = TileTraits<Traits, false>::kTapBytes;
+  static constexpr int kTapBytes = kHighTap > kLowTap ? kHighTap : kLowTap;
   static constexpr int kItemBytes = 2 * Traits::kTableBytes + 16;  // two segments, and the ticket
 };
 
@@ -132,16 +132,16 @@ struct ForwardLimits {
 };
 
 template <typename Traits>
-constexpr ForwardLimits limits_of() {
+constexpr ForwardLimits limits_of(int32_t taps) {
   using High = TileTraits<Traits, true>;
   using Low = TileTraits<Traits, false>;
   return {Traits::Tiles::kName,
           Traits::kThreads,
           Traits::kBlocks,
           Traits::kNeedsPassing,
-          BlockMemory<Traits>::kRowBytes,
+          taps * BlockMemory<Traits>::kTapBytes,
           BlockMemory<Traits>::kItemBytes,
-          Traits::kPadding,
+          taps / 2,
           sizeof(typename Traits::T),
           Traits::kChunkBytes,
           Traits::kCellPitch,
@@ -152,17 +152,18 @@ constexpr ForwardLimits limits_of() {
           {Low::kQuads, Low::kColumns}};
 }
 
-// Calls visit(ForwardTraits<...>()) for each instantiation of an element type, kernel size and
-// direction. Launchers, plans and the emulation all walk this list; each entry costs several
-// seconds of compiling for each GPU architecture.
-template <typename T, int kKernel, bool kTransposed, typename Visit>
-void for_each_forward(const Visit& visit) {
-  visit(ForwardTraits<T, kKernel, kTransposed, SmallTiles>());
-  // forward_1x1_sm80 serves kernels of one tap, but for stride 2 and where splits are called for.
-  if constexpr (kKernel == 3) visit(ForwardTraits<T, kKernel, kTransposed, WideTiles>());
-  if constexpr (kKernel == 3 && sizeof(T) == 2) {
-    visit(ForwardTraits<T, kKernel, kTransposed, NarrowTiles>());
-  }
+// Calls visit(ForwardTraits<...>()) for each instantiation of an element type and direction that
+// has windows of so many taps. Launchers, plans and the emulation all walk this list; each entry
+// costs several seconds of compiling for each GPU architecture. forward_1x1_sm80 serves windows of
+// one tap, but for stride 2 and where splits are called for.
+template <typename T, bool kTransposed, typename Visit>
+void for_each_forward(int32_t taps, const Visit& visit) {
+  const auto visit_if = [&](auto traits) {
+    if (decltype(traits)::has_taps(taps)) visit(traits);
+  };
+  visit_if(ForwardTraits<T, kTransposed, SmallTiles>());
+  visit_if(ForwardTraits<T, kTransposed, SmallTilesOfManyTaps>());
+  visit_if(ForwardTraits<T, kTransposed, WideTiles>());
 }
 
 }  // namespace octconv

@@ -4,7 +4,7 @@ namespace emulation {
 
 Value forward_bfloat16(const std::string& tiles, const Problem& problem, const Value& shapes,
                        const Value& arrays, uint32_t blocks, const Value& options) {
-  return with_kernel<octconv::BFloat16>(tiles, problem, shapes, arrays, blocks, options);
+  return with_direction<octconv::BFloat16>(tiles, problem, shapes, arrays, blocks, options);
 }
 
 }  // namespace emulation

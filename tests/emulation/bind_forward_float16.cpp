@@ -8,7 +8,7 @@ Value forward_float16(const std::string& tiles, const Problem& problem, const Va
   (void)tiles, (void)problem, (void)shapes, (void)arrays, (void)blocks, (void)options;
   throw std::invalid_argument("no float16 under sanitizers");
 #else
-  return with_kernel<octconv::Float16>(tiles, problem, shapes, arrays, blocks, options);
+  return with_direction<octconv::Float16>(tiles, problem, shapes, arrays, blocks, options);
 #endif
 }
 

@@ -20,7 +20,7 @@ Value run(const Problem& problem, const Value& shapes, const Value& arrays, uint
   using T = typename Traits::T;
   Device device(options_from(options));
   const ForwardArrays<T> memory(device, problem, arrays);
-  const octconv::ForwardLimits limits = octconv::limits_of<Traits>();
+  const octconv::ForwardLimits limits = octconv::limits_of<Traits>(problem.kernel);
   const auto shape_of = [&](int i) {
     const auto shape = shapes[i];
     return TileShape{shape[0].cast<int32_t>(), shape[1].cast<int32_t>(), shape[2].cast<int32_t>()};
@@ -43,11 +43,11 @@ Value run(const Problem& problem, const Value& shapes, const Value& arrays, uint
   return memory.results(device);
 }
 
-template <typename T, int kKernel, bool kTransposed>
+template <typename T, bool kTransposed>
 Value with_tiles(const std::string& tiles, const Problem& problem, const Value& shapes,
                  const Value& arrays, uint32_t blocks, const Value& options) {
   Value result;
-  octconv::for_each_forward<T, kKernel, kTransposed>([&](auto traits) {
+  octconv::for_each_forward<T, kTransposed>(problem.kernel, [&](auto traits) {
     using Traits = decltype(traits);
     if (tiles != Traits::Tiles::kName) return;
     result = run<Traits>(problem, shapes, arrays, blocks, options);
@@ -57,21 +57,10 @@ Value with_tiles(const std::string& tiles, const Problem& problem, const Value& 
 }
 
 template <typename T>
-Value with_kernel(const std::string& tiles, const Problem& problem, const Value& shapes,
-                  const Value& arrays, uint32_t blocks, const Value& options) {
-  const auto with = [&](auto kernel) {
-    constexpr int k = decltype(kernel)::value;
-    return problem.input_grad
-               ? with_tiles<T, k, true>(tiles, problem, shapes, arrays, blocks, options)
-               : with_tiles<T, k, false>(tiles, problem, shapes, arrays, blocks, options);
-  };
-  if (problem.kernel == 1) return with(std::integral_constant<int, 1>());
-  if (problem.kernel == 3) return with(std::integral_constant<int, 3>());
-#if !defined(EMULATION_SANITIZED)  // the same code, slow to compile
-  if (problem.kernel == 5) return with(std::integral_constant<int, 5>());
-  if (problem.kernel == 7) return with(std::integral_constant<int, 7>());
-#endif
-  throw std::invalid_argument("no kernel of that size");
+Value with_direction(const std::string& tiles, const Problem& problem, const Value& shapes,
+                     const Value& arrays, uint32_t blocks, const Value& options) {
+  return problem.input_grad ? with_tiles<T, true>(tiles, problem, shapes, arrays, blocks, options)
+                            : with_tiles<T, false>(tiles, problem, shapes, arrays, blocks, options);
 }
 
 // Each in its file.

@@ -21,6 +21,12 @@ struct TilePlace {
   int32_t y;      // in that image
 };
 
+// A constant where a kernel has windows of one size.
+template <typename Traits>
+__device__ __forceinline__ int32_t padding_of(const ForwardParams& p) {
+  return (Traits::kLeastTaps == Traits::kMostTaps ? Traits::kMostTaps : p.taps()) / 2;
+}
+
 // How a halo lies in shared memory.
 struct HaloShape {
   int32_t planes;      // along each axis: 2 for phases, 1 for quads
@@ -28,21 +34,26 @@ struct HaloShape {
   int32_t cells;       // of a row of a plane; the planes along x lie side by side in a row
   int32_t row_stride;  // bytes
   int32_t separators;  // rows of zeros between images
+  int32_t padding;
 
   template <typename Traits>
-  static __device__ __forceinline__ HaloShape of(const Program& program, bool phases) {
-    constexpr int p = Traits::kPadding;
+  static __device__ __forceinline__ HaloShape of(const ForwardParams& params,
+                                                 const Program& program, bool phases) {
+    const int32_t p = padding_of<Traits>(params);
     if (phases) {
-      return {2, program.phase_rows, program.tile_width + p, program.phase_row_stride,
-              phase::separators(p)};
+      return {2,
+              program.phase_rows,
+              program.tile_width + p,
+              program.phase_row_stride,
+              phase::separators(p),
+              p};
     }
-    return {1, program.quad_rows, program.tile_width + 2 * p, program.quad_row_stride, p};
+    return {1, program.quad_rows, program.tile_width + 2 * p, program.quad_row_stride, p, p};
   }
 
   // The shift, in quads, of a plane's first row or cell from the tile's first one.
-  template <typename Traits>
   __device__ __forceinline__ int32_t first_shift(int32_t plane) const {
-    return planes == 2 ? phase::first_shift(plane, Traits::kPadding) : -Traits::kPadding;
+    return planes == 2 ? phase::first_shift(plane, padding) : -padding;
   }
 
   // Bytes from the halo's begin to the cell of quad (ty, tx) of the tile, `images` borders below
@@ -94,7 +105,7 @@ __device__ __forceinline__ void make_tables(const ForwardParams& p, const Segmen
   for (int32_t i = loader_thread<Traits>(); i < shape.planes * shape.rows;
        i += Traits::kLoaderThreads) {
     const int32_t plane = i >= shape.rows ? 1 : 0;
-    const int32_t below = place.y + shape.first_shift<Traits>(plane) + i - plane * shape.rows;
+    const int32_t below = place.y + shape.first_shift(plane) + i - plane * shape.rows;
     // Within the stack that starts with the tile's first image; above it lie separators.
     const int32_t image = below < 0 ? 0 : by_period.quotient(below);
     const int32_t y = below - image * by_period.value;
@@ -111,7 +122,7 @@ __device__ __forceinline__ void make_tables(const ForwardParams& p, const Segmen
   for (int32_t i = loader_thread<Traits>(); i < shape.planes * shape.cells;
        i += Traits::kLoaderThreads) {
     const int32_t plane = i >= shape.cells ? 1 : 0;
-    const int32_t x = place.x + shape.first_shift<Traits>(plane) + i - plane * shape.cells;
+    const int32_t x = place.x + shape.first_shift(plane) + i - plane * shape.cells;
     const int32_t grid_x = shape.planes * x + plane;
     const bool inside = x >= 0 && grid_x < (phases ? p.grid_width : p.quad_width);
     const int32_t source_x = grid_x << segment.pools, left = segment.width - source_x;

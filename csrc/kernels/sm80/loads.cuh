@@ -6,6 +6,7 @@
 
 #include "halo.cuh"
 #include "item.cuh"
+#include "kernels/with_taps.cuh"
 #include "params/forward_sm80.h"
 #include "turns.cuh"
 #include "wait_copies.cuh"
@@ -31,7 +32,7 @@ struct Tables {
     for (int i = 0; i < 2; ++i) {
       const Segment& segment = program.segment[i];
       if (segment.channels == 0) continue;
-      make_tables<Traits>(p, segment, HaloShape::of<Traits>(program, segment.phases), item.place,
+      make_tables<Traits>(p, segment, HaloShape::of<Traits>(p, program, segment.phases), item.place,
                           rows(i), columns(i));
     }
     sync_loaders<Traits>();
@@ -64,13 +65,16 @@ struct Loads {
       weight.set<decltype(tile)>(p, segment, program.columns, item.column, of.channel);
     });
 #pragma unroll 1
-    for (int32_t tap_row = 0; tap_row < Traits::kTaps; ++tap_row) {
-      // Then all earlier turns are over, too: with at most kTaps + 1 stages those of the chunk
-      // before last, whose halo was where this one's is to be.
+    for (int32_t tap_row = 0; tap_row < 2 * padding_of<Traits>(p) + 1; ++tap_row) {
+      // Then all earlier turns are over, too: with at most one stage more than there are rows of
+      // taps those of the chunk before last, whose halo was where this one's is to be.
       if (turn >= turns.stages) turns.wait_until_free();
-      with_tile<Traits>(item.kind, [&](auto tile) { weight.load<decltype(tile)>(turns.row()); });
+      with_tile<Traits>(item.kind, [&](auto tile) {
+        with_taps<Traits>(p.taps(),
+                          [&](auto taps) { weight.load<decltype(tile), taps>(turns.row()); });
+      });
       if (tap_row == 0) {
-        HaloLoader<Traits>(segment, HaloShape::of<Traits>(program, segment.phases), of.channel,
+        HaloLoader<Traits>(segment, HaloShape::of<Traits>(p, program, segment.phases), of.channel,
                            halos + chunk % 2 * halo_bytes, tables.rows(of.segment),
                            tables.columns(of.segment))
             .load();

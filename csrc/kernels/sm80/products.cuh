@@ -29,19 +29,19 @@ __device__ __forceinline__ void multiply(float (&sum)[Tile::kTilesN][4], const u
 // x-phase 1: the weights of two taps are kept, and each window and each tap is loaded once.
 // cells[group][dy]: the lane's cell in the row that the taps of y-phase dy read, first shift, plane
 // 0 along x; `plane_bytes` on lies plane 1.
-template <typename Tile>
+template <typename Tile, int kTaps>
 __device__ __forceinline__ void multiply_phases(Sums<Tile>& sum,
                                                 const uint32_t (&cells)[Tile::kGroups][2],
                                                 uint32_t plane_bytes, uint32_t weight,
                                                 int32_t step_bytes) {
-  constexpr int p = Tile::kPadding;
+  constexpr int p = kTaps / 2;
 #pragma unroll 1
   for (int32_t step = 0; step < step_bytes; step += Tile::kStepBytes) {
     uint32_t b[2][Tile::kTilesN][2];
 #pragma unroll
     for (int w = -p; w <= p + 1; ++w) {
       const int tap = w + p;
-      if (tap < Tile::kTaps) load_weight_fragments<Tile>(b[tap % 2], weight, tap, step);
+      if (tap < kTaps) load_weight_fragments<Tile>(b[tap % 2], weight, tap, step);
       const int plane = phase::plane(w);
       const int cell = phase::shift(w) - phase::first_shift(plane, p);
 #pragma unroll
@@ -52,7 +52,7 @@ __device__ __forceinline__ void multiply_phases(Sums<Tile>& sum,
           load_cells<Tile>(a,
                            cells[group][dy] + plane * plane_bytes + cell * Tile::kCellPitch + step);
           const int first = group * 4 + dy * 2;
-          if (tap < Tile::kTaps) multiply<Tile>(sum[first], a, b[tap % 2]);
+          if (tap < kTaps) multiply<Tile>(sum[first], a, b[tap % 2]);
           if (tap > 0) multiply<Tile>(sum[first + 1], a, b[(tap - 1) % 2]);
         }
       }
@@ -62,14 +62,14 @@ __device__ __forceinline__ void multiply_phases(Sums<Tile>& sum,
 
 // One product to a quad, into every kStride-th m16 tile. cells[i]: the lane's cell of the i-th
 // group of 16 quads in the row that the taps read, at the first tap.
-template <typename Tile, int kStride>
+template <typename Tile, int kTaps, int kStride>
 __device__ __forceinline__ void multiply_quads(Sums<Tile>& sum,
                                                const uint32_t (&cells)[Tile::kTilesM / kStride],
                                                uint32_t weight, int32_t step_bytes) {
 #pragma unroll 1
   for (int32_t step = 0; step < step_bytes; step += Tile::kStepBytes) {
 #pragma unroll
-    for (int tap = 0; tap < Tile::kTaps; ++tap) {
+    for (int tap = 0; tap < kTaps; ++tap) {
       uint32_t b[Tile::kTilesN][2];
       load_weight_fragments<Tile>(b, weight, tap, step);
 #pragma unroll

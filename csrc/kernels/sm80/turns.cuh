@@ -25,11 +25,10 @@ __device__ __forceinline__ void sync_loaders() {
 // The stages in their turns, as each kind of warps counts them for itself.
 template <typename Traits>
 struct Turns {
-  static constexpr uint32_t kRowBytes = BlockMemory<Traits>::kRowBytes;
   uint32_t rows;  // the first stage
-  int32_t stages, stage = 0;
+  int32_t row_bytes, stages, stage = 0;
 
-  __device__ __forceinline__ uint32_t row() const { return rows + stage * kRowBytes; }
+  __device__ __forceinline__ uint32_t row() const { return rows + stage * row_bytes; }
   __device__ __forceinline__ void advance() { stage = stage + 1 == stages ? 0 : stage + 1; }
 
   // The loaders' side.

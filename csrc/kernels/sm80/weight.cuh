@@ -60,7 +60,7 @@ struct WeightRows {
     }
     idle = row >= Copies::kRows;
     // The taps of a transposed weight are turned around; its rows are what the product runs over.
-    const int32_t tap = Tile::kTransposed ? Tile::kTaps * Tile::kTaps - 1 : 0;
+    const int32_t taps = 2 * padding_of<Tile>(p) + 1, tap = Tile::kTransposed ? taps * taps - 1 : 0;
     const int32_t weight_row = Tile::kTransposed ? channel + row : column + row_column<Tile>(row);
     const int32_t weight_column =
         (Tile::kTransposed ? column : channel) + vector * Copies::kElements;
@@ -74,12 +74,12 @@ struct WeightRows {
   }
 
   // The next row of taps.
-  template <typename Tile>
+  template <typename Tile, int kTaps>
   __device__ __forceinline__ void load(uint32_t row) {
     using Copies = TapCopies<Tile>;
     const char* source = from;
 #pragma unroll
-    for (int i = 0; i < Tile::kTaps; ++i) {
+    for (int i = 0; i < kTaps; ++i) {
 #pragma unroll
       for (int part = 0; part < Copies::kParts; ++part) {
         const int first = i * Copies::kTapRows + part * Copies::kRows;

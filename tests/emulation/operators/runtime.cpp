@@ -96,7 +96,7 @@ cudaError_t find_attributes(cudaFuncAttributes& attributes, const char* params) 
   if (name == refused) return last_error = refusal;
   if (name == "ForwardParams") {
     attributes.numRegs =
-        octconv::ForwardTraits<octconv::BFloat16, 3, false, octconv::WideTiles>::kRegisters;
+        octconv::ForwardTraits<octconv::BFloat16, false, octconv::WideTiles>::kRegisters;
   } else {
     attributes.numRegs =
         std::strstr(params, "Joint") ? octconv::kJointRegisters : octconv::kSm90Registers;

@@ -3,5 +3,6 @@
 namespace octconv {
 
 template void launch_forward_sm80<Float16, false>(const Launch&);
+template void launch_forward_sm80<Float16, true>(const Launch&);
 
 }  // namespace octconv

@@ -4,7 +4,7 @@ namespace octconv {
 
 bool code_passes_registers() {
   bool passes = true;
-  for_each_forward<BFloat16, 3, false>([&](auto traits) {
+  for_each_forward<BFloat16, false>(3, [&](auto traits) {
     using Traits = decltype(traits);
     if constexpr (Traits::kNeedsPassing) {
       passes = passes && registers_of(forward_sm80<Traits>) == Traits::kRegisters;
@@ -14,5 +14,6 @@ bool code_passes_registers() {
 }
 
 template void launch_forward_sm80<BFloat16, false>(const Launch&);
+template void launch_forward_sm80<BFloat16, true>(const Launch&);
 
 }  // namespace octconv

@@ -1,7 +1,0 @@
-#include "launch/forward_sm80.cuh"
-
-namespace octconv {
-
-template void launch_forward_sm80<BFloat16, true>(const Launch&);
-
-}  // namespace octconv
