@@ -181,7 +181,7 @@ struct Products {
     int32_t index = item.begin;
     do {  // every item has a chunk
       const ChunkCells<Tile> cells(p, program, index, halos + chunk % 2 * halo_bytes);
-      with_taps<Traits>(p.taps(), [&](auto taps) {
+      with_taps<Traits>(p.taps, [&](auto taps) {
 #pragma unroll 1
         for (int32_t tap_row = 0; tap_row < taps; ++tap_row) {
           turns.wait_until_full();
@@ -222,9 +222,8 @@ __global__ void __launch_bounds__(Traits::kThreads, Traits::kBlocks)
   if constexpr (Traits::kNeedsPassing && !ptx::kHopper) return;  // never launched there
   ptx::SharedMemory shared;
   const uint32_t halos = shared.take(2 * p.halo_bytes);
-  const int32_t taps = 2 * padding_of<Traits>(p) + 1;
-  const int32_t row_bytes = taps * BlockMemory<Traits>::kTapBytes;
-  const Turns<Traits> turns{shared.take(p.weight_stages * row_bytes), row_bytes, p.weight_stages};
+  const Turns<Traits> turns{shared.take(p.weight_stages * p.row_bytes), p.row_bytes,
+                            p.weight_stages};
   const Tables<Traits> tables{shared.take(2 * Traits::kTableBytes)};
   const uint32_t ticket = shared.take(16);
   if (ptx::thread_x() < Traits::kMultiplierThreads) {

@@ -51,6 +51,7 @@ struct Program {
 struct ForwardParams {
   Program high, low;
   int32_t batch;
+  int32_t taps;                     // of a window along an axis
   int32_t grid_height, grid_width;  // pixels
   int32_t quad_height, quad_width;
   Divisor by_quad_height;
@@ -66,13 +67,11 @@ struct ForwardParams {
   const float* shift;
   Activation activation;
   int32_t halo_bytes;     // of each of the two halos in shared memory
-  int32_t weight_stages;  // rows of taps in shared memory, 2 or more: all but one are loaded ahead
+  int32_t row_bytes;      // of a row of taps there
+  int32_t weight_stages;  // such rows, 2 or more: all but one are loaded ahead
   int32_t rotation;       // blocks that the order of a wave is turned by
   float* partial_sums;    // of split tiles
   uint32_t* arrivals;     // one for each tile, high ones first, zeros
-
-  // Taps along an axis. As many rows of zeros as they reach lie between the quads of two images.
-  constexpr int32_t taps() const { return 2 * (by_quad_period.value - quad_height) + 1; }
 };
 
 }  // namespace octconv

@@ -114,7 +114,8 @@ ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits
                              int32_t weight_stages, const ForwardPointers& pointers) {
   Setup setup{problem, limits, pointers};
   ForwardParams& p = setup.params;
-  p.batch = problem.batch;
+  p.batch = problem.batch, p.taps = problem.kernel;
+  p.row_bytes = limits.row_bytes;
   p.grid_height = problem.grid_height(), p.grid_width = problem.grid_width();
   p.quad_height = problem.quad_height(), p.quad_width = problem.quad_width();
   p.by_quad_height = Divisor::of(p.quad_height);

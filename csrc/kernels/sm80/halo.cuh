@@ -24,7 +24,7 @@ struct TilePlace {
 // A constant where a kernel has windows of one size.
 template <typename Traits>
 __device__ __forceinline__ int32_t padding_of(const ForwardParams& p) {
-  return (Traits::kLeastTaps == Traits::kMostTaps ? Traits::kMostTaps : p.taps()) / 2;
+  return (Traits::kLeastTaps == Traits::kMostTaps ? Traits::kMostTaps : p.taps) / 2;
 }
 
 // How a halo lies in shared memory.

@@ -70,7 +70,7 @@ struct Loads {
       // taps those of the chunk before last, whose halo was where this one's is to be.
       if (turn >= turns.stages) turns.wait_until_free();
       with_tile<Traits>(item.kind, [&](auto tile) {
-        with_taps<Traits>(p.taps(),
+        with_taps<Traits>(p.taps,
                           [&](auto taps) { weight.load<decltype(tile), taps>(turns.row()); });
       });
       if (tap_row == 0) {
