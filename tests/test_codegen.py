@@ -171,9 +171,9 @@ def test_weight_grad_is_made_of_tensor_core_instructions(library_code, arch):
         "Li3ENS_10NarrowGrad": (2 * 2 * 2 * 9, 4 + 2 * 9),
         "Li1ENS_8WideGrad": (2 * 4 * 8, 8 + 8),
         "Li1ENS_10NarrowGrad": (2 * 2 * 8, 4 + 8),
-        "Li7ENS_10NarrowGrad": (2 * 2 * 2 * 7, 8 + 7),  # of a row of taps, for 5x5, too
+        "Li7ENS_10NarrowGrad": (2 * 2 * 2 * (5 + 7), 2 * 8 + 5 + 7),  # a row of taps of each size
     }
-    of_tf32 = {1: 4, 3: 9, 7: 7}
+    of_tf32 = {1: 4, 3: 9, 7: 5 + 7}
     kernels = library_code.kernels("weight_grad_sm80", arch)
     assert len(kernels) == 2 * 5 + 3
     for kernel in kernels:
