@@ -49,46 +49,48 @@ __device__ __forceinline__ bool has_unit(uint32_t units, int unit) {
 
 // The sums of the units that this block stores become those of all splits. A unit is kUnit sums of
 // each thread, `thread` counts those that multiply. A cluster has but one tile: when all that was
-// loaded for it is multiplied, shared memory is free from `memory` on.
+// loaded for it is multiplied, shared memory is free from `memory` on. There they are added up in a
+// loop, which registers would have to be unrolled for.
 template <int kUnit, int kGroups, int kSums>
 __device__ __forceinline__ void add_splits(float (&sum)[kGroups][kSums], int32_t splits,
                                            uint32_t units, uint32_t memory, uint32_t thread) {
-  constexpr int kWords = kUnit / 4, kUnits = kSums / kUnit, kAtOnce = 2;
-  const auto at = [&](int unit, int word) {
-    return memory + ((unit * kWords + word) * kMultiplierThreads + thread) * 16;
-  };
+  constexpr int kWords = kUnit / 4, kAtOnce = 4;
+  static_assert(kSums % kUnit == 0 && kWords % kAtOnce == 0);
+  const auto at = [&](int32_t word) { return memory + (word * kMultiplierThreads + thread) * 16; };
   ptx::sync_named(kMultiplied, kMultiplierThreads);
 #pragma unroll
-  for (int unit = 0; unit < kGroups * kUnits; ++unit) {
+  for (int i = 0; i < kGroups * kSums; i += 4) {
+    ptx::Word128 word;
+    for (int j = 0; j < 4; ++j) word.word[j] = ptx::as_bits(sum[i / kSums][i % kSums + j]);
+    ptx::store_shared(at(i / 4), word);
+  }
+  meet_cluster();
+#pragma unroll 1
+  for (int32_t first = 0; first < kGroups * kSums / 4; first += kAtOnce) {
+    if (!has_unit(units, first / kWords)) continue;
+    ptx::Word128 word[kAtOnce];
+    float all[4 * kAtOnce] = {};
+#pragma unroll 1
+    for (int32_t of = 0; of < splits; ++of) {
 #pragma unroll
-    for (int i = 0; i < kWords; ++i) {
-      ptx::Word128 word;
-      const float* from = &sum[unit / kUnits][unit % kUnits * kUnit + 4 * i];
-      for (int j = 0; j < 4; ++j) word.word[j] = ptx::as_bits(from[j]);
-      ptx::store_shared(at(unit, i), word);
+      for (int i = 0; i < kAtOnce; ++i) ptx::load_cluster(word[i], at(first + i), of);
+#pragma unroll
+      for (int i = 0; i < 4 * kAtOnce; ++i) all[i] += ptx::as_float(word[i / 4].word[i % 4]);
     }
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      for (int j = 0; j < 4; ++j) word[i].word[j] = ptx::as_bits(all[4 * i + j]);
+      ptx::store_shared(at(first + i), word[i]);  // which no other block reads
+    }
+  }
+#pragma unroll
+  for (int i = 0; i < kGroups * kSums; i += 4) {
+    ptx::Word128 word;
+    ptx::load_shared(word, at(i / 4));
+    for (int j = 0; j < 4; ++j) sum[i / kSums][i % kSums + j] = ptx::as_float(word.word[j]);
   }
   ptx::fence_shared();  // of copies that come to the same place later
-  meet_cluster();
-#pragma unroll
-  for (int unit = 0; unit < kGroups * kUnits; ++unit) {
-    if (!has_unit(units, unit)) continue;
-#pragma unroll
-    for (int first = 0; first < kWords; first += kAtOnce) {
-      float* to = &sum[unit / kUnits][unit % kUnits * kUnit + 4 * first];
-#pragma unroll
-      for (int i = 0; i < 4 * kAtOnce; ++i) to[i] = 0.0f;
-#pragma unroll 1
-      for (int32_t of = 0; of < splits; ++of) {
-        ptx::Word128 word[kAtOnce];
-#pragma unroll
-        for (int i = 0; i < kAtOnce; ++i) ptx::load_cluster(word[i], at(unit, first + i), of);
-#pragma unroll
-        for (int i = 0; i < 4 * kAtOnce; ++i) to[i] += ptx::as_float(word[i / 4].word[i % 4]);
-      }
-    }
-  }
-  meet_cluster();  // a block's shared memory stays until all have read it
+  meet_cluster();       // a block's shared memory stays until all have read it
 }
 
 // By a warp that has asked for all of a tile, while others multiply and call add_splits: then what
