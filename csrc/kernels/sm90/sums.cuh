@@ -109,6 +109,19 @@ __device__ __forceinline__ void scale(float (&sum)[kPatches][kSums], float facto
   for (int i = 0; i < kPatches * kSums; ++i) sum[i / kSums][i % kSums] *= factor;
 }
 
+// A unit of the sums that splits store: a block of 32 columns of a group, which is of a phase in
+// high tiles, of a patch in low ones.
+constexpr int kUnit = 16;
+template <int kSums>
+constexpr int unit_of(int group, int block) {
+  return group * (kSums / kUnit) + block;
+}
+
+// The number among a group's sums of a thread's n-th of 8 channels of a block.
+constexpr int sum_of(int block, int half, int n) {
+  return kUnit * block + n / 2 * 4 + 2 * half + n % 2;
+}
+
 // What inference multiplies a thread's 8 channels of a block of 32 columns by, the first of them
 // `channel`, and what it adds to them then.
 struct Factors {
@@ -134,12 +147,30 @@ struct Factors {
   }
 };
 
-// A unit of the sums that splits store: a block of 32 columns of a group, which is of a phase in
-// high tiles, of a patch in low ones.
-constexpr int kUnit = 16;
-template <int kSums>
-constexpr int unit_of(int group, int block) {
-  return group * (kSums / kUnit) + block;
+// Of inference without residuals and SiLU: scales all sums in place and bounds them, so that the
+// same code stores them as those of forward. A block's factors come a block ahead.
+template <int kGroups, int kSums>
+__device__ __forceinline__ void scale_and_bound(float (&sum)[kGroups][kSums],
+                                                const ForwardSm90Params& p, Octave octave,
+                                                int32_t channel) {
+  constexpr int kBlocks = kSums / kUnit;
+  Factors factors[2];
+  factors[0].load(p, octave, channel);
+#pragma unroll
+  for (int block = 0; block < kBlocks; ++block) {
+    const int next = block + 1;
+    if (next < kBlocks) factors[next % 2].load(p, octave, channel + 32 * next);
+#pragma unroll
+    for (int i = 0; i < 2 * kGroups; ++i) {
+      float value[8];
+#pragma unroll
+      for (int n = 0; n < 8; ++n) value[n] = sum[i / 2][sum_of(block, i % 2, n)];
+      factors[block % 2].apply(value);
+      bound(value, p.activation);
+#pragma unroll
+      for (int n = 0; n < 8; ++n) sum[i / 2][sum_of(block, i % 2, n)] = value[n];
+    }
+  }
 }
 
 // The first element of a pixel in an octave's output.
@@ -181,10 +212,6 @@ struct PixelUnits {
   }
 };
 
-// What is done to sums first: nothing, or inference, whose scaled sums get a bound from below (of
-// ReLU, or none), or all that may be.
-enum class Finish { kNone, kBound, kAny };
-
 // Some groups and blocks of a tile's sums: in registers the first ones, of the tile those from
 // `group` and `block` on.
 template <int kPartGroups, int kPartBlocks>
@@ -194,34 +221,27 @@ struct Part {
 };
 
 // Stores this block's units of a part, those of a group and half at pixel_of(group, half).
-template <typename Traits, Finish kFinish, int kAllGroups, int kSums, typename Part,
+// kFinishes: of inference, with all that may be.
+template <typename Traits, bool kFinishes, int kAllGroups, int kSums, typename Part,
           typename PixelOf>
 __device__ __forceinline__ void store_part(const float (&sum)[kAllGroups][kSums], const Part& part,
                                            const ForwardSm90Params& p, Octave octave,
                                            int32_t channel, const PixelOf& pixel_of) {
   using T = typename Traits::T;
-  constexpr int kGroups = Part::kGroups, kBlocks = Part::kBlocks;
-  // Residuals of a block of columns are under way together; else its factors come a block ahead.
-  constexpr bool kResiduals = kFinish == Finish::kAny;
-  constexpr int kAhead = !kResiduals && kBlocks <= 4 ? 1 : 0;
+  constexpr int kGroups = Part::kGroups;
   T* output = static_cast<T*>(p.output[octave]);
   const T* residuals = static_cast<const T*>(p.residual[octave]);
   const auto units_of = [&](int i) {
     const int32_t group = part.group + i % kGroups, half = i / kGroups;
     return PixelUnits<Traits, kSums>(p, octave, pixel_of(group, half), group, channel);
   };
-  Factors factors[2];
-  const auto load_factors = [&](int i) {
-    if (kFinish == Finish::kNone || i >= kBlocks) return;
-    factors[i % 2].load(p, octave, channel + 32 * (part.block + i));
-  };
-  if (kAhead) load_factors(0);
 #pragma unroll
-  for (int i = 0; i < kBlocks; ++i) {
+  for (int i = 0; i < Part::kBlocks; ++i) {
     const int32_t block = part.block + i;
-    load_factors(i + kAhead);
-    ptx::Word128 residual[2 * kGroups] = {};
-    if (kResiduals && residuals) {
+    Factors factors;
+    if constexpr (kFinishes) factors.load(p, octave, channel + 32 * block);
+    ptx::Word128 residual[2 * kGroups] = {};  // under way together
+    if (kFinishes && residuals) {
 #pragma unroll
       for (int j = 0; j < 2 * kGroups; ++j) {
         const auto at = units_of(j);
@@ -233,12 +253,11 @@ __device__ __forceinline__ void store_part(const float (&sum)[kAllGroups][kSums]
     for (int j = 0; j < 2 * kGroups; ++j) {
       float value[8];
 #pragma unroll
-      for (int n = 0; n < 8; ++n) {
-        value[n] = sum[j % kGroups][kUnit * i + n / 2 * 4 + 2 * (j / kGroups) + n % 2];
+      for (int n = 0; n < 8; ++n) value[n] = sum[j % kGroups][sum_of(i, j / kGroups, n)];
+      if constexpr (kFinishes) {
+        factors.apply(value);
+        finish_values<T>(value, residual[j], p.activation);
       }
-      if constexpr (kFinish != Finish::kNone) factors[i % 2].apply(value);
-      if constexpr (kFinish == Finish::kBound) bound(value, p.activation);
-      if constexpr (kResiduals) finish_values<T>(value, residual[j], p.activation);
       ptx::Word128 words;
 #pragma unroll
       for (int k = 0; k < 4; ++k) {
@@ -253,7 +272,7 @@ __device__ __forceinline__ void store_part(const float (&sum)[kAllGroups][kSums]
 
 // Two halves of a tile's sums, one behind the other in the same registers: so there is code for one
 // alone, of which with all that may be done there is much.
-template <typename Traits, Finish kFinish, int kGroups, int kSums, typename PixelOf>
+template <typename Traits, int kGroups, int kSums, typename PixelOf>
 __device__ __forceinline__ void store_halves(float (&sum)[kGroups][kSums],
                                              const ForwardSm90Params& p, Octave octave,
                                              int32_t channel, const PixelOf& pixel_of) {
@@ -262,7 +281,7 @@ __device__ __forceinline__ void store_halves(float (&sum)[kGroups][kSums],
   Part<kGroups - kNextGroup, kBlocks - kNextBlock> half{0, 0};
 #pragma unroll 1
   while (true) {
-    store_part<Traits, kFinish>(sum, half, p, octave, channel, pixel_of);
+    store_part<Traits, true>(sum, half, p, octave, channel, pixel_of);
     if (half.group + half.block == kNextGroup + kNextBlock) return;  // a single block is no two
     half.group = kNextGroup, half.block = kNextBlock;
 #pragma unroll
@@ -276,21 +295,25 @@ __device__ __forceinline__ void store_halves(float (&sum)[kGroups][kSums],
 }
 
 // The sums of a tile to where they go, added up first if it is split; of inference they are
-// finished on the way. Most have neither residuals nor SiLU: fewer instructions do.
+// finished on the way.
 template <typename Traits, int kGroups, int kSums, typename PixelOf>
 __device__ __forceinline__ void finish_sums(float (&sum)[kGroups][kSums],
                                             const ForwardSm90Params& p, const Memory& memory,
                                             Octave octave, int32_t channel,
                                             const PixelOf& pixel_of) {
-  constexpr Part<kGroups, kSums / kUnit> kAll{0, 0};
   add_tile<Traits>(sum, p, memory);
   if constexpr (!Traits::kInputGrad) {
-    if (p.scale && (p.residual[octave] || p.activation == Activation::kSilu)) {
-      return store_halves<Traits, Finish::kAny>(sum, p, octave, channel, pixel_of);
+    if (p.scale) {
+      // Of the largest tiles all sums, beside factors, are more than there are registers for.
+      constexpr bool kInPlace = kGroups * kSums <= 128;
+      if (!kInPlace || p.residual[octave] || p.activation == Activation::kSilu) {
+        return store_halves<Traits>(sum, p, octave, channel, pixel_of);
+      }
+      if constexpr (kInPlace) scale_and_bound(sum, p, octave, channel);
     }
-    if (p.scale) return store_part<Traits, Finish::kBound>(sum, kAll, p, octave, channel, pixel_of);
   }
-  store_part<Traits, Finish::kNone>(sum, kAll, p, octave, channel, pixel_of);
+  constexpr Part<kGroups, kSums / kUnit> kAll{0, 0};
+  store_part<Traits, false>(sum, kAll, p, octave, channel, pixel_of);
 }
 
 }  // namespace octconv::sm90
