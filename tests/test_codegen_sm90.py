@@ -42,16 +42,17 @@ def test_forward_sm90_is_made_of_hopper_instructions(library_code):
         assert kernel.count("tnspB") == (products.total() if input_grad else 0)
         units = (4 * 2 * high + 2 * 2 * sum(lows)) // 32
         assert kernel.count("SHFL") == 1 + (4 * units if input_grad else 0)
-        # Inference has code of its own for ReLU or nothing, and for residuals and SiLU, which is
-        # that of one half of a tile: of half of its blocks of 32 columns, or of half of its groups.
-        # Each reads scale and shift of each of its blocks.
+        # Inference has code of its own for residuals and SiLU, which is that of one half of a tile:
+        # of half of its blocks of 32 columns, or of half of its groups. Else it scales sums where
+        # they are, but for those of the largest tiles. Each reads scale and shift of its blocks.
         blocks = [(8, high // 32), *((4, low // 32) for low in lows)]
         halves = [
             (n, of // 2) if of % 2 == 0 else (n // 2 if of > 1 else n, of) for n, of in blocks
         ]
         of_any = sum(n * of for n, of in halves)
-        assert kernel.count("STG") == (units if input_grad else 2 * units + of_any)
-        factors = 4 * sum(of for _, of in blocks + halves)
+        assert kernel.count("STG") == (units if input_grad else units + of_any)
+        in_place = [of for n, of in blocks if n * of <= 16]
+        factors = 4 * sum(in_place + [of for _, of in halves])
         assert kernel.count(r"LDG\.E\.128[.\w]*") == (0 if input_grad else factors + of_any)
         # A high tile waits for them once where it has no residuals: L loads, S stores.
         order = "".join(x[0] for x in re.findall(r"\b(LDG\.E\.128|STG)\b", kernel.code))

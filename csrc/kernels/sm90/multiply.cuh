@@ -9,6 +9,7 @@
 #include "device/phase.cuh"
 #include "device/sm90/products.cuh"
 #include "phases.cuh"
+#include "store.cuh"
 #include "sums.cuh"
 
 namespace octconv::sm90 {
