@@ -85,6 +85,7 @@ __device__ __forceinline__ void add_splits(float (&sum)[kGroups][kSums], int32_t
   }
 #pragma unroll
   for (int i = 0; i < kGroups * kSums; i += 4) {
+    if (!has_unit(units, i / kUnit)) continue;
     ptx::Word128 word;
     ptx::load_shared(word, at(i / 4));
     for (int j = 0; j < 4; ++j) sum[i / kSums][i % kSums + j] = ptx::as_float(word.word[j]);
