@@ -68,14 +68,18 @@ __device__ __forceinline__ void add_splits(float (&sum)[kGroups][kSums], int32_t
 #pragma unroll 1
   for (int32_t first = 0; first < kGroups * kSums / 4; first += kAtOnce) {
     if (!has_unit(units, first / kWords)) continue;
-    ptx::Word128 word[kAtOnce];
+    ptx::Word128 word[2 * kAtOnce];
     float all[4 * kAtOnce] = {};
 #pragma unroll 1
-    for (int32_t of = 0; of < splits; ++of) {
+    for (int32_t of = 0; of < splits; of += 2) {  // they are 2, 4 or 8
 #pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) ptx::load_cluster(word[i], at(first + i), of);
+      for (int i = 0; i < 2 * kAtOnce; ++i) {
+        ptx::load_cluster(word[i], at(first + i % kAtOnce), of + i / kAtOnce);
+      }
 #pragma unroll
-      for (int i = 0; i < 4 * kAtOnce; ++i) all[i] += ptx::as_float(word[i / 4].word[i % 4]);
+      for (int i = 0; i < 8 * kAtOnce; ++i) {
+        all[i % (4 * kAtOnce)] += ptx::as_float(word[i / 4].word[i % 4]);
+      }
     }
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
