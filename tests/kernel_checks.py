@@ -191,6 +191,18 @@ def check_inference_of_integers(case: Case, platform: Platform, dtype: torch.dty
                 torch.testing.assert_close(part.cpu(), rounded, rtol=tolerance, atol=tolerance)
 
 
+def check_relu_keeps_nan(case: Case, platform: Platform, dtype: torch.dtype) -> None:
+    """Without residuals, by each of the families, wherever ReLU of PyTorch does."""
+    x, *rest = inference_call(case, Extras(case, False), dtype, 1)
+    x[0, :, 0, 0] = torch.nan
+    expected = OPS.composed_inference(x, *rest)
+    call = [t.to(platform.device) if isinstance(t, Tensor) else t for t in (x, *rest)]
+    for name in families(case, platform, dtype):
+        for part, of_torch in zip(platform.ops.inference(*call, name), expected, strict=True):
+            assert torch.equal(part.isnan().cpu(), of_torch.isnan())
+            assert 0 < part.isnan().sum() < part.numel()
+
+
 def check_inference(case: Case, platform: Platform, dtype: torch.dtype, family: str = "") -> None:
     """As near to float64 as PyTorch's convolutions with the formula behind them, or nearer."""
     for residual, activation in ((True, 1), (False, 0), (True, 2)):

@@ -68,6 +68,7 @@ def test_forward_sm90_is_made_of_hopper_instructions(library_code):
         assert kernel.count("LDL|STL") == 0
         # Of tiles that may be split: before the sums are added up, and behind.
         assert kernel.count("UCGABAR_ARV") == 2 * (1 + sum(low <= 128 for low in lows))
+        assert most_within(24, "LD.E.128", kernel.code) >= 8  # of two splits together
 
 
 def test_forward_1x1_sm90_is_made_of_hopper_instructions(library_code):

@@ -118,15 +118,16 @@ def test_rounds_once(emulator_in: Get, name, activation, dtype):
 
 
 @NO_COMPILER
-def test_a_residual_of_one_part(emulator_in: Get):
-    case = CASES["images"][0]
+@pytest.mark.parametrize("name", ["images", "low 128"])  # of the first all low sums go by halves
+def test_a_residual_of_one_part(emulator_in: Get, name: str):
+    case = CASES[name][0]
     operands = case.integers().to(BF16)
     for absent in (0, 1):
         extras = Extras(case, True, multiples_of(1))
         extras.round_to(BF16)
         extras.drop(absent)
         result = run_forward(
-            emulator_in("plain"), case, tiles_of("images"), operands[:2], *operands[2:],
+            emulator_in("plain"), case, tiles_of(name), operands[:2], *operands[2:],
             extras=extras.arrays(NONE),
         )  # fmt: skip
         check_equal(present(result), extras.exact(case.exact(operands), NONE))

@@ -25,6 +25,7 @@ from kernel_checks import (
     check_inference,
     check_inference_of_integers,
     check_input_grad,
+    check_relu_keeps_nan,
     covered_cases,
     exact_forward,
     families,
@@ -233,6 +234,13 @@ def test_inference_rounds_integers_once(
     calls = 3 * len(families(case, emulated.platform, dtype))
     kernels = [launch for launch in emulated.launches() if launch.params != "Pool2x2Params"]
     assert len(kernels) == calls
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_relu_keeps_nan(kernel: int, dtype: torch.dtype, emulated: EmulatedOperators) -> None:
+    case = Case((40, 24), (72, 40), (kernel, kernel), size=(9, 14))
+    check_relu_keeps_nan(case, emulated.platform, dtype)
 
 
 @pytest.mark.parametrize("kernel", [1, 3])

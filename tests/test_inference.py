@@ -15,6 +15,7 @@ from kernel_checks import (
     Platform,
     check_inference,
     check_inference_of_integers,
+    check_relu_keeps_nan,
     inference_call,
 )
 from oracle import assert_accurate
@@ -120,6 +121,14 @@ def test_cuda_rounds_integers_once(stride: int, kernel: int, dtype: torch.dtype)
     outs = (0, 72) if kernel == 5 else (72, 40)
     case = Case((40, 24), outs, (kernel, kernel), stride, (29, 14))
     check_inference_of_integers(case, Platform.of(torch.device("cuda")), dtype)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_cuda_relu_keeps_nan(kernel: int, dtype: torch.dtype) -> None:
+    case = Case((40, 24), (72, 40), (kernel, kernel), size=(29, 14))
+    check_relu_keeps_nan(case, Platform.of(torch.device("cuda")), dtype)
 
 
 @pytest.mark.parametrize("mode", [PLAIN, ASAN])
