@@ -49,8 +49,8 @@ __device__ __forceinline__ bool has_unit(uint32_t units, int unit) {
 
 // The sums of the units that this block stores become those of all splits. A unit is kUnit sums of
 // each thread, `thread` counts those that multiply. A cluster has but one tile: when all that was
-// loaded for it is multiplied, shared memory is free from `memory` on. There they are added up in a
-// loop, which registers would have to be unrolled for.
+// loaded for it is multiplied, shared memory is free from `memory` on. There a loop adds them up;
+// in registers it would have to be unrolled.
 template <int kUnit, int kGroups, int kSums>
 __device__ __forceinline__ void add_splits(float (&sum)[kGroups][kSums], int32_t splits,
                                            uint32_t units, uint32_t memory, uint32_t thread) {
