@@ -18,6 +18,10 @@ struct TFloat32 {
   uint32_t bits;
 };
 
+// Of tensor cores' operands.
+enum class ElementType : int32_t { kBFloat16, kFloat16, kTFloat32 };
+constexpr int32_t bytes_of(ElementType type) { return type == ElementType::kTFloat32 ? 4 : 2; }
+
 // The type in which sums of T are formed: double for double, float for every other type.
 template <typename T>
 struct AccumulatorOf {

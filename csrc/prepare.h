@@ -13,13 +13,12 @@ namespace octconv {
 
 struct Pool2x2Call {
   Tensor high;
-  std::optional<Tensor> low;
+  Part low;
   Tensor out;
   Pool2x2Params params;
 };
 
-inline Pool2x2Call prepare_pool2x2(const Tensor& high, const std::optional<Tensor>& low,
-                                   bool mean) {
+inline Pool2x2Call prepare_pool2x2(const Tensor& high, const Part& low, bool mean) {
   check_map("pool2x2", "high", high);
   if (low) check_low("pool2x2", *low, "high", high, -1);
 

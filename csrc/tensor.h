@@ -1,6 +1,7 @@
 // What the operators need of torch tensors beyond the stable API: layouts and dtypes.
 #pragma once
 
+#include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/util/shim_utils.h>
@@ -44,6 +45,14 @@ Tensor empty_strided(const Tensor& like, const std::array<int64_t, kDims>& sizes
 inline Tensor empty_channels_last(const Tensor& like, const std::array<int64_t, 4>& sizes) {
   const int64_t channels = sizes[1], height = sizes[2], width = sizes[3];
   return empty_strided<4>(like, sizes, {height * width * channels, 1, width * channels, channels});
+}
+
+// Calls an operator, whose results replace its arguments.
+template <size_t kArguments>
+std::array<StableIValue, kArguments> dispatch(const char* op,
+                                              std::array<StableIValue, kArguments> stack) {
+  TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(op, "", stack.data(), TORCH_ABI_VERSION));
+  return stack;
 }
 
 template <typename T>

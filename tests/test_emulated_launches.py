@@ -24,6 +24,7 @@ from kernel_checks import (
     input_grad_operands,
     moved,
 )
+from refusals import GOOD, bad_operands
 from torch import Tensor
 
 from octconv_cuda import autograd, oct_conv2d
@@ -193,6 +194,23 @@ def test_inference_without_a_kernel(
 ) -> None:
     case = Case((24, 40), (40, 24), (kernel, kernel), size=(9, 8))
     check_inference(case, emulated.platform, dtype)
+    assert not emulated.launches()
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "value"),
+    # Of the other two kinds the dispatcher finds no such tensor for a CUDA operator.
+    list(
+        bad_operands(
+            "forward", "inference", "input_grad", "weight_grad", without=("sparse", "meta")
+        )
+    ),
+)
+def test_bad_operands_are_refused(
+    name: str, argument: str, value: Tensor, emulated: EmulatedOperators
+) -> None:
+    with pytest.raises(RuntimeError, match=f"octconv_cuda::{name}: "):
+        getattr(emulated.ops, name)(**{**GOOD[name], argument: value})
     assert not emulated.launches()
 
 

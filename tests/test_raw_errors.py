@@ -1,70 +1,23 @@
 """The operators refuse for themselves: a raw call never crashes and never gives a wrong shape."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from refusals import BIAS, HIGH, LOW, WEIGHT, Bad, cases, refuse
+from refusals import BIAS, GOOD, HIGH, LOW, WEIGHT, Bad, bad_operands, cases, refuse
 
 import octconv_cuda  # noqa: F401  (it loads the operators)
 
 OPS = torch.ops.octconv_cuda
-FLAGS = {"size": (6, 6), "stride": 1, "allow_tf32": False}
-X = {"x_high": HIGH, "x_low": LOW}
-DY = {"dy_high": HIGH, "dy_low": LOW}
-EPILOGUE = {
-    "scale": BIAS,
-    "shift": BIAS,
-    "residual_high": HIGH,
-    "residual_low": LOW,
-    "activation": 1,
-}
 RAW: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
-    "forward": (OPS.forward, {**X, "weight": WEIGHT, "bias": BIAS, "high_out": 4, **FLAGS}),
-    "inference": (
-        OPS.inference,
-        {**X, "weight": WEIGHT, "bias": BIAS, **EPILOGUE, "high_out": 4, **FLAGS},
-    ),
-    "input_grad": (OPS.input_grad, {**DY, "weight": WEIGHT, "high_in": 4, **FLAGS}),
-    "weight_grad": (OPS.weight_grad, {**X, **DY, "kernel_size": (3, 3), **FLAGS}),
-    "pool2x2": (OPS.pool2x2, {"high": HIGH, "low": LOW, "mean": True}),
-    "upsample2x2_": (
-        OPS.upsample2x2_,
-        {"out": HIGH.clone(), "low": LOW, "accumulate": True, "mean": True},
-    ),
+    name: (getattr(OPS, name), arguments) for name, arguments in GOOD.items()
 }
 # A native kernel can raise nothing but RuntimeError.
 REFUSALS = (ValueError, TypeError, RuntimeError)
-BAD_MAPS = {
-    "1-d": BIAS,
-    "3-d": HIGH[0],
-    "5-d": HIGH[None],
-    "double": HIGH.double(),
-    "int": HIGH.int(),
-    "complex": HIGH.cfloat(),
-    "sparse": HIGH.to_sparse(),
-    "meta": HIGH.to("meta"),
-    "batch": HIGH[:1],
-    "channels": HIGH[:, :3],
-    "larger": torch.randn(2, 4, 9, 9),
-}
 
 
-def bad_operands() -> Iterator[Any]:
-    """Each tensor argument of each operator in turn, replaced by what does not fit there."""
-    free = {"high", "x_high", "x_low", "dy_high", "dy_low"}  # parts with any number of channels
-    for name, (_, good) in RAW.items():
-        for argument in (a for a, value in good.items() if isinstance(value, torch.Tensor)):
-            for kind, value in BAD_MAPS.items():
-                fits = (kind == "1-d" and argument in ("bias", "scale", "shift")) or (
-                    kind == "channels" and name in ("pool2x2", "weight_grad") and argument in free
-                )
-                if not fits:
-                    yield pytest.param(name, argument, value, id=f"{name}-{argument}-{kind}")
-
-
-@pytest.mark.parametrize(("name", "argument", "value"), list(bad_operands()))
+@pytest.mark.parametrize(("name", "argument", "value"), list(bad_operands(*RAW)))
 def test_raw_operator_refuses_operand(name: str, argument: str, value: Any) -> None:
     operator, good = RAW[name]
     with pytest.raises(REFUSALS, match=f"octconv_cuda::{name}: "):

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <string>
@@ -19,6 +20,7 @@ namespace octconv {
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
+using Part = std::optional<Tensor>;  // absent: none
 
 // PyTorch turns the exception into a RuntimeError. (STD_TORCH_CHECK would put the source file and
 // line, of no use to a caller, in front of the text.)

@@ -1,7 +1,6 @@
 // The checks of what octconv_cuda::inference takes beyond octconv_cuda::forward.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include "check/check.h"
@@ -9,11 +8,10 @@
 
 namespace octconv {
 
-inline void check_epilogue(const Tensor& scale, const Tensor& shift,
-                           const std::optional<Tensor>& residual_high,
-                           const std::optional<Tensor>& residual_low, int64_t activation,
-                           const Tensor& weight, int64_t high_out, int64_t batch,
-                           const std::vector<int64_t>& size, int64_t stride) {
+inline void check_epilogue(const Tensor& scale, const Tensor& shift, const Part& residual_high,
+                           const Part& residual_low, int64_t activation, const Tensor& weight,
+                           int64_t high_out, int64_t batch, const std::vector<int64_t>& size,
+                           int64_t stride) {
   const char* op = "inference";
   const auto check_factors = [&](const char* name, const Tensor& factors) {
     if (factors.dim() != 1 || factors.size(0) != weight.size(0) ||
@@ -30,8 +28,8 @@ inline void check_epilogue(const Tensor& scale, const Tensor& shift,
   check_factors("scale", scale);
   check_factors("shift", shift);
   const auto [height, width] = output_size(size, stride);
-  const auto check_residual = [&](const char* name, const std::optional<Tensor>& residual,
-                                  int64_t channels, int64_t rows, int64_t columns) {
+  const auto check_residual = [&](const char* name, const Part& residual, int64_t channels,
+                                  int64_t rows, int64_t columns) {
     if (!residual) return;
     check_part(op, name, *residual, batch, rows, columns, size);
     if (residual->size(1) != channels) {

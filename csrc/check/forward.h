@@ -5,7 +5,6 @@
 #include <array>
 #include <cstdint>
 #include <initializer_list>
-#include <optional>
 #include <vector>
 
 #include "check/check.h"
@@ -57,9 +56,8 @@ inline void check_kernel_size(const char* op, const Tensor& weight) {
   }
 }
 
-inline void check_forward(const char* op, const std::optional<Tensor>& x_high,
-                          const std::optional<Tensor>& x_low, const Tensor& weight,
-                          const std::optional<Tensor>& bias, int64_t high_out,
+inline void check_forward(const char* op, const Part& x_high, const Part& x_low,
+                          const Tensor& weight, const Part& bias, int64_t high_out,
                           const std::vector<int64_t>& size, int64_t stride) {
   check_size(op, size, stride);
   if (!x_high && !x_low) fail(op, "one of x_high and x_low must be given, got neither");

@@ -13,8 +13,9 @@ inline void check_input_grad(const char* op, const Tensor& dy_high, const Tensor
                              const std::vector<int64_t>& size, int64_t stride) {
   check_size(op, size, stride);
   const auto [height, width] = output_size(size, stride);
-  check_part(op, "dy_high", dy_high, dy_high.size(0), height, width, size);
-  check_part(op, "dy_low", dy_low, dy_high.size(0), half_up(height), half_up(width), size);
+  const int64_t batch = dy_high.dim() == 4 ? dy_high.size(0) : 0;
+  check_part(op, "dy_high", dy_high, batch, height, width, size);
+  check_part(op, "dy_low", dy_low, batch, half_up(height), half_up(width), size);
   check_like(op, "dy_low", dy_low, "dy_high", dy_high);
   const int64_t c_out = dy_high.size(1) + dy_low.size(1);
   if (weight.dim() != 4 || weight.size(0) != c_out || weight.size(1) < 1) {

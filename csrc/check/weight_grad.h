@@ -1,7 +1,6 @@
 // The checks of octconv_cuda::weight_grad where a kernel of this library serves it.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include "check/check.h"
@@ -9,9 +8,9 @@
 
 namespace octconv {
 
-inline void check_weight_grad(const char* op, const std::optional<Tensor>& x_high,
-                              const std::optional<Tensor>& x_low, const Tensor& dy_high,
-                              const Tensor& dy_low, const std::vector<int64_t>& size,
+inline void check_weight_grad(const char* op, const Part& x_high, const Part& x_low,
+                              const Tensor& dy_high, const Tensor& dy_low,
+                              const std::vector<int64_t>& size,
                               const std::vector<int64_t>& kernel_size, int64_t stride) {
   check_size(op, size, stride);
   const auto [height, width] = output_size(size, stride);

@@ -6,7 +6,6 @@
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
-#include <array>
 #include <atomic>
 #include <optional>
 #include <string>
@@ -18,8 +17,6 @@
 
 namespace octconv {
 namespace {
-
-using Part = std::optional<Tensor>;
 
 // A view of `length` indices of one dimension.
 Tensor narrow(const Tensor& tensor, int64_t dim, int64_t start, int64_t length) {
@@ -50,21 +47,19 @@ bool use_onednn(const Tensor& x, const Tensor& weight) {
 // on one thread, and small maps, to BLAS, at half of oneDNN's rate or less.
 Tensor convolve(const Tensor& x, const Tensor& weight, const Part& bias) {
   using torch::stable::detail::from;
+  using torch::stable::detail::to;
   const std::vector<int64_t> ones = {1, 1}, zeros = {0, 0};
   const std::vector<int64_t> padding = {weight.size(2) / 2, weight.size(3) / 2};
-  const auto call = [](const char* op, auto... arguments) {
-    std::array<StableIValue, sizeof...(arguments)> stack = {arguments...};
-    TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(op, "", stack.data(), TORCH_ABI_VERSION));
-    return torch::stable::detail::to<Tensor>(stack[0]);
-  };
   if (use_onednn(x, weight)) {
     Part dense_bias;  // oneDNN takes no other, and does not look
     if (bias) dense_bias = torch::stable::contiguous(*bias);
-    return call("aten::mkldnn_convolution", from(x), from(weight), from(dense_bias), from(padding),
-                from(ones), from(ones), from(int64_t{1}));
+    return to<Tensor>(dispatch<7>("aten::mkldnn_convolution",
+                                  {from(x), from(weight), from(dense_bias), from(padding),
+                                   from(ones), from(ones), from(int64_t{1})})[0]);
   }
-  return call("aten::convolution", from(x), from(weight), from(bias), from(ones), from(padding),
-              from(ones), from(false), from(zeros), from(int64_t{1}));
+  return to<Tensor>(dispatch<9>("aten::convolution",
+                                {from(x), from(weight), from(bias), from(ones), from(padding),
+                                 from(ones), from(false), from(zeros), from(int64_t{1})})[0]);
 }
 
 // The same values in just the strides of channels_last, also where a size is 1.
@@ -101,7 +96,7 @@ std::tuple<Tensor, Tensor> forward(const Part& x_high, const Part& x_low, const 
   const int64_t low_out = weight.size(0) - high_out;
   const bool add = high.has_value();  // else what comes from low is all there is
 
-  std::optional<Tensor> from_low;
+  Part from_low;
   if (low) {
     const Tensor columns = narrow(weight, 1, high_in, low_in);
     from_low = convolve(*low, columns, high ? std::nullopt : bias);

@@ -115,7 +115,7 @@ void pool(const Pool2x2Params& p) {
 
 }  // namespace
 
-Tensor pool2x2_cpu(const Tensor& high, const std::optional<Tensor>& low, bool mean) {
+Tensor pool2x2_cpu(const Tensor& high, const Part& low, bool mean) {
   const Pool2x2Call call = prepare_pool2x2(high, low, mean);
   dispatch_dtype(high.scalar_type(),
                  [&](auto tag) { pool<typename decltype(tag)::type>(call.params); });

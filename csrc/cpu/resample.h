@@ -1,16 +1,12 @@
 // The CPU operators that other CPU code calls as well.
 #pragma once
 
-#include <torch/csrc/stable/tensor.h>
-
-#include <optional>
+#include "check/check.h"
 
 namespace octconv {
 
-using torch::stable::Tensor;
-
 // The operators of these names; see csrc/ops.cpp.
-Tensor pool2x2_cpu(const Tensor& high, const std::optional<Tensor>& low, bool mean);
+Tensor pool2x2_cpu(const Tensor& high, const Part& low, bool mean);
 void upsample2x2_cpu_(const Tensor& out, const Tensor& low, bool accumulate, bool mean);
 
 // out += part, or out = part; both (N, C, H, W), out channels_last.

@@ -20,7 +20,6 @@ aoti_torch_get_current_cuda_stream(int32_t device_index, void** stream);
 
 namespace octconv {
 
-using Part = std::optional<Tensor>;
 using TensorPair = std::tuple<Tensor, Tensor>;
 
 inline cudaStream_t current_stream(const Tensor& tensor) {
@@ -65,12 +64,12 @@ inline Part dense(const Part& part) {
   return part && part->size(1) > 0 ? Part(dense(*part)) : std::nullopt;
 }
 
-inline const void* data_of(const Part& part) { return part ? part->const_data_ptr() : nullptr; }
-
 // The same of a vector, but for its address.
 inline Tensor dense_vector(const Tensor& tensor) {
   return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
 }
+
+inline const void* data_of(const Part& part) { return part ? part->const_data_ptr() : nullptr; }
 
 // Memory of `count` words of 4 bytes, which nobody has written.
 inline Tensor empty_words(const Tensor& like, int64_t count) {
@@ -87,14 +86,6 @@ auto with_16_bit_type(ScalarType dtype, const Run& run) {
 template <typename Run>
 auto with_element_type(ScalarType dtype, const Run& run) {
   return dtype == ScalarType::Float ? run(TypeTag<TFloat32>()) : with_16_bit_type(dtype, run);
-}
-
-// Calls an operator, whose results replace its arguments.
-template <size_t kArguments>
-std::array<StableIValue, kArguments> dispatch(const char* op,
-                                              std::array<StableIValue, kArguments> stack) {
-  TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(op, "", stack.data(), TORCH_ABI_VERSION));
-  return stack;
 }
 
 template <size_t kArguments>

@@ -92,7 +92,7 @@ TensorPair run(const char* op, const Problem& problem, const Choice& choice, con
        data_of(residual_low), epilogue.activation}};
   const cudaStream_t stream = current_stream(weight);
   if (choice.sm90) {
-    launch_forward_sm90(problem, *choice.sm90, pointers, weight.scalar_type(), stream);
+    launch_forward_sm90(op, problem, *choice.sm90, pointers, weight.scalar_type(), stream);
     check_launch(op);
     return {out_high, out_low};
   }
@@ -124,7 +124,7 @@ TensorPair serve(const char* op, const Problem& problem, const Choice& choice, c
   const Problem convolved = of_pooled(problem);
   if (problem.input_grad) {
     const auto [dz, none] = run(op, convolved, choice, in_high, in_low, weight, bias, epilogue);
-    return pool2x2_input_grad(dz, problem.high_in, problem.height, problem.width);
+    return pool2x2_input_grad(op, dz, problem.high_in, problem.height, problem.width);
   }
   const Part z = pooled(in_high, in_low);
   return run(op, convolved, choice, z, std::nullopt, weight, bias, epilogue);

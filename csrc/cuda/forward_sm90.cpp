@@ -61,24 +61,16 @@ bool on_trial() {
   return variable && std::string_view(variable) == "1";
 }
 
-// Makes maps of tensors of a type, for a problem's operator.
-auto map_maker(const Problem& problem, ScalarType dtype) {
-  const char* op = problem.input_grad ? "input_grad" : "forward";
-  return [=](const TensorView& view) { return tensor_map(op, view, dtype); };
-}
-
-void launch_1x1(const Problem& problem, const PlanSm90& plan, const ForwardPointers& pointers,
-                ScalarType dtype, cudaStream_t stream) {
-  const auto map = map_maker(problem, dtype);
+void launch_1x1(const char* op, const Problem& problem, const PlanSm90& plan,
+                const ForwardPointers& pointers, ScalarType dtype, cudaStream_t stream) {
+  const auto map = [&](const TensorView& view) { return tensor_map(op, view, dtype); };
   const JointViews views = joint_views(problem, plan.joint, pointers);
   JointSm90Params params = joint_sm90_params(problem, plan.joint, pointers);
-  for (int phase = 0; phase < 4; ++phase) {
-    params.in_phase[phase] = map(views.in[phase]);
-    params.out_phase[phase] = map(views.out[phase]);
-    params.residual_phase[phase] = map(views.residual[phase]);
+  for (int plane = 0; plane < kPlanes; ++plane) {
+    params.in[plane] = map(views.in[plane]);
+    params.out[plane] = map(views.out[plane]);
+    params.residual[plane] = map(views.residual[plane]);
   }
-  params.in_low = map(views.in[4]), params.out_low = map(views.out[4]);
-  params.residual_low = map(views.residual[4]);
   for (const Octave to : {kHigh, kLow}) {
     for (const Octave from : {kHigh, kLow}) params.weight[to][from] = map(views.weight[to][from]);
   }
@@ -112,10 +104,10 @@ ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem) {
   return {plan, ""};
 }
 
-void launch_forward_sm90(const Problem& problem, const PlanSm90& plan,
+void launch_forward_sm90(const char* op, const Problem& problem, const PlanSm90& plan,
                          const ForwardPointers& pointers, ScalarType dtype, cudaStream_t stream) {
-  if (plan.joint_items > 0) return launch_1x1(problem, plan, pointers, dtype, stream);
-  const auto map = map_maker(problem, dtype);
+  if (plan.joint_items > 0) return launch_1x1(op, problem, plan, pointers, dtype, stream);
+  const auto map = [&](const TensorView& view) { return tensor_map(op, view, dtype); };
   const Problem convolution = as_convolution(problem);
   ForwardSm90Params params = forward_sm90_params(convolution, plan, pointers);
   for (int phase = 0; phase < 4; ++phase) {

@@ -20,7 +20,7 @@ struct ChoiceSm90 {
 ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem);
 
 // All pointers are there, but for those of absent parts.
-void launch_forward_sm90(const Problem& problem, const PlanSm90& plan,
+void launch_forward_sm90(const char* op, const Problem& problem, const PlanSm90& plan,
                          const ForwardPointers& pointers, ScalarType dtype, cudaStream_t stream);
 
 }  // namespace octconv

@@ -13,7 +13,7 @@
 
 namespace octconv {
 
-Tensor pool2x2_cuda(const Tensor& high, const std::optional<Tensor>& low, bool mean) {
+Tensor pool2x2_cuda(const Tensor& high, const Part& low, bool mean) {
   if (!device_of(high.get_device_index()).why_no_kernels.empty()) {
     using torch::stable::detail::from;
     using torch::stable::detail::to;
@@ -36,8 +36,9 @@ Tensor pool2x2_cuda(const Tensor& high, const std::optional<Tensor>& low, bool m
   return call.out;
 }
 
-std::tuple<Tensor, Tensor> pool2x2_input_grad(const Tensor& dz, int64_t high_channels,
-                                              int64_t height, int64_t width) {
+std::tuple<Tensor, Tensor> pool2x2_input_grad(const char* op, const Tensor& dz,
+                                              int64_t high_channels, int64_t height,
+                                              int64_t width) {
   const int64_t low_channels = dz.size(1) - high_channels;
   Tensor dx_high = empty_channels_last(dz, {dz.size(0), high_channels, height, width});
   Tensor dx_low = empty_channels_last(dz, {dz.size(0), low_channels, dz.size(2), dz.size(3)});
@@ -54,7 +55,7 @@ std::tuple<Tensor, Tensor> pool2x2_input_grad(const Tensor& dz, int64_t high_cha
   dispatch_dtype(dz.scalar_type(), [&](auto tag) {
     launch_pool2x2_input_grad<typename decltype(tag)::type>(p, stream);
   });
-  check_launch("pool2x2_input_grad");
+  check_launch(op);
   return {dx_high, dx_low};
 }
 

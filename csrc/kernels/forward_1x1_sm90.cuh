@@ -34,13 +34,13 @@ __device__ __forceinline__ void multiply_joint(const JointSm90Params& p,
         (item.column_tile * Traits::kColumnGroups + column_group) * Traits::kColumns;
     if (p.weights_stay) slots = memory.slots;
     sm90::begin_joint<T>(sum[sm90::kLastPhase], p, kHigh, column);
-    sm90::begin_joint<T>(sum[sm90::kLowSums], p, kLow, column);
+    sm90::begin_joint<T>(sum[kLowPlane], p, kLow, column);
     float pixel_share[2];
     sm90::find_shares(pixel_share, p, item);
     sm90::multiply_input<Traits, kLow>(p, sum, boxes, slots, row_group, column_group);
     sm90::spread_low<Traits>(sum, pixel_share);
     sm90::multiply_input<Traits, kHigh>(p, sum, boxes, slots, row_group, column_group);
-    if constexpr (!Traits::kTransposed) sm90::scale_rows(sum[sm90::kLowSums], pixel_share);
+    if constexpr (!Traits::kTransposed) sm90::scale_rows(sum[kLowPlane], pixel_share);
     if (p.splits > 1) {
       const uint32_t thread = ptx::thread_x() - sm90::kWarpgroupThreads;
       sm90::add_splits<Traits::kColumns / 2>(sum, p.splits, sm90::own_units(p.units),

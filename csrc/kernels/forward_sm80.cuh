@@ -52,7 +52,7 @@ __device__ __forceinline__ void finish_first_segment(Sums<Tile>& sum, const Forw
       if (Tile::kHigh && program.divide_quads) {
         factor = 0.25f;
         if (!quads_are_whole(p)) {
-          const Pixel quad = row_quad<Tile>(p, program, place, m / 4 * 2 + half);
+          const Pixel quad = row_quad<Tile>(p, program, place, half);
           factor = share(p.grid_height - 2 * quad.y, p.grid_width - 2 * quad.x);
         }
       }
@@ -62,7 +62,7 @@ __device__ __forceinline__ void finish_first_segment(Sums<Tile>& sum, const Forw
           if (!Tile::kHigh) sum[m][n][i] *= factor;
           // All phases of a quad begin with what its low pixel gave.
           if (Tile::kHigh) {
-            sum[m][n][i] = m % 4 == 0 ? sum[m][n][i] * factor : sum[m / 4 * 4][n][i];
+            sum[m][n][i] = m == 0 ? sum[0][n][i] * factor : sum[0][n][i];
           }
         }
       }
@@ -70,11 +70,12 @@ __device__ __forceinline__ void finish_first_segment(Sums<Tile>& sum, const Forw
   }
 }
 
-// Where a lane finds its quads in a halo of phases and of quads, in bytes from its begin: lanes 0
-// to 15 the first 16 bytes of a step for the 16 quads of a group, the others the second.
+// Where a lane finds its quads in a halo of phases and of quads, in bytes from its begin, one in
+// each group of 16: lanes 0 to 15 the first 16 bytes of a step, the others the second. High tiles
+// have one group.
 template <typename Traits>
 struct LaneCells {
-  uint32_t phases[Traits::Tiles::kHighGroups], quads[Traits::kMostTilesM];
+  uint32_t phases, quads[Traits::kTilesM];
 
   template <typename Tile>
   __device__ __forceinline__ void set(const ForwardParams& p, const Program& program,
@@ -96,7 +97,7 @@ struct LaneCells {
       const int32_t images = p.by_quad_height.quotient(place.y + ty);
       quads[group] = of_quads.offset_of<Tile>(ty, tx, images) + ptx::lane() / 16 * 16;
       if constexpr (Tile::kHigh) {
-        phases[group] = of_phases.offset_of<Tile>(ty, tx, images) + ptx::lane() / 16 * 16;
+        phases = of_phases.offset_of<Tile>(ty, tx, images) + ptx::lane() / 16 * 16;
       }
     }
   }
@@ -135,16 +136,14 @@ struct ChunkCells {
     weight += lane_weight;
     if constexpr (Tile::kHigh) {
       if (phases) {
-        uint32_t cells[Tile::kGroups][2];  // for each y-phase, in the row that its taps read
+        uint32_t cells[2];  // for each y-phase, in the row that its taps read
         for (int dy = 0; dy < 2; ++dy) {
           const int offset = phase::offset(dy, tap_row, kTaps / 2);
           const int plane = phase::plane(offset);
           const uint32_t row =
               halo + plane * plane_rows +
               (phase::shift(offset) - phase::first_shift(plane, kTaps / 2)) * row_stride;
-          for (int group = 0; group < Tile::kGroups; ++group) {
-            cells[group][dy] = row + lane.phases[group];
-          }
+          cells[dy] = row + lane.phases;
         }
         multiply_phases<Tile, kTaps>(sum, cells, plane_bytes, weight, step_bytes);
         return;
@@ -165,7 +164,7 @@ struct Products {
   Turns<Traits> turns;
   uint32_t halos, halo_bytes, ticket;
   uint32_t chunk = 0;  // of the stream
-  float sum[Traits::kMostTilesM][Traits::kTilesN][4];
+  float sum[Traits::kTilesM][Traits::kTilesN][4];
 
   __device__ __forceinline__ Products(const Turns<Traits>& turns_, uint32_t halos_,
                                       uint32_t halo_bytes_, uint32_t ticket_)

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
+#include "kernels/grad_item.cuh"
 #include "params/weight_grad_1x1_sm80.h"
 #include "sm80/grad_copies_1x1.cuh"
 #include "sm80/grad_products_1x1.cuh"
@@ -14,24 +15,8 @@
 
 namespace octconv {
 
-// What a block does.
-struct JointItem {
-  int32_t tile_row, tile_column, split;
-
-  __device__ __forceinline__ explicit JointItem(const JointGradParams& p) {
-    const auto block = static_cast<int32_t>(ptx::block_x());
-    const int32_t tile = block / p.splits;
-    split = block - tile * p.splits;
-    tile_row = tile / p.tiles_across, tile_column = tile - tile_row * p.tiles_across;
-  }
-  // Among the items of one job.
-  __device__ __forceinline__ int64_t of_job(const WeightGradJob& job) const {
-    return int64_t{tile_row * job.column_tiles + tile_column} * job.splits + split;
-  }
-};
-
 template <typename Traits>
-__device__ __forceinline__ void load_quads(const JointGradParams& p, const JointItem& item,
+__device__ __forceinline__ void load_quads(const JointGradParams& p, const JointGradItem& item,
                                            int32_t tile, uint32_t stage) {
   const int32_t quad = tile * Traits::kQuads;
   const QuadCopier<Traits, Traits::kRows> dy(item.tile_row * Traits::kRows);
@@ -49,7 +34,7 @@ struct JobOutput {
   using Output = GradOutput<typename Traits::T>;
   const JointGradParams& p;
   const WeightGradJob& job;
-  const JointItem& item;
+  const JointGradItem& item;
 
   __device__ __forceinline__ float* partial() const {
     return p.partial_sums + job.first_sum + item.of_job(job) * p.item_sums();
@@ -96,12 +81,12 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
   ptx::SharedMemory shared;
   const uint32_t memory = shared.take(p.shared_bytes),
                  end = memory + p.stages * Traits::kStageBytes;
-  const JointItem item(p);
+  const JointGradItem item(p);
   // Told by a shuffle, the compiler knows that lanes do not part here.
   const auto warp = static_cast<int32_t>(ptx::shuffle(ptx::thread_x() / 32, 0));
   const int32_t warp_n = warp % Traits::kWarpsN, warp_m = warp / Traits::kWarpsN % Traits::kWarpsM;
   const int32_t group = warp / (Traits::kWarpsN * Traits::kWarpsM);
-  const bool of_bias = p.job[0].bias && item.tile_column == 0;
+  const bool of_bias = p.job[kHighToHigh].bias && item.tile_column == 0;
   const LaneQuads<Traits> lane(warp_m, warp_n);
   const QuadWeights<T> quarters(0.25f);
 
@@ -149,7 +134,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
   if (of_bias) {
     for (int part = 0; part < 2; ++part) {
       const float of_row = add_bias<Traits>(bias[part], memory) * (part == 0 ? 4.0f : 1.0f);
-      JobOutput<Traits>{p, p.job[part == 0 ? 0 : 2], item}.store_bias(of_row);
+      JobOutput<Traits>{p, p.job[part == 0 ? kHighToHigh : kHighToLow], item}.store_bias(of_row);
     }
   }
   add_groups<Traits>(sum, group, memory);

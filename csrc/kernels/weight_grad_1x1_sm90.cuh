@@ -21,9 +21,9 @@ __global__ void __launch_bounds__(kJointGradThreads, 1)
     constexpr int32_t kFirstOfHelpers = kJointGradThreads - kGradSm90Helpers;
     ptx::SharedMemory shared;
     const sm90::JointGradMemory<Traits> memory(shared.take(Traits::kSharedBytes));
-    const sm90::JointGradItem item = sm90::JointGradItem::of<Traits>(p);
-    const bool with_bias = p.job[0].bias && item.tile_column == 0;
-    const int32_t multipliers = item.multipliers<Traits>(p);
+    const sm90::JointGradItem<Traits> item(p);
+    const bool with_bias = p.job[kHighToHigh].bias && item.tile_column == 0;
+    const int32_t multipliers = item.multipliers(p);
     if (ptx::thread_x() == 0) {
       memory.stages.init(4 * multipliers + (with_bias ? sm90::kGradHelperWarps : 0));
       ptx::fence_barriers();

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <device/ptx.cuh>
 
+#include "kernels/grad_item.cuh"
 #include "params/weight_grad_sm80.h"
 #include "sm80/grad_products.cuh"
 #include "sm80/grad_sums.cuh"
@@ -92,20 +93,13 @@ struct WeightPlace {
   }
 };
 
-// The job that an item belongs to.
-__device__ __forceinline__ const WeightGradJob& job_of(const WeightGradParams& p, int64_t item) {
-  int index = 0;
-  while (index + 1 < kJobs && item >= p.job[index + 1].first_item) ++index;
-  return p.job[index];
-}
-
 template <typename Traits>
 __global__ void __launch_bounds__(Traits::kThreads, 1)
     weight_grad_sm80(const __grid_constant__ WeightGradParams p) {
   ptx::SharedMemory shared;
   const uint32_t memory = shared.take(p.shared_bytes - kPlaceBytes);
   const uint32_t in_shared = shared.take(kPlaceBytes);
-  const WeightGradJob& job = job_of(p, ptx::block_x());
+  const WeightGradJob& job = p.job[job_of(p, ptx::block_x())];
   const auto item = static_cast<int32_t>(ptx::block_x() - job.first_item);
   const int32_t split = item % job.splits;
   if (ptx::thread_x() == 0) ptx::store_shared(in_shared, WeightPlace::words_of<Traits>(job, item));

@@ -32,7 +32,8 @@ struct Pooled {
   }
 };
 
-// One over the number of pixels of a window that are there, each side 1 or 2.
+// One over how many pixels of a 2x2 window are there, from which so many rows and columns of its
+// map are left.
 __device__ __forceinline__ float share(int32_t rows, int32_t columns) {
   return (rows > 1 ? 0.5f : 1.0f) * (columns > 1 ? 0.5f : 1.0f);
 }

@@ -7,6 +7,12 @@
 
 namespace octconv {
 
+// Taps along an axis: a constant where a kernel has windows of one size.
+template <typename Traits, typename Params>
+__device__ __forceinline__ int32_t taps_of(const Params& p) {
+  return Traits::kLeastTaps == Traits::kMostTaps ? Traits::kMostTaps : p.taps;
+}
+
 // Calls visit(std::integral_constant) with the taps along an axis, of which a kernel has loops of
 // their own.
 template <typename Traits, typename Visit>

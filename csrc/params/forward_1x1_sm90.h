@@ -5,7 +5,7 @@
 
 #include "params/activation.h"
 #include "params/forward_sm90.h"
-#include "traits/forward_sm90.h"
+#include "traits/forward_1x1_sm90.h"
 
 namespace octconv {
 
@@ -26,10 +26,8 @@ struct JointCut {
 // Items of the same quads follow each other. Images of an even height are one image, one below the
 // other.
 struct JointSm90Params {
-  TensorMap in_phase[4], in_low;  // pixels 2Y + dy, 2X + dx are those of phase 2 dy + dx
-  TensorMap weight[2][2];         // to an octave of the output, from one of the input
-  TensorMap out_phase[4], out_low;
-  TensorMap residual_phase[4], residual_low;  // for the epilogue
+  TensorMap in[kPlanes], out[kPlanes], residual[kPlanes];
+  TensorMap weight[2][2];        // to an octave of the output, from one of the input
   const void* bias;              // null, or one for each output channel, high ones first
   int32_t batch, height, width;  // pixels
   int32_t channels_in[2], channels_out[2];

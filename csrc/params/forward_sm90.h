@@ -55,7 +55,7 @@ struct ForwardSm90Params {
   TensorMap phase[4];      // of the high input, the pixels 2Y + dy, 2X + dx of phase 2 dy + dx
   TensorMap low_input[2];  // with the boxes of high and of low tiles
   TensorMap strip;         // of the high input
-  TensorMap weight[2][2];  // from an octave of the output, to one of the input
+  TensorMap weight[2][2];  // to an octave of the output, from one of the input
   const void* bias;        // null, or one for each output channel, high ones first
   void* output[2];
   int32_t batch;

@@ -46,7 +46,13 @@ constexpr int kPlaceBytes = 16;  // of shared memory, for the place of a block's
 constexpr int kSplitWarps = 8;    // of a block that adds up splits
 constexpr int kSplitsOfWarp = 8;  // of a position, if there are warps for the others
 
-constexpr int kJobs = 4;  // W_HH, W_LH (low to high), W_HL, W_LL; absent ones have no items
+// Of the four blocks of the weight; absent ones have no items.
+enum Job : int { kHighToHigh, kLowToHigh, kHighToLow, kLowToLow };
+constexpr int kJobs = 4;
+constexpr const char* kJobNames[kJobs] = {"W_HH", "W_LH", "W_HL", "W_LL"};
+
+constexpr bool of_low_rows(int job) { return job == kHighToLow || job == kLowToLow; }
+constexpr bool of_low_columns(int job) { return job == kLowToHigh || job == kLowToLow; }
 
 struct WeightGradParams {
   WeightGradJob job[kJobs];
@@ -58,6 +64,7 @@ struct WeightGradParams {
   bool wide_output;                                  // dweight and dbias are float32
   int32_t tile_rows, tile_columns, tile_taps, taps;  // of a tile; of the weight along an axis
   float* partial_sums;  // of each item: (tile_rows, tile_taps, tile_columns), then tile_rows of dy
+  int64_t sums;         // of partial_sums
   int64_t positions;    // all jobs'
   int32_t split_bits;   // the base-2 logarithm of the warps that share the splits of each
   Divisor by_tile_rows, by_tile_columns, by_tile_taps;

@@ -8,6 +8,9 @@
 
 namespace octconv {
 
+// At stride 1, whether one of the operands lies in pixels and the other one in quads.
+constexpr bool pools_sm90(int job) { return of_low_rows(job) != of_low_columns(job); }
+
 // What a job has beside that of weight_grad_sm80. The fixed operand is dy, and the shifted one x;
 // but where x is pooled, they are the other way round, and taps shift dy the other way.
 struct GradSm90Job {

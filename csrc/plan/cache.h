@@ -5,12 +5,11 @@
 #include <cstdint>
 #include <map>
 
+#include "dtype.h"
 #include "plan/device_facts.h"
 #include "problem.h"
 
 namespace octconv {
-
-enum class ElementType : int32_t { kBFloat16, kFloat16, kTFloat32 };
 
 // Plans follow from what is asked alone: so it does not matter who has a cache. It does not lock:
 // one for each thread. A result holds until the next call.

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "plan/cache.h"
+#include "dtype.h"
 #include "plan/device_facts.h"
 #include "problem.h"
 

@@ -13,9 +13,8 @@ namespace octconv {
 namespace {
 
 // Fitted to times on an H100 and an H200.
-constexpr double kLaunch = 5;   // microseconds
+constexpr double kLaunchUs = 5;
 constexpr double kItem = 1200;  // clocks: to wait for an item's first box, and to store its results
-constexpr double kHidden = 0.8;  // of the shorter of what goes on side by side
 
 constexpr int32_t kLeastBoxes = 7, kMostSlots = 4;
 
@@ -58,7 +57,7 @@ double microseconds(const Problem& p, const JointSm90Params& params, const Joint
       split_clocks(cut.splits, joint_sums_bytes(cut.columns));
   const double tiles = divide_up(params.items * cut.cluster(), blocks) * item / device.clock;
   const double memory = memory_bytes(p, 2) / device.memory_bytes;
-  return kLaunch + 1e6 * (std::max(tiles, memory) + (1 - kHidden) * std::min(tiles, memory));
+  return kLaunchUs + 1e6 * side_by_side(tiles, memory);
 }
 
 template <typename Traits>

@@ -27,7 +27,7 @@ StepCount step_count(const Instance& f, bool high, bool phases) {
   const int64_t warps = f.warps(), taps = f.taps();
   const int64_t fragments = warps * taps * f.tiles_n / 2;  // of the weight
   const bool by_words = f.transposed && f.limits.element_bytes == 4;
-  const int64_t groups = high ? f.high_groups : 4 * f.low_groups;
+  const int64_t groups = high ? 1 : f.tiles_m;  // of 16 quads of a warp
   const int64_t cells = warps * groups * (phases ? 2 * (taps + 1) : taps);
   return {warps * groups * taps * f.tiles_n * (phases ? 4 : 1), cells + (by_words ? 0 : fragments),
           by_words ? 4 * fragments : 0};
@@ -156,9 +156,8 @@ TileCost tile_cost(const Instance& f, const DeviceFacts& d, const ForwardParams&
     const double sums = double(f.limits.sums) * sizeof(float);
     cost.written_bytes += sums;
     if (last_split) {
-      const int32_t rows = 4 * (high ? f.high_groups : f.low_groups);
       cost.read_bytes += sums * program.splits;
-      end_clocks += rows * program.splits * kSplitRound;
+      end_clocks += f.tiles_m * program.splits * kSplitRound;
     }
     end_clocks += 2 * kLatency;  // until the sums are seen, and the counter
   }

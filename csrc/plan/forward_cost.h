@@ -14,16 +14,14 @@ namespace octconv {
 struct Instance {
   ForwardLimits limits;
   bool transposed;
-  int32_t tiles_n;                  // n8 tiles of a warp
-  int32_t high_groups, low_groups;  // of 16 and of 64 quads of a warp
+  int32_t tiles_m, tiles_n;  // m16 and n8 tiles of a warp
   constexpr int32_t taps() const { return 2 * limits.padding + 1; }
   constexpr int32_t warps() const { return limits.threads / 32 - kLoaderWarps; }  // that multiply
 };
 
 template <typename Traits>
 constexpr Instance instance_of(int32_t taps) {
-  return {limits_of<Traits>(taps), Traits::kTransposed, Traits::kTilesN,
-          TileTraits<Traits, true>::kGroups, TileTraits<Traits, false>::kGroups};
+  return {limits_of<Traits>(taps), Traits::kTransposed, Traits::kTilesM, Traits::kTilesN};
 }
 
 // Instructions count once for a warp. Sums over all items of a launch are exact, bytes too but for

@@ -1,4 +1,4 @@
-// When the blocks of forward_sm80 are through with their items. Plain C++.
+// When the blocks of a portable forward kernel are through with their items. Plain C++.
 #pragma once
 
 #include <cstdint>

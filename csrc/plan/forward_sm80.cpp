@@ -254,8 +254,7 @@ Plan plan_forward(const Problem& problem, ElementType type, const DeviceFacts& d
   }
   const Plan joint = plan_1x1(problem, type, device);
   if (joint.tiles && (!best.tiles || joint.cheaper_than(best))) best = joint;
-  const int32_t element_bytes = type == ElementType::kTFloat32 ? 4 : 2;
-  best.memory_us = memory_bytes(problem, element_bytes) / device.memory_bytes * 1e6;
+  best.memory_us = memory_bytes(problem, bytes_of(type)) / device.memory_bytes * 1e6;
   best.microseconds = best.launch_us + std::max(best.tiles_us, best.memory_us);
   return best;
 }

@@ -14,7 +14,7 @@ namespace octconv {
 namespace {
 
 // Fitted to times on an H100 and an H200, at many shares of blocks. Clocks, but for the first.
-constexpr double kLaunch = 5.8;         // microseconds; with the first tile's loads
+constexpr double kLaunchUs = 5.8;       // with the first tile's loads
 constexpr double kHighTile = 3100;      // beyond its products
 constexpr double kHighProducts = 1.16;  // times half a clock for each column
 // Of the high input's products through registers: high tiles of one chunk took 0.89 to 0.94 of
@@ -150,7 +150,7 @@ PlanSm90 plan_of(const Problem& problem, const DeviceFacts& device, bool trial) 
       clocks =
           std::max(plan.tiles[kHigh].items > 0 ? high : 0, plan.tiles[kLow].items > 0 ? low : 0);
     }
-    plan.microseconds = kLaunch + clocks / device.clock * 1e6;
+    plan.microseconds = kLaunchUs + clocks / device.clock * 1e6;
     if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
   }
   return best;

@@ -40,6 +40,12 @@ constexpr double product_clocks(int32_t columns) {
   return std::max(columns / 2.0, 16 + columns / 4.0);
 }
 
+// Of two things that go on side by side: most of the shorter one is hidden behind the other.
+constexpr double side_by_side(double a, double b) {
+  constexpr double kHidden = 0.8;  // as fitted
+  return std::max(a, b) + (1 - kHidden) * std::min(a, b);
+}
+
 // Steps that are multiplied: all chunks in full, but for the last one, that may do with half.
 constexpr int32_t steps_of(int32_t channels) { return 2 * divide_up(channels, kSm90Chunk / 2); }
 

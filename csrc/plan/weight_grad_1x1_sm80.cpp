@@ -24,7 +24,7 @@ WeightGradPlan plan_of(const JointGradLimits& limits, const Problem& problem,
   plan.tiles = f.name;
   plan.pixel_tiles = shape.pixel_tiles(limits);
   for (int i = 0; i < kJobs; ++i) plan.items[i] = p.job[i].items();
-  plan.partial_sums = partial_sums_of(p);
+  plan.partial_sums = p.sums;
   plan.shared_bytes = p.shared_bytes;
 
   const double us = 1e6 / device.clock;

@@ -18,7 +18,6 @@ constexpr double kLaunchUs = 4;
 constexpr double kLatency = 2500;     // from a copy's issue to its end, under load
 constexpr double kGroup = 100;        // of a stage and a group of x, beyond its products
 constexpr double kItem = 5000;        // until the first stage has come, and from the last one on
-constexpr double kHidden = 0.8;       // of the shorter of what goes on side by side
 constexpr double kSharedBytes = 128;  // a clock
 
 // Of a box in a block that has all channels of its tile.
@@ -45,15 +44,14 @@ double bytes_of_box(const Problem& p, const JointGradSm90Params& params) {
 
 double microseconds(const Problem& p, const DeviceFacts& device, const JointGradSm90Params& params,
                     double box_clocks) {
-  const int64_t partial_sums = partial_sums_of(params);
+  const bool split = params.sums > 0;
   const double sums = 4.0 * params.tile_rows * params.tile_columns * sizeof(float);
   const double item = kItem + divide_up(params.boxes, params.splits) * box_clocks +
-                      (partial_sums > 0 ? sums / device.l2_bytes : 0);
+                      (split ? sums / device.l2_bytes : 0);
   const double items = divide_up(params.blocks(), device.multiprocessors) * item / device.clock;
   const double memory = memory_bytes(p, 2) / device.memory_bytes;
-  const double both = std::max(items, memory) + (1 - kHidden) * std::min(items, memory);
   const double splits = splits_clocks(device, params) / device.clock;
-  return (partial_sums > 0 ? 2 : 1) * kLaunchUs + 1e6 * (both + splits);
+  return (split ? 2 : 1) * kLaunchUs + 1e6 * (side_by_side(items, memory) + splits);
 }
 
 }  // namespace
@@ -73,7 +71,7 @@ GradPlanSm90 plan_joint_grad_sm90(const Problem& p, const DeviceFacts& device) {
       if (best.joint.splits > 0 && us >= best.microseconds) continue;
       best.joint = cut, best.microseconds = us;
       for (int i = 0; i < kJobs; ++i) best.items[i] = params.job[i].items();
-      best.partial_sums = partial_sums_of(params);
+      best.partial_sums = params.sums;
     }
   });
   return best;

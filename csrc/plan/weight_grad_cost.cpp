@@ -100,7 +100,7 @@ double item_overhead(const WeightGradLimits& f, const DeviceFacts& d, const Pixe
 double splits_clocks(const DeviceFacts& d, const WeightGradParams& p) {
   if (p.positions == 0) return 0;
   constexpr double kPositionBytes = 4 * sizeof(float);  // of a result, at most
-  const double bytes = sizeof(float) * double(partial_sums_of(p)) + kPositionBytes * p.positions;
+  const double bytes = sizeof(float) * double(p.sums) + kPositionBytes * p.positions;
   return kAddSplits + bytes / (d.memory_bytes / d.clock);
 }
 

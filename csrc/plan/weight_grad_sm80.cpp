@@ -168,11 +168,11 @@ struct Planner {
       plan.shared_us += tiles * work.cost.shared_clocks;
       plan.l2_us += tiles * work.cost.l2_clocks;
     }
-    plan.partial_sums = partial_sums(works, splits);
-    plan.launch_us = device.launch_us * (plan.partial_sums > 0 ? 2 : 1);
-    plan.tiles_us = makespan(works, splits) * us;
     const WeightGradParams p =
         weight_grad_params(problem, limits, plan.pixel_tiles, pointers_of_plan());
+    plan.partial_sums = p.sums;
+    plan.launch_us = device.launch_us * (plan.partial_sums > 0 ? 2 : 1);
+    plan.tiles_us = makespan(works, splits) * us;
     plan.splits_us = splits_clocks(device, p) * us;
     plan.shared_bytes = p.shared_bytes;
     return plan;
@@ -224,8 +224,7 @@ WeightGradPlan plan_weight_grad(const Problem& problem, ElementType type,
     if (!plan.tiles || plan.shared_bytes > device.shared_per_block) continue;
     if (!best.tiles || plan.cheaper_than(best)) best = plan;
   }
-  const int32_t element_bytes = type == ElementType::kTFloat32 ? 4 : 2;
-  best.memory_us = memory_bytes(problem, element_bytes) / device.memory_bytes * 1e6;
+  best.memory_us = memory_bytes(problem, bytes_of(type)) / device.memory_bytes * 1e6;
   best.microseconds = best.launch_us + std::max(best.tiles_us, best.memory_us) + best.splits_us;
   return best;
 }
@@ -234,13 +233,12 @@ std::string to_string(const WeightGradPlan& plan) {
   if (!plan.tiles) return "no tiles fit";
   std::string text = std::string(plan.joint ? "weight_grad_1x1_sm80, " : "weight_grad_sm80, ") +
                      plan.tiles + " tiles";
-  const char* names[kJobs] = {"W_HH", "W_LH", "W_HL", "W_LL"};
   int64_t items = 0;
   for (int i = 0; i < kJobs; ++i) {
     if (plan.items[i] == 0) continue;
     const PixelTile& tile = plan.pixel_tiles[i];
     items += plan.items[i];
-    text += std::string(", ") + names[i] + ' ' + std::to_string(tile.width) + 'x' +
+    text += std::string(", ") + kJobNames[i] + ' ' + std::to_string(tile.width) + 'x' +
             std::to_string(tile.height) + (plan.joint ? " quads and stages" : " pixels");
     if (tile.splits > 1) text += " in " + std::to_string(tile.splits) + " splits";
   }

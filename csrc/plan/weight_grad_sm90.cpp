@@ -7,6 +7,7 @@
 #include "dtype.h"
 #include "plan/coverage.h"
 #include "plan/forward_sm80.h"
+#include "plan/forward_sm90.h"
 #include "plan/weight_grad_1x1_sm90.h"
 #include "plan/weight_grad_cost.h"
 #include "traits/weight_grad_1x1_sm90.h"
@@ -18,7 +19,6 @@ namespace {
 // Fitted to times on an H200, but for the last two: of all jobs, of each alone, and without its
 // loads or its pooling.
 constexpr double kLaunchUs = 4;
-constexpr double kHidden = 0.8;  // of the shorter of what goes on side by side
 // Clocks. A warpgroup waits for each product, which takes half a clock for each column and so many
 // more, while the others multiply.
 constexpr double kProduct = 145;
@@ -27,7 +27,7 @@ constexpr double kItem = 14800;  // until the first stage has come, and to store
 // In which each helper pools 16 bytes. Assumed: it was 350 with one window at a time, and a stage
 // without any pooling took a fifth less, as one now would by this.
 constexpr double kPoolRound = 280;
-constexpr double kWorthwhile = 0.97;  // of the time without splits, which take memory; assumed
+constexpr double kWorthSplitting = 0.97;  // of the time without, as splits take memory; assumed
 
 constexpr int32_t kMostHeight = 128;  // a box has at most 256 pixels along a side
 constexpr int32_t kMostImages = 8;
@@ -58,10 +58,10 @@ double stage_clocks(const GradSm90Cells& cells, int32_t tile, const DeviceFacts&
 // The pixel tiles of at most so many bytes that take least in all.
 JobWork best_work(const Problem& p, int job, int32_t tile, int32_t most_bytes,
                   const DeviceFacts& device) {
-  const bool low = job > 0, pools = job == 1 || job == 2;
+  const bool low = job != kHighToHigh, pools = pools_sm90(job);
   const int32_t height = low ? p.quad_height() : p.height, width = low ? p.quad_width() : p.width;
-  const int32_t rows = divide_up(job < 2 ? p.high_out : p.low_out, tile);
-  const int32_t columns = divide_up(job % 2 == 0 ? p.high_in : p.low_in, tile);
+  const int32_t rows = divide_up(of_low_rows(job) ? p.low_out : p.high_out, tile);
+  const int32_t columns = divide_up(of_low_columns(job) ? p.low_in : p.high_in, tile);
   const int32_t across = divide_up(width, kGradSm90Width);
   JobWork best{};
   for (int32_t rows_of = 2; rows_of <= std::min(height + 1, kMostHeight); rows_of += 2) {
@@ -124,11 +124,11 @@ GradPlanSm90 plan_of(const Problem& p, int32_t tile, const Works& works,
   for (int i = 0; i < kJobs; ++i) plan.cut.pixel_tiles[i] = works[i].shape;
   const WeightGradSm90Params params = weight_grad_sm90_params(p, plan.cut, pointers_of_plan());
   for (int i = 0; i < kJobs; ++i) plan.items[i] = params.job[i].items();
-  plan.partial_sums = partial_sums_of(params);
+  plan.partial_sums = params.sums;
   const double us = 1e6 / device.clock, tiles = makespan(works, device) * us;
   // Each map is read by two jobs.
   const double memory = 2 * memory_bytes(p, 2) / device.memory_bytes * 1e6;
-  plan.microseconds = kLaunchUs + std::max(tiles, memory) + (1 - kHidden) * std::min(tiles, memory);
+  plan.microseconds = kLaunchUs + side_by_side(tiles, memory);
   if (params.positions > 0) {
     plan.microseconds += kLaunchUs + splits_clocks(device, params) * us;
   }
@@ -136,7 +136,7 @@ GradPlanSm90 plan_of(const Problem& p, int32_t tile, const Works& works,
 }
 
 double cost(const GradPlanSm90& plan) {
-  return plan.microseconds / (plan.partial_sums > 0 ? kWorthwhile : 1);
+  return plan.microseconds / (plan.partial_sums > 0 ? kWorthSplitting : 1);
 }
 
 }  // namespace
@@ -178,11 +178,10 @@ std::string to_string(const GradPlanSm90& plan) {
   if (plan.joint.splits > 0) return joint_text(plan);
   std::ostringstream text;
   text << "weight_grad_sm90, " << plan.cut.tile << "x" << plan.cut.tile << " tiles";
-  const char* names[kJobs] = {"W_HH", "W_LH", "W_HL", "W_LL"};
   int64_t items = 0;
   for (int i = 0; i < kJobs; ++i) {
     const PixelTile& tile = plan.cut.pixel_tiles[i];
-    text << ", " << names[i] << " " << tile.width << "x" << tile.height << " pixels";
+    text << ", " << kJobNames[i] << " " << tile.width << "x" << tile.height << " pixels";
     if (tile.images > 1) text << " of " << tile.images << " images";
     if (tile.splits > 1) text << " in " << tile.splits << " splits";
     items += plan.items[i];

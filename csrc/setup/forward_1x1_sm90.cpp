@@ -8,16 +8,6 @@
 namespace octconv {
 namespace {
 
-// Channels of an input or of an output: of the input gradient, those of the layer's other side.
-int32_t channels_in(const Problem& p, Octave octave) {
-  return p.input_grad ? (octave == kHigh ? p.high_out : p.low_out)
-                      : (octave == kHigh ? p.high_in : p.low_in);
-}
-int32_t channels_out(const Problem& p, Octave octave) {
-  return p.input_grad ? (octave == kHigh ? p.high_in : p.low_in)
-                      : (octave == kHigh ? p.high_out : p.low_out);
-}
-
 TensorView map_view(const void* address, int32_t channels, const int32_t (&sizes)[3],
                     const int64_t (&strides)[3], int32_t box_channels, const QuadBox& box) {
   TensorView view{address, 4, {u(channels)}, {}, {u(box_channels)}};
@@ -79,10 +69,10 @@ PlaneViews plane_views(const Problem& p, const void* high, const void* low,
                        const std::array<int32_t, 2>& channels, int32_t box_channels,
                        const QuadBox& box) {
   PlaneViews views;
-  for (int phase = 0; phase < 4; ++phase) {
+  for (int phase = 0; phase < kLowPlane; ++phase) {
     views[phase] = phase_view(p, high, channels[kHigh], phase, box_channels, box);
   }
-  views[4] = low_view(p, low, channels[kLow], box_channels, box);
+  views[kLowPlane] = low_view(p, low, channels[kLow], box_channels, box);
   return views;
 }
 
@@ -98,17 +88,18 @@ QuadBox fewest_boxes(const Problem& problem) {
   return best;
 }
 
-int32_t joint_chunks(const Problem& p) {
-  return divide_up(channels_in(p, kHigh), kSm90Chunk) + divide_up(channels_in(p, kLow), kSm90Chunk);
+int32_t joint_chunks(const Problem& problem) {
+  const Problem p = as_convolution(problem);
+  return divide_up(p.high_in, kSm90Chunk) + divide_up(p.low_in, kSm90Chunk);
 }
 
 JointViews joint_views(const Problem& problem, const JointCut& cut,
                        const ForwardPointers& pointers) {
-  const Problem p = stacked(problem);
+  const Problem layer = stacked(problem), p = as_convolution(layer);
   JointViews views;
-  views.in = plane_views(p, pointers.in_high, pointers.in_low,
-                         {channels_in(p, kHigh), channels_in(p, kLow)}, kSm90Chunk, cut.box);
-  const std::array<int32_t, 2> out{channels_out(p, kHigh), channels_out(p, kLow)};
+  views.in =
+      plane_views(p, pointers.in_high, pointers.in_low, {p.high_in, p.low_in}, kSm90Chunk, cut.box);
+  const std::array<int32_t, 2> out{p.high_out, p.low_out};
   const Epilogue& epilogue = pointers.epilogue;
   views.out = plane_views(p, pointers.out_high, pointers.out_low, out, cut.columns, cut.box);
   views.residual =
@@ -117,7 +108,7 @@ JointViews joint_views(const Problem& problem, const JointCut& cut,
                   cut.columns, cut.box);
   for (const Octave to : {kHigh, kLow}) {
     for (const Octave from : {kHigh, kLow}) {
-      views.weight[to][from] = weight_view(p, pointers.weight, to, from, cut.columns);
+      views.weight[to][from] = weight_view(layer, pointers.weight, to, from, cut.columns);
     }
   }
   return views;
@@ -125,14 +116,12 @@ JointViews joint_views(const Problem& problem, const JointCut& cut,
 
 JointSm90Params joint_sm90_params(const Problem& problem, const JointCut& cut,
                                   const ForwardPointers& pointers) {
-  const Problem p = stacked(problem);
+  const Problem p = as_convolution(stacked(problem));
   JointSm90Params params{};
   params.bias = pointers.bias;
   params.batch = p.batch, params.height = p.height, params.width = p.width;
-  for (const Octave octave : {kHigh, kLow}) {
-    params.channels_in[octave] = channels_in(p, octave);
-    params.channels_out[octave] = channels_out(p, octave);
-  }
+  params.channels_in[kHigh] = p.high_in, params.channels_in[kLow] = p.low_in;
+  params.channels_out[kHigh] = p.high_out, params.channels_out[kLow] = p.low_out;
   params.box = cut.box;
   params.across = divide_up(p.quad_width(), cut.box.width);
   params.down = divide_up(p.quad_height(), cut.box.height);

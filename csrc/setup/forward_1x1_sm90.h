@@ -20,9 +20,9 @@ int64_t boxes_of(const Problem& problem, const QuadBox& box);
 // A bit for each phase that no quad of a problem has.
 uint32_t absent_phases(const Problem& problem);
 
-// The phases of a high map, and the low map; `channels` of each. A phase that is absent has the
-// first one's pixels: copies begin behind its last image.
-using PlaneViews = std::array<TensorView, 5>;
+// Of a high and a low map with so many channels. A phase that is absent has the first one's pixels:
+// copies begin behind its last image.
+using PlaneViews = std::array<TensorView, kPlanes>;
 PlaneViews plane_views(const Problem& problem, const void* high, const void* low,
                        const std::array<int32_t, 2>& channels, int32_t box_channels,
                        const QuadBox& box);

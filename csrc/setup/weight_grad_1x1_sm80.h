@@ -22,6 +22,10 @@ struct JointGradShape {
   PixelTiles pixel_tiles(const JointGradLimits& limits) const;
 };
 
+// As weight_grad_params, of kernels for one tap: with the same pixel tiles of all jobs.
+JointGradTiles joint_grad_tiles(const Problem& problem, const WeightGradLimits& limits,
+                                const PixelTile& tile, const WeightGradPointers& pointers);
+
 // As weight_grad_params.
 JointGradParams joint_grad_params(const Problem& problem, const JointGradLimits& limits,
                                   const JointGradShape& shape, const WeightGradPointers& pointers);

@@ -42,10 +42,9 @@ QuadBox grad_box(const Problem& problem) {
 JointGradSm90Params joint_grad_sm90_params(const Problem& problem, const JointGradSm90Cut& cut,
                                            const WeightGradPointers& pointers) {
   const Problem q = stacked(problem);
-  const PixelTile tile{kJointGradQuads, 1, cut.splits};
   JointGradSm90Params p{};
-  static_cast<WeightGradParams&>(p) =
-      weight_grad_params(q, limits_of(cut), {tile, tile, tile, tile}, pointers);
+  static_cast<JointGradTiles&>(p) =
+      joint_grad_tiles(q, limits_of(cut), {kJointGradQuads, 1, cut.splits}, pointers);
   for (WeightGradJob& job : p.job) job.factor = 1;
   p.shared_bytes = shared_bytes_of(cut);
   p.height = q.height, p.width = q.width;
@@ -54,9 +53,6 @@ JointGradSm90Params joint_grad_sm90_params(const Problem& problem, const JointGr
   p.across = divide_up(q.quad_width(), cut.box.width);
   p.down = divide_up(q.quad_height(), cut.box.height);
   p.boxes = static_cast<int32_t>(boxes_of(q, cut.box));
-  p.splits = cut.splits;
-  p.tiles_across = std::max(p.job[0].column_tiles, p.job[3].column_tiles);
-  p.tiles = std::max(p.job[0].row_tiles, p.job[3].row_tiles) * p.tiles_across;
   p.absent = absent_phases(q);
   return p;
 }

@@ -6,7 +6,7 @@
 #include "params/weight_grad_1x1_sm90.h"
 #include "problem.h"
 #include "setup/forward_1x1_sm90.h"
-#include "setup/weight_grad_sm80.h"
+#include "setup/weight_grad_1x1_sm80.h"
 
 namespace octconv {
 

@@ -38,7 +38,8 @@ WeightGradJob operands(const Problem& q, const WeightGradPointers& pointers, boo
 // or no columns.
 std::array<WeightGradJob, kJobs> jobs_of(const Problem& q, const WeightGradPointers& pointers) {
   std::array<WeightGradJob, kJobs> jobs;
-  for (int i = 0; i < kJobs; ++i) jobs[i] = operands(q, pointers, i >= 2, i % 2 == 1);
+  for (int i = 0; i < kJobs; ++i)
+    jobs[i] = operands(q, pointers, of_low_rows(i), of_low_columns(i));
   // The bias of the rows, where asked for, comes from the first job that has dy as it is. If none
   // has, the high rows' is to have no columns, and gives nothing but the bias.
   for (int rows = 0; rows < kJobs; rows += 2) {
@@ -51,9 +52,10 @@ std::array<WeightGradJob, kJobs> jobs_of(const Problem& q, const WeightGradPoint
   return jobs;
 }
 
-void complete(WeightGradJob& job, const WeightGradLimits& limits, const PixelTile& tile,
-              int32_t batch) {
+// tile: not looked at where the job is absent.
+void complete(WeightGradJob& job, const WeightGradLimits& limits, PixelTile tile, int32_t batch) {
   const bool present = job.rows() > 0 && (job.columns() > 0 || job.bias);
+  if (!present) tile = {1, 1, 1};
   job.row_tiles = present ? divide_up(job.rows(), limits.rows) : 0;
   job.column_tiles = std::max(divide_up(job.columns(), limits.columns), 1);
   job.tap_tiles = job.columns() > 0 ? limits.taps / limits.tap_rows : 1;
@@ -97,8 +99,7 @@ WeightGradParams weight_grad_params(const Problem& problem, const WeightGradLimi
   for (int i = 0; i < kJobs; ++i) {
     WeightGradJob& job = p.job[i];
     job = jobs[i];
-    const bool present = job.rows() > 0 && (job.columns() > 0 || job.bias);
-    complete(job, limits, present ? tiles[i] : PixelTile{1, 1, 1}, problem.batch);
+    complete(job, limits, tiles[i], problem.batch);
     if (job.items() > 0) p.stage_bytes = std::max(p.stage_bytes, stage_bytes_of(job));
   }
   number_items(p);
@@ -107,14 +108,14 @@ WeightGradParams weight_grad_params(const Problem& problem, const WeightGradLimi
 }
 
 void number_items(WeightGradParams& p) {
-  int64_t item = 0, sum = 0;
+  int64_t item = 0;
   int32_t most_splits = 1;
-  p.positions = 0;
+  p.sums = p.positions = 0;
   for (WeightGradJob& job : p.job) {
-    job.first_item = item, job.first_sum = sum, job.first_position = p.positions;
+    job.first_item = item, job.first_sum = p.sums, job.first_position = p.positions;
     item += job.items();
     if (job.items() == 0 || job.splits == 1) continue;
-    sum += job.items() * p.item_sums();
+    p.sums += job.items() * p.item_sums();
     most_splits = std::max(most_splits, job.splits);
     const int32_t of_tap = job.columns() / 4, of_row = p.taps * p.taps * of_tap;
     job.by_tap_positions = Divisor::of(std::max(of_tap, 1));
@@ -125,14 +126,6 @@ void number_items(WeightGradParams& p) {
   while (kSplitWarps >> p.split_bits > 1 && kSplitsOfWarp << p.split_bits < most_splits) {
     ++p.split_bits;
   }
-}
-
-int64_t partial_sums_of(const WeightGradParams& p) {
-  int64_t sums = 0;
-  for (const WeightGradJob& job : p.job) {
-    if (job.splits > 1) sums += job.items() * p.item_sums();
-  }
-  return sums;
 }
 
 }  // namespace octconv

@@ -34,12 +34,9 @@ struct WeightGradPointers {
 // For plans, in which nothing is read: of a call with all maps that asks for dbias.
 WeightGradPointers pointers_of_plan();
 
-// All but partial_sums, which is not set, and of which partial_sums_of says how long it is. The
-// problem is that of the operator forward.
+// All but partial_sums. The problem is that of the operator forward.
 WeightGradParams weight_grad_params(const Problem& problem, const WeightGradLimits& limits,
                                     const PixelTiles& tiles, const WeightGradPointers& pointers);
-
-int64_t partial_sums_of(const WeightGradParams& params);
 
 // Where the items of each job begin, and their partial sums.
 void number_items(WeightGradParams& params);

@@ -8,9 +8,7 @@
 namespace octconv {
 namespace {
 
-constexpr int kToHigh = 1, kToLow = 2, kLowAlone = 3;  // jobs: W_LH, W_HL, W_LL
-
-// The last of `halves` where it has one pixel of `size`.
+// The last pair of `size` pixels where it has one alone, else -1.
 int32_t single(int32_t size) { return size % 2 == 1 ? size / 2 : -1; }
 
 TensorView view_of(const PixelMap& map, int32_t batch, int32_t channels, const QuadBox& box) {
@@ -30,15 +28,15 @@ WeightGradSm90Params weight_grad_sm90_params(const Problem& q, const GradSm90Cut
   WeightGradSm90Params p{};
   static_cast<WeightGradParams&>(p) =
       weight_grad_params(q, grad_sm90_limits(cut.tile), cut.pixel_tiles, pointers);
-  std::swap(p.job[kToLow].bias, p.job[kLowAlone].bias);  // it comes from dy that is not pooled
+  std::swap(p.job[kHighToLow].bias, p.job[kLowToLow].bias);  // it comes from dy that is not pooled
   p.shared_bytes = 0;
   for (int i = 0; i < kJobs; ++i) {
     WeightGradJob& job = p.job[i];
     GradSm90Job& more = p.more[i];
     const int32_t height = cut.pixel_tiles[i].height;
     more.images = cut.pixel_tiles[i].images;
-    more.turned = i == kToLow;
-    more.pools = more.turned || i == kToHigh;
+    more.turned = i == kHighToLow;
+    more.pools = pools_sm90(i);
     more.single_row = more.turned ? single(q.height) : -1;
     more.single_column = more.turned ? single(q.width) : -1;
     more.tiles_down = divide_up(job.height, height);

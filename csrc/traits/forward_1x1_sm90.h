@@ -5,11 +5,17 @@
 
 #include <cstdint>
 
+#include "params/forward_sm90.h"
 #include "traits/forward_sm90.h"
 
 namespace octconv {
 
 constexpr int kJointThreads = 384, kJointRows = 64;  // quads of a warpgroup
+
+// Of a map in quads: the pixels 2Y + dy, 2X + dx are those of phase 2 dy + dx of the high part; the
+// low part comes last.
+constexpr int kPlanes = 5, kLowPlane = 4;
+constexpr Octave octave_of(int plane) { return plane == kLowPlane ? kLow : kHigh; }
 
 // Registers of a thread that loads, and of one that multiplies, out of those of the launch.
 constexpr int kJointLoaderRegisters = 40, kJointMultiplierRegisters = 232, kJointRegisters = 168;
@@ -20,7 +26,9 @@ constexpr int32_t kSharers = 2;
 constexpr uint32_t kAllSharers = (1u << kSharers) - 1;
 
 // Of a block's sums of four phases and the low pixels, in bytes.
-constexpr int32_t joint_sums_bytes(int32_t columns) { return 2 * kJointRows * 5 * columns * 4; }
+constexpr int32_t joint_sums_bytes(int32_t columns) {
+  return 2 * kJointRows * kPlanes * columns * 4;
+}
 
 template <typename Element, bool kIsInputGrad, int kOctaveColumns, bool kSplitsColumns>
 struct JointSm90Traits {

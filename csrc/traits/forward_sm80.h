@@ -16,21 +16,20 @@ namespace octconv {
 constexpr int kMostWeightStages = 4;  // rows of taps in shared memory
 constexpr int kLoaderWarps = 4;       // of a block, beside those that multiply
 
-// The pairs of a high and a low tile, since one launch holds both. A warp sums up kTilesN n8 tiles
-// times four m16 tiles for each group; kWarpsN warps lie side by side along the columns. Registers
-// must suffice for kBlocks blocks of a multiprocessor. Of the odd sizes that windows may have along
-// an axis, in taps, a kernel serves the least and the most: parameters choose.
+// The pairs of a high and a low tile, since one launch holds both. A warp sums up four m16 tiles
+// times kTilesN n8 tiles: of 16 quads the phases, or of 64 quads; for low tiles two warps lie side
+// by side along the columns. Registers must suffice for kBlocks blocks of a multiprocessor. Of the
+// odd sizes that windows may have along an axis, in taps, a kernel serves the least and the most:
+// parameters choose.
 struct WideTiles {  // high: 128 quads x 64 columns, low: 256 x 128
   static constexpr const char* kName = "wide";
   static constexpr int kLeastTaps = 3, kMostTaps = 3;
   static constexpr int kWarps = 8, kBlocks = 1, kChunkBytes = 64, kTilesN = 8;
-  static constexpr int kHighGroups = 1, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 2;
 };
 struct SmallTiles {  // high: 64 quads x 32 columns, low: 128 x 64
   static constexpr const char* kName = "small";
   static constexpr int kLeastTaps = 1, kMostTaps = 3;
   static constexpr int kWarps = 4, kBlocks = 2, kChunkBytes = 64, kTilesN = 4;
-  static constexpr int kHighGroups = 1, kHighWarpsN = 1, kLowGroups = 1, kLowWarpsN = 2;
 };
 struct SmallTilesOfManyTaps : SmallTiles {  // whose halos leave room for half of the channels
   static constexpr int kLeastTaps = 5, kMostTaps = 7;
@@ -70,14 +69,12 @@ struct ForwardTraits {
   static constexpr int kStepBytes = 32;                // of a cell, in a step of mma
   static constexpr int kVectors = kChunkBytes / 16;    // of a cell
   static constexpr int kCellPitch = kChunkBytes + 16;  // 8 neighbouring cells touch all 32 banks
-  static constexpr int kTilesN = Tiles::kTilesN;       // n8 tiles of a warp
+  static constexpr int kTilesM = 4, kTilesN = Tiles::kTilesN;  // of a warp
   static constexpr int kColumnsOfWarp = 8 * kTilesN;
   // Of n8 tiles side by side, each gives a lane two sums to a row: 16 bytes of results together,
   // of columns beside each other where those of the weight are permuted.
   static constexpr int kGroup = 16 / (2 * sizeof(T)), kGroupColumns = 8 * kGroup;
   static constexpr bool kPermutes = !kTransposed;
-  static constexpr int kMostTilesM =
-      4 * (Tiles::kHighGroups > Tiles::kLowGroups ? Tiles::kHighGroups : Tiles::kLowGroups);
 
   // Of a halo, all planes together, at most. Cells are looked up several at a time, also behind
   // the last one.
@@ -91,11 +88,8 @@ struct TileTraits : Traits {
   using Pair = Traits;
   using Tiles = typename Traits::Tiles;
   static constexpr bool kHigh = kHighTile;
-  static constexpr int kGroups = kHigh ? Tiles::kHighGroups : Tiles::kLowGroups;
-  // m16 tiles of a warp: four phases of each group of 16 quads, or of four groups one.
-  static constexpr int kTilesM = 4 * kGroups;
-  static constexpr int kQuadsOfWarp = kHigh ? 16 * kGroups : 16 * kTilesM;
-  static constexpr int kWarpsN = kHigh ? Tiles::kHighWarpsN : Tiles::kLowWarpsN;
+  static constexpr int kQuadsOfWarp = kHigh ? 16 : 16 * Traits::kTilesM;
+  static constexpr int kWarpsN = kHigh ? 1 : 2;
   static constexpr int kColumns = kWarpsN * Traits::kColumnsOfWarp;
   static constexpr int kQuads = Traits::kWarps / kWarpsN * kQuadsOfWarp;
 
@@ -147,7 +141,7 @@ constexpr ForwardLimits limits_of(int32_t taps) {
           Traits::kCellPitch,
           Traits::kTableRows,
           Traits::kTableCells,
-          Traits::kMostTilesM * Traits::kTilesN * 4 * Traits::kMultiplierThreads,
+          Traits::kTilesM * Traits::kTilesN * 4 * Traits::kMultiplierThreads,
           {High::kQuads, High::kColumns},
           {Low::kQuads, Low::kColumns}};
 }

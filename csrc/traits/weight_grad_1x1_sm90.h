@@ -12,13 +12,13 @@
 
 #include <cstdint>
 
+#include "traits/forward_1x1_sm90.h"
 #include "traits/weight_grad_sm90.h"
 
 namespace octconv {
 
 constexpr int kJointGradThreads = 384, kJointGradMultipliers = 2;  // warpgroups
 constexpr int kJointGradQuads = 32, kJointGradGroup = 32;
-constexpr int kPlanes = 5, kLowPlane = 4;
 constexpr int kPlaneBytes = kJointGradQuads * kSm90Cell;
 
 // Registers of a thread that loads, and of one that multiplies, out of those of the launch.

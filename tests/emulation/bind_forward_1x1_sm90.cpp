@@ -22,14 +22,11 @@ Value run(const Problem& problem, const JointCut& cut, const Value& arrays, uint
   const ForwardArrays<typename Traits::T> memory(device, problem, arrays);
   JointSm90Params p = joint_sm90_params(problem, cut, memory.pointers);
   const octconv::JointViews views = joint_views(problem, cut, memory.pointers);
-  for (int phase = 0; phase < 4; ++phase) {
-    p.in_phase[phase] = tensor_map<TensorMap>(views.in[phase]);
-    p.out_phase[phase] = tensor_map<TensorMap>(views.out[phase]);
-    p.residual_phase[phase] = tensor_map<TensorMap>(views.residual[phase]);
+  for (int plane = 0; plane < octconv::kPlanes; ++plane) {
+    p.in[plane] = tensor_map<TensorMap>(views.in[plane]);
+    p.out[plane] = tensor_map<TensorMap>(views.out[plane]);
+    p.residual[plane] = tensor_map<TensorMap>(views.residual[plane]);
   }
-  p.in_low = tensor_map<TensorMap>(views.in[4]);
-  p.out_low = tensor_map<TensorMap>(views.out[4]);
-  p.residual_low = tensor_map<TensorMap>(views.residual[4]);
   for (const Octave to : {kHigh, kLow}) {
     for (const Octave from : {kHigh, kLow}) {
       p.weight[to][from] = tensor_map<TensorMap>(views.weight[to][from]);

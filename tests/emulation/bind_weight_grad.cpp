@@ -52,7 +52,7 @@ struct LaunchCounts {
                         {"read_bytes", bytes},
                         {"jobs", jobs},
                         {"shared_bytes", p.shared_bytes},
-                        {"partial_sums", partial_sums_of(p)},
+                        {"partial_sums", p.sums},
                         {"split_warps", 1 << p.split_bits}});
   }
 };

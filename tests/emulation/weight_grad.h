@@ -61,7 +61,7 @@ Value run(const WeightGradCall& call, const ParamsOf& params_of, const Blocks& b
     throw std::invalid_argument("the tiles take " + std::to_string(p.shared_bytes) +
                                 " bytes of shared memory of " + std::to_string(call.shared_limit));
   }
-  const int64_t sums = partial_sums_of(p);
+  const int64_t sums = p.sums;
   if (sums > 0) {
     p.partial_sums = static_cast<float*>(device.workspace("partial_sums", sums * sizeof(float)));
   }

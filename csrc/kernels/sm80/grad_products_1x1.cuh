@@ -8,6 +8,7 @@
 
 #include "grad_copies_1x1.cuh"
 #include "grad_products.cuh"
+#include "kernels/window.cuh"
 
 namespace octconv {
 
@@ -97,7 +98,7 @@ __device__ __forceinline__ void multiply_quads(GradSums<Traits>& sum, BiasSums<T
     QuadWeights<T> shares = quarters;
     if (!maps_are_whole(p)) {
       const QuadPixels quad(p, first_quad + 8 * half + ptx::lane() / 4);
-      shares = QuadWeights<T>((quad.below ? 0.5f : 1.0f) * (quad.beside ? 0.5f : 1.0f));
+      shares = QuadWeights<T>(share(quad.below ? 2 : 1, quad.beside ? 2 : 1));
     }
     float row_sum[kTilesM][4] = {}, column_sum[kPairs][4] = {};
 #pragma unroll

@@ -8,6 +8,7 @@
 
 #include "device/phase.cuh"
 #include "kernels/window.cuh"
+#include "kernels/with_taps.cuh"
 #include "params/forward_sm80.h"
 #include "traits/forward_sm80.h"
 
@@ -21,12 +22,6 @@ struct TilePlace {
   int32_t y;      // in that image
 };
 
-// A constant where a kernel has windows of one size.
-template <typename Traits>
-__device__ __forceinline__ int32_t padding_of(const ForwardParams& p) {
-  return (Traits::kLeastTaps == Traits::kMostTaps ? Traits::kMostTaps : p.taps) / 2;
-}
-
 // How a halo lies in shared memory.
 struct HaloShape {
   int32_t planes;      // along each axis: 2 for phases, 1 for quads
@@ -39,7 +34,7 @@ struct HaloShape {
   template <typename Traits>
   static __device__ __forceinline__ HaloShape of(const ForwardParams& params,
                                                  const Program& program, bool phases) {
-    const int32_t p = padding_of<Traits>(params);
+    const int32_t p = taps_of<Traits>(params) / 2;
     if (phases) {
       return {2,
               program.phase_rows,

@@ -65,7 +65,7 @@ struct Loads {
       weight.set<decltype(tile)>(p, segment, program.columns, item.column, of.channel);
     });
 #pragma unroll 1
-    for (int32_t tap_row = 0; tap_row < 2 * padding_of<Traits>(p) + 1; ++tap_row) {
+    for (int32_t tap_row = 0; tap_row < taps_of<Traits>(p); ++tap_row) {
       // Then all earlier turns are over, too: with at most one stage more than there are rows of
       // taps those of the chunk before last, whose halo was where this one's is to be.
       if (turn >= turns.stages) turns.wait_until_free();

@@ -9,15 +9,10 @@
 
 #include "halo.cuh"
 #include "kernels/window.cuh"
+#include "kernels/with_taps.cuh"
 #include "params/weight_grad_sm80.h"
 
 namespace octconv {
-
-// Taps along an axis: a constant where a kernel has windows of one size.
-template <typename Traits>
-__device__ __forceinline__ int32_t taps_of(const WeightGradParams& p) {
-  return Traits::kLeastTaps == Traits::kMostTaps ? Traits::kMostTaps : p.taps;
-}
 
 // The place of pixel tile `tile` of a job.
 __device__ __forceinline__ TilePlace place_of(const WeightGradJob& job, int32_t tile) {
@@ -40,11 +35,6 @@ struct MapWindow {
 };
 
 constexpr int kWindows = 2;  // that a thread pools together: their loads are under way together
-
-template <typename CellTraits>
-struct CellVectors {
-  static constexpr int kVectors = CellTraits::kBytes / 16;
-};
 
 // Where the window of a cell begins, and how many of its columns are there; 0: a cell of zeros.
 struct CellSource {
@@ -101,7 +91,7 @@ __device__ __forceinline__ void load_map(const WeightGradParams& p, const Weight
                                          const PixelMap& map, const TilePlace& place,
                                          const MapWindow& window, int32_t channel, uint32_t to) {
   using T = typename Cell::T;
-  const LaneCell<CellVectors<Cell>> lane;
+  const LaneCell<Cell> lane;
   const int64_t pixel_bytes = int64_t{map.channels} * sizeof(T);
   const int64_t row_bytes = map.width * pixel_bytes;
   const int32_t first_channel = channel + lane.vector * (16 / sizeof(T));
@@ -125,7 +115,7 @@ __device__ __forceinline__ void load_map(const WeightGradParams& p, const Weight
                                                                             : left < side ? left
                                                                                           : side};
     };
-    fill_cells<T, Cell::kPitch, LaneCell<CellVectors<Cell>>::kCells>(
+    fill_cells<T, Cell::kPitch, LaneCell<Cell>::kCells>(
         map, rows, lane.cell, window.cells, to + row * window.row_stride + lane.vector * 16,
         source_of);
   }
@@ -134,7 +124,7 @@ __device__ __forceinline__ void load_map(const WeightGradParams& p, const Weight
 template <typename Traits, int kChannels, int kCellPitch>
 struct CellOf {
   using T = typename Traits::T;
-  static constexpr int kBytes = kChannels * sizeof(T), kPitch = kCellPitch;
+  static constexpr int kVectors = kChannels * sizeof(T) / 16, kPitch = kCellPitch;
   static constexpr int kWarps = Traits::kWarps;
 };
 

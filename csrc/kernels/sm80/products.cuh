@@ -10,7 +10,7 @@
 namespace octconv {
 
 template <typename Tile>
-using Sums = float[Tile::kMostTilesM][Tile::kTilesN][4];
+using Sums = float[Tile::kTilesM][Tile::kTilesN][4];
 
 template <typename Tile>
 __device__ __forceinline__ void load_cells(uint32_t (&a)[4], uint32_t cells) {
@@ -27,11 +27,10 @@ __device__ __forceinline__ void multiply(float (&sum)[Tile::kTilesN][4], const u
 
 // All phases. Along a row, the window at offset w meets tap w + p in x-phase 0 and tap w + p - 1 in
 // x-phase 1: the weights of two taps are kept, and each window and each tap is loaded once.
-// cells[group][dy]: the lane's cell in the row that the taps of y-phase dy read, first shift, plane
-// 0 along x; `plane_bytes` on lies plane 1.
+// cells[dy]: the lane's cell in the row that the taps of y-phase dy read, first shift, plane 0
+// along x; `plane_bytes` on lies plane 1.
 template <typename Tile, int kTaps>
-__device__ __forceinline__ void multiply_phases(Sums<Tile>& sum,
-                                                const uint32_t (&cells)[Tile::kGroups][2],
+__device__ __forceinline__ void multiply_phases(Sums<Tile>& sum, const uint32_t (&cells)[2],
                                                 uint32_t plane_bytes, uint32_t weight,
                                                 int32_t step_bytes) {
   constexpr int p = kTaps / 2;
@@ -45,16 +44,11 @@ __device__ __forceinline__ void multiply_phases(Sums<Tile>& sum,
       const int plane = phase::plane(w);
       const int cell = phase::shift(w) - phase::first_shift(plane, p);
 #pragma unroll
-      for (int group = 0; group < Tile::kGroups; ++group) {
-#pragma unroll
-        for (int dy = 0; dy < 2; ++dy) {
-          uint32_t a[4];
-          load_cells<Tile>(a,
-                           cells[group][dy] + plane * plane_bytes + cell * Tile::kCellPitch + step);
-          const int first = group * 4 + dy * 2;
-          if (tap < kTaps) multiply<Tile>(sum[first], a, b[tap % 2]);
-          if (tap > 0) multiply<Tile>(sum[first + 1], a, b[(tap - 1) % 2]);
-        }
+      for (int dy = 0; dy < 2; ++dy) {
+        uint32_t a[4];
+        load_cells<Tile>(a, cells[dy] + plane * plane_bytes + cell * Tile::kCellPitch + step);
+        if (tap < kTaps) multiply<Tile>(sum[2 * dy], a, b[tap % 2]);
+        if (tap > 0) multiply<Tile>(sum[2 * dy + 1], a, b[(tap - 1) % 2]);
       }
     }
   }

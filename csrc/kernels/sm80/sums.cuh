@@ -53,7 +53,7 @@ __device__ __forceinline__ bool add_splits(Sums<Tile>& sum, const ForwardParams&
   const auto at = [&](int32_t of_split, int m, int n) {
     const int64_t item = before + int64_t{tile} * program.splits + of_split;
     return p.partial_sums +
-           (((item * Tile::kMostTilesM + m) * Tile::kTilesN + n) * Tile::kMultiplierThreads +
+           (((item * Tile::kTilesM + m) * Tile::kTilesN + n) * Tile::kMultiplierThreads +
             ptx::thread_x()) *
                4;
   };

@@ -60,7 +60,7 @@ struct WeightRows {
     }
     idle = row >= Copies::kRows;
     // The taps of a transposed weight are turned around; its rows are what the product runs over.
-    const int32_t taps = 2 * padding_of<Tile>(p) + 1, tap = Tile::kTransposed ? taps * taps - 1 : 0;
+    const int32_t taps = taps_of<Tile>(p), tap = Tile::kTransposed ? taps * taps - 1 : 0;
     const int32_t weight_row = Tile::kTransposed ? channel + row : column + row_column<Tile>(row);
     const int32_t weight_column =
         (Tile::kTransposed ? column : channel) + vector * Copies::kElements;

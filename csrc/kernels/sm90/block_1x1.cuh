@@ -12,7 +12,7 @@
 
 namespace octconv::sm90 {
 
-constexpr int kLastPhase = 3, kLowSums = 4;  // of the sums
+constexpr int kLastPhase = 3;
 
 template <typename Traits>
 struct JointMemory {
@@ -54,8 +54,8 @@ struct JointItem {
     item.image = row / p.down * p.box.images;
     return item;
   }
-  __device__ __forceinline__ int32_t image_of(const JointSm90Params& p, int phase) const {
-    return p.absent >> phase & 1 ? p.batch : image;
+  __device__ __forceinline__ int32_t image_of(const JointSm90Params& p, int plane) const {
+    return p.absent >> plane & 1 ? p.batch : image;
   }
 };
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <device/ptx.cuh>
 
+#include "kernels/grad_item.cuh"
 #include "params/weight_grad_sm90.h"
 #include "ring.cuh"
 #include "traits/weight_grad_sm90.h"
@@ -23,7 +24,7 @@ struct GradItem {
   static __device__ __forceinline__ GradItem of(const WeightGradSm90Params& p) {
     const int64_t block = ptx::block_x();
     GradItem at{};
-    while (at.index + 1 < kJobs && block >= p.job[at.index + 1].first_item) ++at.index;
+    at.index = job_of(p, block);
     const WeightGradJob& job = p.job[at.index];
     at.item = static_cast<int32_t>(block - job.first_item);
     const int32_t tile = at.item / job.splits, row_tile = tile / job.column_tiles;

@@ -6,34 +6,24 @@
 #include <device/ptx.cuh>
 
 #include "grad_block.cuh"
+#include "kernels/grad_item.cuh"
 #include "params/weight_grad_1x1_sm90.h"
 #include "traits/weight_grad_1x1_sm90.h"
 
 namespace octconv::sm90 {
 
 // A tile of all jobs, and every `splits`th box from `split` on.
-struct JointGradItem {
-  int32_t tile_row, tile_column, split;
+template <typename Traits>
+struct JointGradItem : octconv::JointGradItem {
   int32_t row, column;  // of each octave
 
-  template <typename Traits>
-  static __device__ __forceinline__ JointGradItem of(const JointGradSm90Params& p) {
-    const auto block = static_cast<int32_t>(ptx::block_x());
-    const int32_t tile = block / p.splits;
-    JointGradItem at{};
-    at.split = block - tile * p.splits;
-    at.tile_row = tile / p.tiles_across, at.tile_column = tile - at.tile_row * p.tiles_across;
-    at.row = at.tile_row * Traits::kRows, at.column = at.tile_column * Traits::kColumns;
-    return at;
-  }
-  // Among the items of one job.
-  __device__ __forceinline__ int64_t of_job(const WeightGradJob& job) const {
-    return int64_t{tile_row * job.column_tiles + tile_column} * job.splits + split;
-  }
+  __device__ __forceinline__ explicit JointGradItem(const JointGradSm90Params& p)
+      : octconv::JointGradItem(p),
+        row(tile_row * Traits::kRows),
+        column(tile_column * Traits::kColumns) {}
   // How many of its warpgroups that multiply have channels of x.
-  template <typename Traits>
   __device__ __forceinline__ int32_t multipliers(const JointGradSm90Params& p) const {
-    const int32_t high = p.job[0].columns(), low = p.job[1].columns();
+    const int32_t high = p.job[kHighToHigh].columns(), low = p.job[kLowToHigh].columns();
     const int32_t columns = (high > low ? high : low) - column;
     return columns > Traits::kColumns / kJointGradMultipliers ? kJointGradMultipliers : 1;
   }

@@ -12,8 +12,8 @@
 namespace octconv::sm90 {
 
 template <typename Traits>
-__device__ __forceinline__ void load_boxes(const JointGradSm90Params& p, const JointGradItem& item,
-                                           BufferRing stages) {
+__device__ __forceinline__ void load_boxes(const JointGradSm90Params& p,
+                                           const JointGradItem<Traits>& item, BufferRing stages) {
   for (int32_t box = item.split; box < p.boxes; box += p.splits, stages.advance()) {
     const BoxPlace at(p, box);
     ptx::wait_barrier(stages.empty(), stages.parity ^ 1);
@@ -68,7 +68,8 @@ struct HelperWords {
 
 // The sums of dy of the item's rows.
 template <typename Traits>
-__device__ __forceinline__ void sum_biases(const JointGradSm90Params& p, const JointGradItem& item,
+__device__ __forceinline__ void sum_biases(const JointGradSm90Params& p,
+                                           const JointGradItem<Traits>& item,
                                            const JointGradMemory<Traits>& memory, int32_t thread) {
   using T = typename Traits::T;
   BufferRing stages = memory.stages;

@@ -52,7 +52,7 @@ __device__ __forceinline__ void find_shares(float (&shares)[4], const JointGradS
     const int32_t quad = first_quad + i / 2 * 8 + ptx::lane() % 4 * 2 + i % 2;
     const int32_t x = at.x + (quad & (p.box.width - 1));
     const int32_t y = at.y + (quad >> p.width_bits & (p.box.height - 1));
-    shares[i] = share(2 * y + 1 < p.height ? 2 : 1, 2 * x + 1 < p.width ? 2 : 1);
+    shares[i] = share(p.height - 2 * y, p.width - 2 * x);
   }
 }
 
@@ -105,7 +105,7 @@ __device__ __forceinline__ void multiply_step(JointGradSums<Traits>& sum, uint32
 // split tiles, what add_weight_grad_splits adds up. `column`: the group's first one, of the tile.
 template <typename Traits>
 __device__ __forceinline__ void store_job(const JointGradSm90Params& p, const WeightGradJob& job,
-                                          const JointGradItem& item,
+                                          const JointGradItem<Traits>& item,
                                           const float (&sum)[Traits::kSums], int32_t column) {
   const int32_t rows = job.rows() - item.row, columns = job.columns() - item.column - column;
   using Output = GradOutput<typename Traits::T>;
@@ -131,8 +131,8 @@ __device__ __forceinline__ void store_job(const JointGradSm90Params& p, const We
 // All of an item that is a warpgroup's.
 template <typename Traits>
 __device__ __forceinline__ void multiply_joint_grad(const JointGradSm90Params& p,
-                                                    const JointGradItem& item, BufferRing stages,
-                                                    int32_t warpgroup) {
+                                                    const JointGradItem<Traits>& item,
+                                                    BufferRing stages, int32_t warpgroup) {
   const Octave octave = octave_of_warp();
   const uint32_t x = lane_of_x<Traits>(warpgroup);
   const uint32_t x_step = octave == kHigh ? Traits::kColumnCells * kPlaneBytes : 0;

@@ -24,15 +24,14 @@ struct JointLoader {
     }
   }
 
-  __device__ __forceinline__ void load(BufferRing& ring, const TensorMap& map, int32_t channel,
-                                       int phase, int channels) const {
+  __device__ __forceinline__ void load(BufferRing& ring, const TensorMap (&maps)[kPlanes],
+                                       int plane, int32_t channel, int channels) const {
     ptx::wait_barrier(ring.empty(), ring.parity ^ 1);
     ptx::arrive_expecting(ring.full(), Traits::kRowGroups * p.box.cells() * channels * 2);
 #pragma unroll
     for (int group = 0; group < Traits::kRowGroups; ++group) {
-      const int32_t image = item[group].image_of(p, phase);
-      ptx::copy_box(ring.buffer() + group * Traits::kGroupBox, &map, ring.full(), channel,
-                    item[group].x, item[group].y, image);
+      ptx::copy_box(ring.buffer() + group * Traits::kGroupBox, &maps[plane], ring.full(), channel,
+                    item[group].x, item[group].y, item[group].image_of(p, plane));
     }
     ring.advance();
   }
@@ -41,28 +40,26 @@ struct JointLoader {
     const ChunkRange& chunks = own_chunks(p.chunks);
 #pragma unroll 1
     for (int32_t chunk = chunks.begin[kLow]; chunk < chunks.end[kLow]; ++chunk) {
-      load(ring, p.in_low, chunk * kSm90Chunk, 0, kSm90Chunk);
+      load(ring, p.in, kLowPlane, chunk * kSm90Chunk, kSm90Chunk);
     }
 #pragma unroll 1
     for (int32_t chunk = chunks.begin[kHigh]; chunk < chunks.end[kHigh]; ++chunk) {
 #pragma unroll 1
-      for (int phase = 0; phase < 4; ++phase) {
-        load(ring, p.in_phase[phase], chunk * kSm90Chunk, phase, kSm90Chunk);
+      for (int phase = 0; phase < kLowPlane; ++phase) {
+        load(ring, p.in, phase, chunk * kSm90Chunk, kSm90Chunk);
       }
     }
   }
 
-  // Of the parts that this block stores.
+  // Of the planes that this block stores.
   __device__ __forceinline__ void load_residuals(BufferRing& ring) const {
     const int32_t column = item[0].column_tile * Traits::kColumnGroups * Traits::kColumns;
 #pragma unroll 1
-    for (int part = 0; part < kLowSums + 1; ++part) {
-      const bool low = part == kLowSums;
-      if (!p.has_residual[low ? kLow : kHigh] || !has_unit(own_units(p.units), part)) continue;
+    for (int plane = 0; plane < kPlanes; ++plane) {
+      if (!p.has_residual[octave_of(plane)] || !has_unit(own_units(p.units), plane)) continue;
 #pragma unroll 1
       for (int group = 0; group < Traits::kColumnGroups; ++group) {
-        load(ring, low ? p.residual_low : p.residual_phase[part], column + group * Traits::kColumns,
-             low ? 0 : part, Traits::kColumns);
+        load(ring, p.residual, plane, column + group * Traits::kColumns, Traits::kColumns);
       }
     }
   }

@@ -13,7 +13,7 @@
 namespace octconv::sm90 {
 
 template <typename Traits>
-using JointSums = float[kLowSums + 1][Traits::kColumns / 2];
+using JointSums = float[kPlanes][Traits::kColumns / 2];
 
 // The weight to both octaves, and the distances of its steps and of the octaves, in 16ths of bytes.
 template <typename Traits>
@@ -39,7 +39,7 @@ __device__ __forceinline__ void multiply_box(JointSums<Traits>& sum, uint64_t in
     const uint64_t from = input + step * kStepUnits, by = weight + step * kWeightStepUnits<Traits>;
     ptx::multiply_async<T, Traits::kColumns, Traits::kTransposed>(sum[kPhase], from, by);
     if constexpr (kToLow) {
-      ptx::multiply_async<T, Traits::kColumns, Traits::kTransposed>(sum[kLowSums], from,
+      ptx::multiply_async<T, Traits::kColumns, Traits::kTransposed>(sum[kLowPlane], from,
                                                                     by + kLowWeight<Traits>);
     }
   }

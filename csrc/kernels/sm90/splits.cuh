@@ -17,12 +17,12 @@ constexpr uint32_t kMultiplierThreads = 32 * kMultiplierWarps;
 // Where all threads that multiply meet behind their products; 1 and 2 are named barriers of others.
 constexpr uint32_t kMultiplied = 3;
 
-// A cluster's place among all.
-__device__ __forceinline__ int32_t cluster_index(int32_t splits) {
-  return static_cast<int32_t>(ptx::block_x()) / splits;
+// A cluster's place among all, by how many blocks each has.
+__device__ __forceinline__ int32_t cluster_index(int32_t cluster_blocks) {
+  return static_cast<int32_t>(ptx::block_x()) / cluster_blocks;
 }
-__device__ __forceinline__ int32_t cluster_count(int32_t splits) {
-  return static_cast<int32_t>(ptx::blocks_x()) / splits;
+__device__ __forceinline__ int32_t cluster_count(int32_t cluster_blocks) {
+  return static_cast<int32_t>(ptx::blocks_x()) / cluster_blocks;
 }
 
 // By all warps of the cluster that have not ended.
@@ -103,7 +103,6 @@ __device__ __forceinline__ void add_splits(float (&sum)[kGroups][kSums], int32_t
 __device__ __forceinline__ void wait_for_added_splits() {
   meet_cluster();
   meet_cluster();
-  ptx::fence_shared();
 }
 
 }  // namespace octconv::sm90

@@ -21,34 +21,32 @@ class JointStore {
       : stagings_(memory.stagings + warpgroup * Traits::kStagings * Traits::kStaging),
         barrier_(1 + warpgroup) {}
 
-  // To the columns from `column` on of the boxes of all phases, and of the low output: those parts
-  // that this block stores. kFinishes: of inference, not scaled yet, residuals in `boxes`.
+  // To the columns from `column` on of the boxes of those planes that this block stores. kFinishes:
+  // of inference, not scaled yet, residuals in `boxes`.
   template <bool kFinishes>
   __device__ __forceinline__ void store(const JointSm90Params& p, JointSums<Traits>& sum,
                                         const JointItem& item, int32_t column, BufferRing& boxes) {
     JointFactors<Traits> factors;
     const uint32_t units = own_units(p.units);
 #pragma unroll
-    for (int part = 0; part < kLowSums + 1; ++part) {
-      const bool low = part == kLowSums;
-      if (low && p.channels_out[kLow] == 0) return;
+    for (int plane = 0; plane < kPlanes; ++plane) {
+      const Octave octave = octave_of(plane);
+      if (octave == kLow && p.channels_out[kLow] == 0) return;
       if constexpr (kFinishes) {
-        if (part == 0) factors.load(p, kHigh, column);
-        if (low) factors.load(p, kLow, column);
+        if (plane == 0 || plane == kLowPlane) factors.load(p, octave, column);
       }
-      if (!has_unit(units, part)) continue;
+      if (!has_unit(units, plane)) continue;
       if constexpr (kFinishes) {
-        finish_joint<Traits>(p, sum[part], low ? kLow : kHigh, column, factors, boxes);
+        finish_joint<Traits>(p, sum[plane], octave, column, factors, boxes);
       }
       const uint32_t staging = stagings_ + turn_ * Traits::kStaging;
-      write(staging, sum[part]);
+      write(staging, sum[plane]);
       ptx::fence_shared();
-      // What the next part is written to has been stored before the others go on.
+      // What the next plane is written to has been stored before the others go on.
       if (issues()) ptx::wait_stores_read<Traits::kStagings - 2>();
       ptx::sync_named(barrier_, kWarpgroupThreads);
-      if (issues() && column < p.channels_out[low ? kLow : kHigh]) {
-        ptx::store_box(low ? &p.out_low : &p.out_phase[part], staging, column, item.x, item.y,
-                       low ? item.image : item.image_of(p, part));
+      if (issues() && column < p.channels_out[octave]) {
+        ptx::store_box(&p.out[plane], staging, column, item.x, item.y, item.image_of(p, plane));
       }
       if (issues()) ptx::commit_stores();
       if (++turn_ == Traits::kStagings) turn_ = 0;

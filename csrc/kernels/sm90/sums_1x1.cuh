@@ -40,7 +40,7 @@ __device__ __forceinline__ void find_shares(float (&share)[2], const JointSm90Pa
     const int32_t quad = ptx::thread_x() / 32 % 4 * 16 + half * 8 + ptx::lane() / 4;
     const int32_t row = quad / p.box.width;
     const int32_t x = item.x + quad - row * p.box.width, y = item.y + row % p.box.height;
-    share[half] = (2 * x + 1 < p.width ? 0.5f : 1.0f) * (2 * y + 1 < p.height ? 0.5f : 1.0f);
+    share[half] = octconv::share(p.height - 2 * y, p.width - 2 * x);
   }
 }
 
@@ -59,7 +59,7 @@ __device__ __forceinline__ void spread_low(JointSums<Traits>& sum, const float (
   if constexpr (Traits::kTransposed) {
     scale_rows(sum[kLastPhase], share);
   } else {
-    scale_rows(sum[kLowSums], pixels);
+    scale_rows(sum[kLowPlane], pixels);
   }
 #pragma unroll
   for (int i = 0; i < Traits::kColumns / 2; ++i) {
