@@ -1,10 +1,11 @@
 """Prints what the plans of the fused kernels predict, beside what was measured of the same.
 
 ``python -m benchmarks.predicted``; ``--help`` lists the options. The kernels are those that serve
-on the GPU by default, or with OCTCONV_CUDA_TRIAL=1, the predictions those of their plans
-(csrc/plan), fitted to times on an H100 and an H200 but for what is on trial and has not run.
+on the GPU by default, or with OCTCONV_CUDA_TRIAL=1, the predictions those of their plans, whose
+constants are fitted to times on an H100 and an H200 where csrc/plan says so, and assumed elsewhere.
 What was measured comes from the newest file in benchmarks/results that has it, for whatever plan
-was chosen then. Vanilla's times are assumed: a share of the peak, or the traffic with memory.
+was chosen then. Vanilla's times are assumed, of an H200 alone, whose peak was measured: a share of
+that, or the traffic with memory.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from octconv_cuda import split_channels
-from octconv_cuda.cost import activation_elements, macs
+from octconv_cuda.cost import macs
 
 from .files import RESULTS
 from .layer_list import HEADLINE_ALPHA, LAYERS, Layer
@@ -27,27 +28,29 @@ from .machine import on_trial
 
 __all__ = ["PASSES", "Prediction", "main", "measured", "predict"]
 
-# Of an H200, both measured: a large bfloat16 matrix product, and a copy.
-FLOPS_PER_SECOND = 790e12
-BYTES_PER_SECOND = 4.3e12
-LAUNCH_US = 2.5
+# Of a large bfloat16 matrix product, measured on this GPU.
+PEAK_GPU, FLOPS_PER_SECOND = "H200", 790e12
+LAUNCH_US = 2.5  # guessed, as that of our kernels
 # The geometric mean of the 3x3 layers, as measured on an H100; assumed unless told otherwise.
 VANILLA_SHARE = 0.75
-DTYPE, ELEMENT_BYTES = "bfloat16", 2
+DTYPE = "bfloat16"
 PASSES = ("forward", "input_gradient", "weight_gradient")
 
 Case = tuple[str, int, float, str]  # layer, batch, alpha, pass
 
 
 class Prediction(NamedTuple):
-    """What a plan says of a pass of a layer, in microseconds, and vanilla's time as assumed."""
+    """What a plan says of a pass of a layer, in microseconds, and vanilla's time as assumed.
+
+    ``vanilla_us`` is None for a GPU whose peak was not measured.
+    """
 
     layer: Layer
     batch: int
     mode: str
     us: float
     text: str
-    vanilla_us: float
+    vanilla_us: float | None
 
     @property
     def kernel(self) -> str:
@@ -64,7 +67,8 @@ def predict(
     numbers = [batch, *layer.size, *inputs, *outputs, layer.kernel_size, 1, grad]
     plan = _plan(numbers, mode, gpu)
     us = plan["us"]["total"] if isinstance(plan["us"], dict) else plan["us"]
-    return Prediction(layer, batch, mode, us, plan["text"], _vanilla_us(layer, batch, share))
+    vanilla_us = _vanilla_us(layer, batch, share) if gpu == PEAK_GPU else None
+    return Prediction(layer, batch, mode, us, plan["text"], vanilla_us)
 
 
 def measured(gpu: str) -> dict[Case, tuple[float, str]]:
@@ -84,7 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prints the table; returns the exit code."""
     args = _parse(argv)
     console = Console(width=None if sys.stdout.isatty() else 150)
-    predictions = list(_predictions(args))
+    try:
+        predictions = list(_predictions(args))
+    except RuntimeError as error:  # of a GPU that the plans do not know
+        print(error, file=sys.stderr)
+        return 2
     console.print(_table(predictions, args))
     for p in predictions if args.plans else ():
         text = f"{p.layer.name}, batch {p.batch}, {p.mode}: {p.text}"
@@ -114,10 +122,9 @@ def _vanilla_us(layer: Layer, batch: int, share: float) -> float:
     inputs, outputs = (layer.in_channels, 0), (layer.out_channels, 0)
     kernel = (layer.kernel_size, layer.kernel_size)
     flops = 2 * macs(inputs, outputs, kernel, layer.size, batch=batch)
-    elements = sum(activation_elements(c, layer.size, batch=batch) for c in (inputs, outputs))
-    elements += layer.in_channels * layer.out_channels * layer.kernel_size**2
-    seconds = (flops / (share * FLOPS_PER_SECOND), elements * ELEMENT_BYTES / BYTES_PER_SECOND)
-    return LAUNCH_US + 1e6 * max(seconds)
+    numbers = [batch, *layer.size, *inputs, *outputs, layer.kernel_size, 1, 0]
+    of_memory = json.loads(torch.ops.octconv_cuda.plan(numbers, DTYPE, PEAK_GPU))["us"]["memory"]
+    return LAUNCH_US + max(1e6 * flops / (share * FLOPS_PER_SECOND), of_memory)
 
 
 def _is_of(device: str, gpu: str) -> bool:
@@ -141,8 +148,8 @@ def _table(predictions: Sequence[Prediction], args: argparse.Namespace) -> Table
     title = (
         f"PREDICTED for {args.gpu}, {DTYPE}, alpha {args.alpha:g}, by the kernels that serve there "
         f"{kernels}; us of kernel time.\nMeasured: the newest in benchmarks/results, by the plans "
-        f"of then. Vanilla at {share} of {FLOPS_PER_SECOND / 1e12:.0f} TFLOP/s,\nor at "
-        f"{BYTES_PER_SECOND / 1e12:.1f} TB/s, is an assumption."
+        f"of then. Vanilla, of an {PEAK_GPU} alone, at {share}\nof {FLOPS_PER_SECOND / 1e12:.0f} "
+        "TFLOP/s, or as long as its traffic with memory takes, is an assumption."
     )
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for name in ("layer", "batch", "pass", "kernel"):
@@ -173,8 +180,7 @@ def _table(predictions: Sequence[Prediction], args: argparse.Namespace) -> Table
             p.kernel,
             f"{p.us:.1f}",
             *((f"{us:.1f}", f"{p.us / us:.2f}") if us else ("", "")),
-            f"{p.vanilla_us:.1f}",
-            f"{p.vanilla_us / p.us:.2f}x",
+            *((f"{p.vanilla_us:.1f}", f"{p.vanilla_us / p.us:.2f}x") if p.vanilla_us else ("", "")),
         )
     return table
 
@@ -185,7 +191,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--layers", nargs="+", metavar="TEXT", default=[""], help="names, or parts of names")
     add("--batches", nargs="+", metavar="N", default=["headline", "1", "32"])
     add("--alpha", type=float, metavar="A", default=HEADLINE_ALPHA)
-    add("--gpu", default="H200", help="A100, RTX 3090, RTX 4090, H100 or H200")
+    add("--gpu", default=PEAK_GPU, help="one of csrc/plan/device_facts.cpp (default: %(default)s)")
     add(
         "--vanilla-share",
         type=float,

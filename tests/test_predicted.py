@@ -68,14 +68,14 @@ def test_nothing_is_measured_elsewhere(capsys):
     for gpu in ("A100", "RTX 4090"):
         assert predicted.measured(gpu) == {}
         for words in lines_of(capsys, "--layers", "unet 3x3 64", "--batches", "8", "--gpu", gpu):
-            assert words[-4].endswith("sm80")  # then predicted, vanilla and the speed-up
+            assert words[-2].endswith("sm80")  # then what is predicted, and no vanilla
 
 
 def test_other_kernels_than_those_that_serve_are_left_out(capsys):
     """The H100's first file is of forward_sm80."""
     assert ("unet 3x3 64", 8, 0.5, "forward") in predicted.measured("H100")
     arguments = ("--layers", "unet 3x3 64", "--batches", "8", "--gpu", "H100")
-    assert all(words[-4].endswith("sm90") for words in lines_of(capsys, *arguments))
+    assert all(words[-2].endswith("sm90") for words in lines_of(capsys, *arguments))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,27 @@ def test_kernels_are_those_that_serve_by_default(gpu, kernel_size, kernels):
         predicted.predict(layer, 32, mode, HEADLINE_ALPHA, 0.75, gpu) for mode in predicted.PASSES
     ]
     assert tuple(p.kernel for p in predictions) == kernels
-    assert all(p.us > 0 and p.vanilla_us > 0 for p in predictions)
+    assert all(p.us > 0 for p in predictions)
+    assert all((p.vanilla_us or 0) > 0 for p in predictions) == (gpu == "H200")
+
+
+def test_vanilla_takes_its_arithmetic_or_its_traffic():
+    """At half of 790 TFLOP/s, or at the 4.3 TB/s of the plans for an H200, beside a launch."""
+    (compute,) = (layer for layer in LAYERS if layer.name == "unet 3x3 64")
+    (traffic,) = (layer for layer in LAYERS if layer.name == "resnet 1x1 56 expand")
+    us = [
+        predicted.predict(layer, 8, "forward", HEADLINE_ALPHA, 0.5, "H200").vanilla_us
+        for layer in (compute, traffic)
+    ]
+    products = 8 * 64 * 64 * 320 * 320 * 9
+    assert us[0] == pytest.approx(2.5 + 1e6 * 2 * products / 395e12)
+    elements = 8 * 56 * 56 * (64 + 256) + 64 * 256
+    assert us[1] == pytest.approx(2.5 + 1e6 * 2 * elements / 4.3e12, rel=1e-4)
+
+
+def test_other_gpus_than_those_of_the_plans_are_refused(capsys):
+    assert predicted.main(["--gpu", "B200"]) == 2
+    assert "device must be one of A100, " in capsys.readouterr().err
 
 
 def test_an_absent_octave_is_for_family_sm80():
