@@ -26,7 +26,7 @@ from .problem import (
     check_weight,
 )
 
-__all__ = ["Call", "autocast", "prepare", "uncovered"]
+__all__ = ["Call", "autocast", "insist", "prepare", "uncovered"]
 
 
 class _Checked(NamedTuple):
@@ -86,12 +86,19 @@ def prepare(
     family = arguments[-1]
     call = Call(x_high, x_low, weight, bias, checked, family or "")
     if family in KERNEL_FAMILIES:
-        reason = uncovered(call)
-        if not reason and "explain_forward" not in native_kernels(weight.device.type):
-            reason = f"no kernel for the device {weight.device}"
-        if reason:
-            raise ValueError(f"{operator}: family={family!r} must serve the call, but got {reason}")
+        insist(operator, family, weight.device, uncovered(call))
     return call
+
+
+def insist(operator: str, family: str, device: torch.device, reason: str) -> None:
+    """Raises ValueError where no kernel of this library's can serve a call that names a family.
+
+    ``reason`` is why the operators do not cover it; empty if they do.
+    """
+    if not reason and "explain_forward" not in native_kernels(device.type):
+        reason = f"no kernel for the device {device}"
+    if reason:
+        raise ValueError(f"{operator}: family={family!r} must serve the call, but got {reason}")
 
 
 def uncovered(call: Call) -> str:
@@ -198,19 +205,5 @@ def _check(
     geometry.check_padding(operator, in_channels, out_channels, out_size(size, geometry.stride))
     check_family(operator, family)
     has_high, has_low = in_channels[0] > 0, in_channels[1] > 0
-    reason = _uncovered(geometry, has_high or out_channels[0] > 0, has_low or out_channels[1] > 0)
+    reason = geometry.uncovered(in_channels, out_channels)
     return _Checked(has_high, has_low, out_channels, size, geometry, reason)
-
-
-def _uncovered(geometry: Geometry, any_high: bool, any_low: bool) -> str:
-    if geometry.groups > 1:
-        return f"groups={geometry.groups}; the operators have one group"
-    if geometry.dilation != (1, 1):
-        return f"dilation={geometry.dilation}; the operators have dilation 1"
-    if geometry.padding_mode != "zeros":
-        return f"padding_mode={geometry.padding_mode!r}; the operators pad with zeros"
-    if geometry.stride == 1 and not any_low:
-        return "no low part on either side: one plain convolution"
-    if geometry.stride == 1 and not any_high:
-        return "no high part on either side: one plain convolution"
-    return ""

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .call import autocast
+from .call import autocast, insist
 from .convolutions import pool_concat
 from .cudnn import convolution
 from .folding import geometry_of, refusal, scale_and_shift, scaled, splits
@@ -20,7 +20,16 @@ from .functional import allow_tf32, oct_conv2d
 from .maps import Maps, OctaveMaps, as_parts, check_split
 from .modules import OctConv2d
 from .onednn import ACTIVATIONS, Packed, Stamp, can_pack
-from .problem import Pair, Parts, check_maps, check_same, is_depthwise, low_size
+from .problem import (
+    KERNEL_FAMILIES,
+    Geometry,
+    Pair,
+    Parts,
+    check_maps,
+    check_same,
+    is_depthwise,
+    low_size,
+)
 
 __all__ = ["FusedConv2d"]
 
@@ -35,7 +44,8 @@ class FusedConv2d(nn.Module):
     through ``.data`` or to inference tensors, and any after ``torch.compile``.
 
     Args:
-        conv: ``nn.Conv2d`` or ``OctConv2d`` that pads with zeros.
+        conv: ``nn.Conv2d`` or ``OctConv2d`` that pads with zeros. A family that it names must serve
+            the calls of what it becomes, too.
         norm: ``nn.BatchNorm2d`` or ``OctaveBatchNorm2d`` behind it, of which the statistics count;
             ``nn.Identity``, also for one of the parts, or None: no norm.
         activation: "", "relu", "silu" or "relu6".
@@ -63,6 +73,10 @@ class FusedConv2d(nn.Module):
         self.family = conv.family if isinstance(conv, OctConv2d) else None
         self.geometry = geometry_of(conv)
         self.pools = self.octave and self.geometry["stride"] == (2, 2)
+        self.uncovered = ""  # why the operators do not cover it, if they do not
+        if self.octave:
+            geometry = Geometry.of("FusedConv2d", tuple(conv.weight.shape[2:]), **self.geometry)
+            self.uncovered = geometry.uncovered(self.in_split, self.out_split)
         if self.pools:
             self.geometry["stride"] = (1, 1)
         weight = conv.weight.detach()
@@ -80,10 +94,13 @@ class FusedConv2d(nn.Module):
         """The layer's output; ``residual`` is a map like it.
 
         Raises:
-            ValueError, TypeError: See ``oct_conv2d``; also a residual of another shape, dtype or
+            ValueError, TypeError, RuntimeError: See ``oct_conv2d``, also for the family that the
+                layer named; ValueError and TypeError also for a residual of another shape, dtype or
                 device.
         """
         check_split("FusedConv2d", input, self.in_split)
+        if self.family in KERNEL_FAMILIES:
+            insist("FusedConv2d", self.family, self.weight.device, self.uncovered)
         added = (None, None) if residual is None else as_parts("FusedConv2d", residual, "residual")
         tensors = (*as_parts("FusedConv2d", input), *added, self.weight)
         *parts, weight = autocast(self.weight.device.type, *tensors)
@@ -133,18 +150,18 @@ class FusedConv2d(nn.Module):
 
     def _in_one_launch(self) -> bool:
         """Whether the operator covers it, and is more than one plain convolution."""
-        return bool(
-            not self._is_plain()
-            and self.geometry["groups"] == 1
-            and self.geometry["dilation"] == (1, 1)
-            and (self.in_split[0] or self.out_split[0])
-        )
+        any_high = self.in_split[0] or self.out_split[0]
+        return bool(any_high and not self.uncovered and not self._is_plain())
 
     def _is_plain(self) -> bool:
-        """Whether it is one convolution: of the high part, or of all parts, pooled."""
+        """Whether it is one convolution: of the high part, or of all parts, pooled.
+
+        The latter is for our kernels, too, where a family is named.
+        """
         if not self.pools:
             return not (self.in_split[1] or self.out_split[1])
-        return not self.out_split[1] and self.geometry["groups"] == 1
+        named = self.family in KERNEL_FAMILIES
+        return not (self.out_split[1] or named) and self.geometry["groups"] == 1
 
     def _operator(self, x: Parts, size: Pair, r: Parts, weight: Tensor, scale: Tensor) -> Parts:
         high_out, low_out = self.out_split

@@ -121,6 +121,19 @@ class Geometry(NamedTuple):
                 f"must be at most {tuple(most)} for a part of {size} pixels"
             )
 
+    def uncovered(self, channels_in: Pair, channels_out: Pair) -> str:
+        """Why the operators do not cover a call; empty if they do."""
+        if self.groups > 1:
+            return f"groups={self.groups}; the operators have one group"
+        if self.dilation != (1, 1):
+            return f"dilation={self.dilation}; the operators have dilation 1"
+        if self.padding_mode != "zeros":
+            return f"padding_mode={self.padding_mode!r}; the operators pad with zeros"
+        for name, of_in, of_out in zip(("high", "low"), channels_in, channels_out, strict=True):
+            if self.stride == 1 and of_in == of_out == 0:
+                return f"no {name} part on either side: one plain convolution"
+        return ""
+
 
 def is_int(value: object) -> TypeGuard[int]:
     """Whether a value counts something: True and False do not, a traced size does."""
