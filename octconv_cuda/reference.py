@@ -52,14 +52,18 @@ def oct_conv2d(
     Returns:
         y_high (N, high_out, H', W') and y_low (N, C_out - high_out, ceil(H'/2), ceil(W'/2)) with
         H' = ceil(H / stride); None for a part without channels.
+
+    Raises:
+        ValueError: Neither x_high nor x_low is given.
     """
-    channels = [0 if x is None else x.shape[1] for x in (x_high, x_low)]
-    b_high, b_low = (None, None) if bias is None else (bias[:high_out], bias[high_out:])
     if x_high is not None:
         size = (x_high.shape[2], x_high.shape[3])
-    elif size is None and x_low is not None:
+    elif x_low is None:
+        raise ValueError("reference.oct_conv2d: one of x_high and x_low must be given, got neither")
+    elif size is None:
         size = (2 * x_low.shape[2], 2 * x_low.shape[3])
-    assert size is not None, "reference.oct_conv2d needs x_high or x_low"
+    channels = [0 if x is None else x.shape[1] for x in (x_high, x_low)]
+    b_high, b_low = (None, None) if bias is None else (bias[:high_out], bias[high_out:])
 
     def conv(x: Tensor | None, w: Tensor, b: Tensor | None, groups: int = groups) -> Tensor | None:
         if x is None or w.shape[0] == 0:

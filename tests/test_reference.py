@@ -101,6 +101,12 @@ def test_high_size_of_a_low_input_is_twice_the_low_one_unless_given(device: torc
     check_equal(reference.oct_conv2d(*operands, 3), case.exact(operands))
 
 
+@pytest.mark.parametrize("size", [None, (6, 8)])
+def test_no_part_at_all_is_refused(size: Any) -> None:
+    with pytest.raises(ValueError, match="x_high and x_low must be given, got neither"):
+        reference.oct_conv2d(None, None, torch.randn(4, 4, 1, 1), None, 4, size=size)
+
+
 @pytest.mark.parametrize("factor", [0.9, 1.1])
 def test_the_accuracy_rule_rejects_wrong_results(factor: float) -> None:
     exact = torch.randn(100, dtype=torch.float64)
