@@ -236,8 +236,9 @@ def test_inputs_that_are_none() -> None:
     network: nn.Module = nn.Conv2d(3, 3, 3)
     with pytest.raises(ValueError, match=r"receptive_field: input must be \(N, C, H, W\)"):
         cost.receptive_field(network, (3, 32, 32))
-    with pytest.raises(TypeError, match="network_cost: input must be a tensor or a"):
-        cost.network_cost(network, "224")
+    for function in (cost.network_cost, cost.receptive_field):
+        with pytest.raises(TypeError, match=f"{function.__name__}: input must be a tensor or a"):
+            function(network, "224")
 
 
 def test_roofline() -> None:
@@ -251,8 +252,12 @@ def test_roofline() -> None:
         2e-9 * total.macs
     )
     assert cost.roofline_seconds(total, cost.DEVICES["h100"], "float16") > 0
-    with pytest.raises(ValueError, match=r"dtype must be one of .*, got 'int8'"):
+    with pytest.raises(ValueError, match=r"dtype must be one of .*16', 'float16'\) .*got 'int8'"):
         cost.roofline_seconds(total, cost.DEVICES["h100"], "int8")
+    own = cost.Device("own", {"float32": 1e12, "float64": 1e12}, 1e12, "none")
+    for dtype in ("float64", "float16"):
+        with pytest.raises(ValueError, match=rf"\('float32',\) for own, got '{dtype}'"):
+            cost.roofline_seconds(total, own, dtype)
 
 
 def test_command_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from .. import models
 from . import DEVICES, network_cost, receptive_field, roofline_seconds
+from .roofline import ITEM_SIZES
 
 __all__ = ["main"]
 
@@ -63,7 +64,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--size", type=int, default=224, help="pixels of each side")
     add("--batch", type=int, default=1)
     add("--device", choices=tuple(DEVICES), help="whose roofline to show")
-    add("--dtype", choices=("float32", "tf32", "bfloat16", "float16"), default="bfloat16")
+    add("--dtype", choices=tuple(ITEM_SIZES), default="bfloat16")
     args = parser.parse_args(argv)
     args.network = f"oct_{args.network.removeprefix('oct_')}"
     if args.network not in names:

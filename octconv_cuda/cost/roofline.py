@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 from .network import NetworkCost
 
-__all__ = ["DEVICES", "Device", "roofline_seconds"]
+__all__ = ["DEVICES", "ITEM_SIZES", "Device", "roofline_seconds"]
 
-_ITEM_SIZES = {"float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2}
+# Bytes of an element, by the dtypes that there are rates of.
+ITEM_SIZES = {"float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2}
 
 
 class Device(NamedTuple):
@@ -65,15 +66,17 @@ def roofline_seconds(cost: NetworkCost, device: Device, dtype: str = "bfloat16")
         dtype: "float32", "tf32", "bfloat16" or "float16".
 
     Raises:
-        ValueError: A dtype of which the device has no rate.
+        ValueError: Another dtype, or one of which the device has no rate.
     """
-    rate = device.flops_per_second.get("bfloat16" if dtype == "float16" else dtype)
+    peaks = device.flops_per_second
+    rates = {d: peaks.get("bfloat16" if d == "float16" else d) for d in ITEM_SIZES}
+    rate = rates.get(dtype)
     if rate is None:
+        known = tuple(d for d in rates if rates[d] is not None)
         raise ValueError(
-            f"roofline_seconds: dtype must be one of {tuple(device.flops_per_second)} for "
-            f"{device.name}, got {dtype!r}"
+            f"roofline_seconds: dtype must be one of {known} for {device.name}, got {dtype!r}"
         )
-    size = _ITEM_SIZES[dtype]
+    size = ITEM_SIZES[dtype]
     return sum(
         max(
             2 * layer.macs / rate,
