@@ -41,7 +41,12 @@ class OctaveMaps(NamedTuple):
     low: Tensor | None
 
     def __add__(self, other: object) -> "OctaveMaps":
-        """Part by part; both sides must have the same parts."""
+        """Part by part.
+
+        Raises:
+            TypeError: ``other`` is no (high, low) pair of tensors.
+            ValueError: The two sides have different parts.
+        """
         if (
             not isinstance(other, tuple)
             or len(other) != 2
@@ -67,7 +72,11 @@ class OctaveMaps(NamedTuple):
         return self if type(other) is int and other == 0 else self + other
 
     def __mul__(self, factor: Any) -> "OctaveMaps":
-        """Each part times a number or a tensor (a tuple's own ``*`` would repeat the parts)."""
+        """Each part times a number or a tensor (a tuple's own ``*`` would repeat the parts).
+
+        Raises:
+            TypeError: ``factor`` is neither.
+        """
         if not isinstance(factor, _FACTORS):
             raise TypeError(
                 f"OctaveMaps * factor: factor must be a number, got {type(factor).__name__}"
@@ -258,6 +267,9 @@ class OctaveSplit(nn.Module):
     Args:
         channels: Channel count, split by alpha, or a (high, low) pair.
         alpha: Share of low channels in [0, 1]; 0.5 where channels is a count.
+
+    Raises:
+        ValueError, TypeError: As ``OctConv2d``, of channels and alpha.
     """
 
     def __init__(self, channels: int | tuple[int, int], *, alpha: float | None = None) -> None:

@@ -184,6 +184,14 @@ def test_split_refuses(bad: Any, error: type[Exception], text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("channels", "error"), [(0, ValueError), ((-1, 2), ValueError), ("8", TypeError)], ids=str
+)
+def test_split_refuses_channels(channels: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="OctaveSplit: channels"):
+        OctaveSplit(channels)
+
+
+@pytest.mark.parametrize(
     ("bad", "error", "text"),
     [
         ((None, None), ValueError, "high and low must be given, got neither"),

@@ -51,6 +51,8 @@ def receptive_field(network: nn.Module, input: Input | None = None) -> dict[str,
         By the names of the convolutions, in the order of their calls.
 
     Raises:
+        TypeError, ValueError: An input that is neither a map nor a shape; parts that are not
+            (N, C, H, W).
         NotImplementedError: An operation that changes sizes in a way that is not known here.
     """
     copied = meta_copy(network)
