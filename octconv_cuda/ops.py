@@ -65,16 +65,10 @@ def _without_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
 
 _EVERY_DEVICE = "CompositeExplicitAutograd"
 _registrations = torch.library.Library("octconv_cuda", "IMPL")  # type: ignore[no-untyped-call]
-# Native kernels turn to these for what they do not cover.
-_COMPOSED: dict[str, Callable[..., Any]] = {
-    "composed_forward": convolutions.forward,
-    "composed_inference": inference.inference,
-    "composed_input_grad": convolutions.input_grad,
-    "composed_weight_grad": convolutions.weight_grad,
-    "composed_pool2x2": resample.pool2x2,
-}
-for _name, _function in {**SERVED, **_COMPOSED}.items():
+for _name, _function in SERVED.items():
     _served = _without_autocast(_function)
     _registrations.impl(_name, _served, _EVERY_DEVICE)  # type: ignore[no-untyped-call]
-for _name in SERVED:
+    _composed = f"composed_{_name}"  # to which native kernels turn for what they do not cover
+    if hasattr(torch.ops.octconv_cuda, _composed):
+        _registrations.impl(_composed, _served, _EVERY_DEVICE)  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"octconv_cuda::{_name}", getattr(fakes, _name), lib=_registrations)
