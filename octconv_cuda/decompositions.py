@@ -25,7 +25,7 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
     return {
         operators.forward.default: _forward,
         operators.inference.default: _inference,
-        operators.pool2x2.default: resample.pool_concat,
+        operators.pool2x2.default: resample.plain_pool2x2,
     }
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from .problem import check_maps
 
-__all__ = ["pool2x2", "pool_concat", "upsample2x2_"]
+__all__ = ["plain_pool2x2", "pool2x2", "upsample2x2_"]
 
 
 def pool2x2(high: Tensor, low: Tensor | None, mean: bool) -> Tensor:
@@ -15,11 +15,11 @@ def pool2x2(high: Tensor, low: Tensor | None, mean: bool) -> Tensor:
     The pool is the mean (or the sum) of the pixels of each 2x2 window that lie inside the image.
     """
     check_maps("octconv_cuda::pool2x2", high, low, names=("high", "low"))
-    z = pool_concat(high, low, mean)
+    z = plain_pool2x2(high, low, mean)
     return torch.empty_like(z, memory_format=torch.channels_last).copy_(z)
 
 
-def pool_concat(high: Tensor, low: Tensor | None, mean: bool) -> Tensor:
+def plain_pool2x2(high: Tensor, low: Tensor | None, mean: bool) -> Tensor:
     """The same in whatever memory format PyTorch gives it."""
     z = F.avg_pool2d(
         high, 2, ceil_mode=True, count_include_pad=False, divisor_override=None if mean else 1
