@@ -23,7 +23,15 @@ from torch import Tensor
 from .operands import check_forward, check_input_grad, check_weight_grad
 from .problem import Pair, low_size
 
-__all__ = ["empty_part", "empty_weight", "forward", "input_grad", "pool_concat", "weight_grad"]
+__all__ = [
+    "empty_part",
+    "empty_weight",
+    "forward",
+    "input_grad",
+    "pool2x2",
+    "pool_concat",
+    "weight_grad",
+]
 
 _CHANNELS_LAST = torch.channels_last
 
@@ -139,7 +147,7 @@ def weight_grad(
             dw[:high_out, :high_in] = _conv_weight_grad(x_high, high, kernel_size)
         if x_low is not None:
             dw[:high_out, high_in:] = _conv_weight_grad(
-                x_low, _pool(high, None, False), kernel_size
+                x_low, pool2x2(high, mean=False), kernel_size
             )
     if low is not None:
         z = pool_concat(x_high, x_low)
@@ -186,7 +194,7 @@ def _octave(
     else:
         y_high = empty_part(high, 0, size)
     if channels[1]:
-        pooled = _pool(high, None, not adjoint)
+        pooled = pool2x2(high, mean=not adjoint)
         y_low = _exact_strides(conv(pooled, from_high[1], b_low))
         if to_low is not None:
             y_low += to_low
@@ -195,14 +203,15 @@ def _octave(
     return y_high, y_low
 
 
-def _pool(high: Tensor, low: Tensor | None, mean: bool) -> Tensor:
+def pool2x2(high: Tensor, low: Tensor | None = None, mean: bool = True) -> Tensor:
+    """[pool(high); low] by the operator, whoever serves it."""
     pooled: Tensor = torch.ops.octconv_cuda.pool2x2(high, low, mean)
     return pooled
 
 
 def pool_concat(x_high: Tensor | None, x_low: Tensor | None) -> Tensor | None:
     """[pool(x_high); x_low], of which the layer at stride 2 is one of stride 1."""
-    return x_low if x_high is None else _pool(x_high, x_low, True)
+    return x_low if x_high is None else pool2x2(x_high, x_low)
 
 
 def _upsample(out: Tensor, low: Tensor, *, accumulate: bool, mean: bool) -> None:

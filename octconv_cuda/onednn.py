@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .convolutions import empty_part, pool2x2
 from .problem import Pair, Parts
 
 __all__ = ["ACTIVATIONS", "Packed", "Stamp", "can_pack"]
@@ -124,9 +125,9 @@ class Packed:
         assert high is not None
         blocks, (r_high, r_low) = self._blocks, residual
         if self._joined and self._pools:
-            high, low = _pool(high, low), None
+            high, low = pool2x2(high, low), None
         elif self._pools:
-            high = _pool(high)
+            high = pool2x2(high)
         ours = False
         if low is not None and "lh" in blocks:
             if self._pools:
@@ -137,7 +138,7 @@ class Packed:
             ours = True
         y_low = None
         if self._joined and "hl" in blocks:
-            y_low = self._convolve("hl", _pool(high, low), r_low, last=True)
+            y_low = self._convolve("hl", pool2x2(high, low), r_low, last=True)
         elif "ll" in blocks or "hl" in blocks:
             y_low = self._separate_low(high, low, r_low)
         return self._convolve("hh", high, r_high, last=True, in_place=ours), y_low
@@ -146,11 +147,11 @@ class Packed:
         """The low output of a convolution with groups."""
         exchange = "hl" in self._blocks
         if low is not None:
-            low = _pool(low) if self._pools else low
+            low = pool2x2(low) if self._pools else low
             residual = self._convolve("ll", low, residual, last=not exchange)
         if exchange:
             residual = self._convolve(
-                "hl", _pool(high), residual, last=True, in_place=low is not None
+                "hl", pool2x2(high), residual, last=True, in_place=low is not None
             )
         assert residual is not None
         return residual
@@ -211,16 +212,10 @@ class Packed:
         return y if within else ACTIVATIONS[activation](y)
 
 
-def _pool(high: Tensor, low: Tensor | None = None) -> Tensor:
-    pooled: Tensor = torch.ops.octconv_cuda.pool2x2(high, low, True)
-    return pooled
-
-
 def _upsampled(low: Tensor, size: Pair, residual: Tensor | None) -> Tensor:
     """Up(low), plus the residual if there is one."""
     if residual is None:
-        shape = (low.shape[0], low.shape[1], *size)
-        out = torch.empty(shape, dtype=low.dtype, device=low.device, memory_format=_CHANNELS_LAST)
+        out = empty_part(low, low.shape[1], size)
     else:
         out = residual.clone(memory_format=_CHANNELS_LAST)
     torch.ops.octconv_cuda.upsample2x2_(out, low, residual is not None, False)
