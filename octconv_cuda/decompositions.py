@@ -10,7 +10,7 @@ from . import reference, resample
 from .convolutions import empty_part
 from .inference import finish
 from .operands import out_size
-from .problem import Pair, low_size
+from .problem import Pair, low_size, present
 
 __all__ = ["decompositions"]
 
@@ -43,8 +43,7 @@ def _forward(
     high, low = reference.oct_conv2d(
         x_high, x_low, weight, bias, high_out, stride=stride, size=(size[0], size[1])
     )
-    x = x_low if x_high is None else x_high
-    assert x is not None
+    x = present(x_high, x_low)
     y_size = out_size(size, stride)
     return (
         empty_part(x, 0, y_size) if high is None else high,

@@ -12,7 +12,7 @@ from .operands import (
     check_weight_grad,
     out_size,
 )
-from .problem import Pair, check_maps, low_size
+from .problem import Pair, check_maps, low_size, present
 
 __all__ = ["forward", "inference", "input_grad", "pool2x2", "upsample2x2_", "weight_grad"]
 
@@ -30,8 +30,7 @@ def forward(
 ) -> tuple[Tensor, Tensor]:
     """Empty y_high (N, high_out, H', W') and y_low, channels_last."""
     check_forward(x_high, x_low, weight, bias, high_out, size, stride)
-    x = x_low if x_high is None else x_high
-    assert x is not None
+    x = present(x_high, x_low)
     y_size = out_size(size, stride)
     return (
         empty_part(x, high_out, y_size),

@@ -29,6 +29,7 @@ from .problem import (
     check_same,
     is_depthwise,
     low_size,
+    present,
 )
 
 __all__ = ["FusedConv2d"]
@@ -120,8 +121,7 @@ class FusedConv2d(nn.Module):
 
     def _check_residual(self, x: Parts, size: Pair, r: Parts) -> None:
         """Libraries below would read one that is smaller than the output, or repeat it."""
-        present = x[1] if x[0] is None else x[0]
-        assert present is not None
+        given = present(*x)
         axes = (self.geometry[name] for name in ("stride", "padding", "dilation"))
         grid = low_size(size) if self.pools else size
         extents = zip(grid, self.weight.shape[2:], *axes, strict=True)
@@ -131,7 +131,7 @@ class FusedConv2d(nn.Module):
             ("high", "low"), r, self.out_split, sizes, strict=True
         ):
             name = f"the {side} part of the residual"
-            shape = (present.shape[0], channels, *extent)
+            shape = (given.shape[0], channels, *extent)
             if part is None:
                 if channels:
                     raise ValueError(
@@ -146,7 +146,7 @@ class FusedConv2d(nn.Module):
                 raise ValueError(
                     f"FusedConv2d: {name} must be {shape} like the output, got {tuple(part.shape)}"
                 )
-            check_same("FusedConv2d", name, part, "the input", present)
+            check_same("FusedConv2d", name, part, "the input", given)
 
     def _in_one_launch(self) -> bool:
         """Whether the operator covers it, and is more than one plain convolution."""

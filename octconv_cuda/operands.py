@@ -13,6 +13,7 @@ from .problem import (
     check_same,
     check_weight,
     low_size,
+    present,
 )
 
 __all__ = [
@@ -41,8 +42,7 @@ def check_forward(
     _checked_out_size(operator, size, stride)
     check_odd(operator, check_kernel(operator, weight))
     check_maps(operator, x_high, x_low, size)
-    x = x_low if x_high is None else x_high
-    assert x is not None
+    x = present(x_high, x_low)
     channels_out = _checked_split(operator, "high_out", high_out, weight.shape[0])
     check_weight(operator, weight, bias, channels(x_high, x_low), channels_out, 1, x)
 
@@ -76,8 +76,7 @@ def check_inference(
                 f"{operator}: {name} must be on {weight.device} like the weight, got "
                 f"{factors.device}"
             )
-    x = x_low if x_high is None else x_high
-    assert x is not None
+    x = present(x_high, x_low)
     y_size = out_size(size, stride)
     low_out = weight.shape[0] - high_out
     for name, residual, channels_out, residual_size in (
@@ -125,8 +124,7 @@ def check_weight_grad(
     out = _checked_out_size(operator, size, stride)
     check_maps(operator, x_high, x_low, size)
     _check_gradients(operator, dy_high, dy_low, out)
-    x = x_low if x_high is None else x_high
-    assert x is not None
+    x = present(x_high, x_low)
     check_same(operator, "dy_high", dy_high, "x", x)
     if x.shape[0] != dy_high.shape[0]:
         raise ValueError(

@@ -27,6 +27,7 @@ __all__ = [
     "is_depthwise",
     "is_int",
     "low_size",
+    "present",
 ]
 
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -223,14 +224,14 @@ def check_maps(
                 f"got {part.dtype}"
             )
     high_name, low_name = names
-    present = low if high is None else high
-    if present is None:
+    given = low if high is None else high
+    if given is None:
         raise ValueError(
             f"{operator}: one of {high_name} and {low_name} must be given, got neither"
         )
     if size is None:
         scale = 1 if high is not None else 2
-        size = (scale * present.shape[2], scale * present.shape[3])
+        size = (scale * given.shape[2], scale * given.shape[3])
     height, width = size
     if height < 1 or width < 1:
         raise ValueError(
@@ -253,6 +254,13 @@ def check_maps(
         if high is not None:
             check_same(operator, f"{low_name}", low, f"{high_name}", high)
     return height, width
+
+
+def present(high: Tensor | None, low: Tensor | None) -> Tensor:
+    """The high part or, where that is absent, the low one; a map that was checked has one."""
+    part = low if high is None else high
+    assert part is not None
+    return part
 
 
 def check_kernel(operator: str, weight: object) -> Pair:

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..fused import FusedConv2d
 from ..maps import Maps, as_parts
 from ..modules import OctConv2d
-from ..problem import Pair, is_int
+from ..problem import Pair, is_int, present
 from .layer import macs
 
 __all__ = ["Input", "LayerCost", "NetworkCost", "meta_copy", "meta_input", "network_cost"]
@@ -142,9 +142,8 @@ def _macs(module: Any, weight: torch.Size, input: Maps, size: Pair | None, outpu
     else:
         return _elements(output) * math.prod(weight[1:])
     high, low = as_parts("cost", input)
-    present = low if high is None else high
-    assert present is not None
-    height, width = size or (n * (2 if high is None else 1) for n in present.shape[2:])
+    given = present(high, low)
+    height, width = size or (n * (2 if high is None else 1) for n in given.shape[2:])
     return macs(
         module.in_split,
         module.out_split,
@@ -152,7 +151,7 @@ def _macs(module: Any, weight: torch.Size, input: Maps, size: Pair | None, outpu
         (height, width),
         stride=stride,
         groups=groups,
-        batch=present.shape[0],
+        batch=given.shape[0],
     )
 
 
