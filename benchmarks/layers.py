@@ -182,8 +182,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         ):
             if not split_channels(channels, alpha)[1]:
                 parser.error(f"--alphas: {alpha} leaves {layer.name} a part without channels")
-    if args.out is not None and args.out.is_dir():
-        parser.error(f"--out must be a file, got the folder {args.out}")
     if args.samples < 1 or args.threads < 1 or args.min_time < 0:
         parser.error("--samples and --threads must be positive, --min-time not negative")
     return args

@@ -320,6 +320,14 @@ def test_bad_options_are_refused(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_results_go_to_no_folder(tmp_path, capsys):
+    folder = tmp_path / "folder.json"
+    folder.mkdir()
+    with pytest.raises(SystemExit, match="2"):
+        layers.main(["--out", str(folder)])
+    assert f"must be a .json file, got {folder}" in capsys.readouterr().err
+
+
 def test_machine_slug():
     assert machine.slug("NVIDIA H100 80GB HBM3") == "nvidia-h100-80gb-hbm3"
 
