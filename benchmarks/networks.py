@@ -76,7 +76,7 @@ def run_case(
         for alpha in case.alphas:
             torch.manual_seed(0)
             network = _network(case, alpha)
-            images = prepared_input(crops, case, device)
+            images = _prepared_input(crops, case, device)
             try:
                 call, wrong = _checked(case, network, images, device)
             except torch._dynamo.exc.TorchDynamoException as error:
@@ -97,7 +97,7 @@ def run_case(
     return rows, refused
 
 
-def prepared_input(image: Tensor, case: Case, device: torch.device) -> Tensor:
+def _prepared_input(image: Tensor, case: Case, device: torch.device) -> Tensor:
     """The images where and as the network takes them."""
     dtype = torch.float32 if case.mode == "training" else DTYPES[case.dtype]
     return image.to(device, dtype, memory_format=torch.channels_last)
