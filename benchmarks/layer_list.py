@@ -3,9 +3,11 @@
 All have stride 1 and "same" padding. The batches go from latency at batch 1 to training.
 """
 
+import argparse
+from collections.abc import Iterable
 from typing import NamedTuple
 
-__all__ = ["ALPHAS", "HEADLINE_ALPHA", "LAYERS", "Layer"]
+__all__ = ["ALPHAS", "HEADLINE_ALPHA", "LAYERS", "Layer", "batch_word"]
 
 ALPHAS = (0.125, 0.25, 0.5, 0.75)
 HEADLINE_ALPHA = 0.5
@@ -21,6 +23,18 @@ class Layer(NamedTuple):
     kernel_size: int
     batches: tuple[int, ...]
     headline_batch: int
+
+    def batches_of(self, words: Iterable[str]) -> list[int]:
+        """The batches of this layer that are meant by words that ``batch_word`` lets pass."""
+        named = {"headline": (self.headline_batch,), "all": self.batches}
+        return list(dict.fromkeys(b for word in words for b in named.get(word) or (int(word),)))
+
+
+def batch_word(text: str) -> str:
+    """An argument of a command line: a batch, or a word for batches of each layer."""
+    if text not in ("headline", "all") and not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"must be a number, headline or all, got {text}")
+    return text
 
 
 LAYERS = (

@@ -22,7 +22,7 @@ from .contenders import BUILDERS, MODES
 from .files import RESULTS, json_path, write_json
 from .harness import Case, Outcome, run_case
 from .inputs import INPUTS
-from .layer_list import ALPHAS, HEADLINE_ALPHA, LAYERS
+from .layer_list import ALPHAS, HEADLINE_ALPHA, LAYERS, batch_word
 from .machine import DTYPES, describe, measure_ceilings, on_trial, slug
 
 __all__ = ["main"]
@@ -101,10 +101,8 @@ def _cases(args: argparse.Namespace) -> list[Case]:
     for layer in LAYERS:
         if layer.name not in args.layers:
             continue
-        named = {"headline": (layer.headline_batch,), "all": layer.batches}
-        batches = dict.fromkeys(b for w in args.batches for b in named.get(w) or (int(w),))
         for batch, dtype, mode, kind in itertools.product(
-            batches, args.dtypes, args.modes, args.inputs
+            layer.batches_of(args.batches), args.dtypes, args.modes, args.inputs
         ):
             entries = _entries(args, args.alphas)
             cases.append(Case(layer, batch, dtype, mode, kind, entries, args.bias))
@@ -137,7 +135,14 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--device", choices=("cpu", "cuda"), default="cuda" if cuda else "cpu")
     add("--dtype", dest="dtypes", nargs="+", choices=tuple(DTYPES))
     add("--layers", nargs="+", metavar="TEXT", default=[""], help="names, or parts of names")
-    add("--batches", nargs="+", metavar="N", default=["headline"], help="numbers, headline or all")
+    add(
+        "--batches",
+        nargs="+",
+        type=batch_word,
+        metavar="N",
+        default=["headline"],
+        help="numbers, headline or all",
+    )
     add("--alphas", nargs="+", type=float, metavar="A", default=list(ALPHAS), help="0 < A < 1")
     add("--mode", dest="modes", nargs="+", choices=MODES, default=["forward"])
     add("--bias", action="store_true", help="layers with a bias")
@@ -172,8 +177,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args.layers = [layer.name for layer in LAYERS if any(t in layer.name for t in wanted)]
     if not args.layers:
         parser.error(f"--layers: none of {', '.join(layer.name for layer in LAYERS)}")
-    if not all(w in ("headline", "all") or (w.isdecimal() and int(w)) for w in args.batches):
-        parser.error(f"--batches must be numbers, headline or all, got {' '.join(args.batches)}")
     if not all(0 < alpha < 1 for alpha in args.alphas):
         parser.error(f"--alphas must be between 0 and 1, got {args.alphas}")
     for layer in (layer for layer in LAYERS if layer.name in args.layers):

@@ -23,7 +23,7 @@ from octconv_cuda import split_channels
 from octconv_cuda.cost import macs
 
 from .files import RESULTS
-from .layer_list import HEADLINE_ALPHA, LAYERS, Layer
+from .layer_list import HEADLINE_ALPHA, LAYERS, Layer, batch_word
 from .machine import on_trial
 
 __all__ = ["PASSES", "Prediction", "main", "measured", "predict"]
@@ -136,8 +136,7 @@ def _predictions(args: argparse.Namespace) -> Iterator[Prediction]:
     for layer in LAYERS:
         if not any(text in layer.name for text in args.layers):
             continue
-        named = {"headline": (layer.headline_batch,), "all": layer.batches}
-        for batch in dict.fromkeys(b for w in args.batches for b in named.get(w) or (int(w),)):
+        for batch in layer.batches_of(args.batches):
             for mode in PASSES:
                 yield predict(layer, batch, mode, args.alpha, args.vanilla_share, args.gpu)
 
@@ -189,7 +188,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.predicted", description=__doc__)
     add = parser.add_argument
     add("--layers", nargs="+", metavar="TEXT", default=[""], help="names, or parts of names")
-    add("--batches", nargs="+", metavar="N", default=["headline", "1", "32"])
+    add("--batches", nargs="+", type=batch_word, metavar="N", default=["headline", "1", "32"])
     add("--alpha", type=float, metavar="A", default=HEADLINE_ALPHA)
     add("--gpu", default=PEAK_GPU, help="one of csrc/plan/device_facts.cpp (default: %(default)s)")
     add(
@@ -202,8 +201,6 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--plans", action="store_true", help="the plans in words, too")
     args = parser.parse_args(argv)
-    if not all(w in ("headline", "all") or (w.isdecimal() and int(w)) for w in args.batches):
-        parser.error(f"--batches must be numbers, headline or all, got {' '.join(args.batches)}")
     if not 0 < args.vanilla_share <= 1:
         parser.error(f"--vanilla-share must be above 0, at most 1, got {args.vanilla_share}")
     if not 0 <= args.alpha <= 1:

@@ -308,7 +308,7 @@ def test_quick_compiles_at_one_alpha_and_feeds_a_photo():
     [
         (["--alphas", "1.5"], "--alphas must be between 0 and 1"),
         (["--layers", "lenet"], "--layers: none of resnet 3x3 56"),
-        (["--batches", "many"], "--batches must be numbers, headline or all, got many"),
+        (["--batches", "many"], "--batches: must be a number, headline or all, got many"),
         (["--device", "cpu", "--dtype", "tf32"], "--dtype tf32 needs --device cuda"),
         (["--samples", "0"], "must be positive"),
         (["--out", "x.png"], "must be a .json file, got x.png"),

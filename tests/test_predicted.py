@@ -124,7 +124,7 @@ def test_an_absent_octave_is_for_family_sm80():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--batches", "many"], "--batches must be numbers, headline or all, got many"),
+        (["--batches", "many"], "--batches: must be a number, headline or all, got many"),
         (["--vanilla-share", "0"], "--vanilla-share must be above 0"),
         (["--alpha", "2"], "--alpha must be between 0 and 1"),
     ],
