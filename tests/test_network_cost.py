@@ -90,6 +90,13 @@ def test_a_fused_network_costs_what_it_cost_before(name: str, alpha: float) -> N
     assert after.parameters == in_layers + sum(2 * norm.num_features for norm in norms)
 
 
+def test_a_family_does_not_matter_where_nothing_is_computed() -> None:
+    layers = [OctConv2d(8, 8, 3, family=family).eval() for family in (None, "sm80")]
+    maps = OctaveMaps(torch.empty(1, 4, 8, 8), torch.empty(1, 4, 4, 4))
+    costs = [cost.network_cost(module, maps) for layer in layers for module in (layer, fuse(layer))]
+    assert len({total.macs for total in costs}) == 1
+
+
 def test_arguments_by_name() -> None:
     """The size of the high grid too, which a low part alone does not tell."""
 
