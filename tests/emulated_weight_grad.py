@@ -6,6 +6,7 @@ import torch
 from cases import Case, Parts, half, multiples_of
 from emulated_forward import memory_of
 from emulation.emulator import Emulator, Run
+from oracle import assert_accurate, assert_equal_values
 from torch import Tensor
 
 Shape = tuple[int, int, int]
@@ -91,6 +92,31 @@ def run_hopper_grad(
     return run_weight_grad(
         emulator, case, tiles, x, dy, shared_limit=HOPPER_SHARED, kernel=kernel, run=run, **flags
     )
+
+
+def check_float32_results(
+    emulator: Emulator, kernel: str, case: Case, tiles: GradTiles, *, channels_last: bool
+) -> None:
+    """Of a kernel for Hopper: results that 16-bit types could not hold."""
+    x, dy = integer_operands(case)
+    dy = tuple(g + 32 * (g != 0) for g in dy)  # sums differ by much less than their size
+    expected = reference_gradients(case, x, dy)
+    flags = {"channels_last": channels_last, "wide_output": True}
+    result = run_hopper_grad(emulator, kernel, case, tiles, (x, dy), **flags)
+    for gradient, exact in zip(result[:2], expected, strict=True):
+        assert gradient.dtype == torch.float32
+        assert_equal_values(gradient, exact)
+
+
+def check_as_accurate_as_torch(
+    emulator: Emulator, kernel: str, case: Case, tiles: GradTiles, dtype: torch.dtype
+) -> None:
+    """Of a kernel for Hopper, on random operands."""
+    x, dy = moved(case.normal()[:2], dtype), moved(case.normal_gradients(), dtype)
+    result = run_hopper_grad(emulator, kernel, case, tiles, (x, dy), dtype)
+    of_torch, exact = (reference_gradients(case, x, dy, t) for t in (dtype, torch.float64))
+    for gradient, same, expected in zip(result[:2], of_torch, exact, strict=True):
+        assert_accurate(gradient, same, expected)
 
 
 def integer_operands(case: Case) -> tuple[Parts, tuple[Tensor, Tensor]]:

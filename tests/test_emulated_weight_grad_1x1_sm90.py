@@ -10,6 +10,8 @@ from emulated_forward import check_same_bits
 from emulated_weight_grad import (
     Gradients,
     GradTiles,
+    check_as_accurate_as_torch,
+    check_float32_results,
     integer_operands,
     moved,
     reference_gradients,
@@ -17,11 +19,12 @@ from emulated_weight_grad import (
 )
 from emulation.emulator import RUNS, Emulator, Run
 from emulators import ASAN, NO_COMPILER, PLAIN, TSAN, cases_in_modes
-from oracle import assert_accurate, assert_equal_values
+from oracle import assert_equal_values
 from torch import Tensor
 
 Get = Callable[[str], Emulator]
 BF16, F16 = torch.bfloat16, torch.float16
+KERNEL = "weight_grad_1x1_sm90"
 
 
 def case_of(ins: tuple[int, int], outs: tuple[int, int], *size: int, batch: int = 1) -> Case:
@@ -62,9 +65,7 @@ def run_case(
     run: Run | None = None,
     **flags: bool,
 ) -> Gradients:
-    return run_hopper_grad(
-        emulator, "weight_grad_1x1_sm90", *CASES[name], operands, dtype, run, **flags
-    )
+    return run_hopper_grad(emulator, KERNEL, *CASES[name], operands, dtype, run, **flags)
 
 
 @cases_in_modes(*CASES)
@@ -82,27 +83,14 @@ def test_exact_on_integers(emulator_in: Get, mode, name):
 @cases_in_modes("a tile", "odd", "low", modes=(PLAIN,))
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_float32_results(emulator_in: Get, mode, name, channels_last):
-    """Results that 16-bit types could not hold."""
-    x, dy = integer_operands(CASES[name][0])
-    dy = tuple(g + 32 * (g != 0) for g in dy)  # sums differ by much less than their size
-    expected = reference_gradients(CASES[name][0], x, dy)
-    flags = {"channels_last": channels_last, "wide_output": True}
-    result = run_case(emulator_in(mode), name, (x, dy), **flags)
-    for gradient, exact in zip(result[:2], expected, strict=True):
-        assert gradient.dtype == torch.float32
-        assert_equal_values(gradient, exact)
+    check_float32_results(emulator_in(mode), KERNEL, *CASES[name], channels_last=channels_last)
 
 
 @NO_COMPILER
 @pytest.mark.parametrize("dtype", [BF16, F16], ids=str)
 @pytest.mark.parametrize("name", ["another tile", "odd", "odd, wide"])
 def test_as_accurate_as_torch(emulator_in: Get, name, dtype):
-    case = CASES[name][0]
-    x, dy = moved(case.normal()[:2], dtype), moved(case.normal_gradients(), dtype)
-    result = run_case(emulator_in("plain"), name, (x, dy), dtype)
-    of_torch, exact = (reference_gradients(case, x, dy, t) for t in (dtype, torch.float64))
-    for gradient, same, expected in zip(result[:2], of_torch, exact, strict=True):
-        assert_accurate(gradient, same, expected)
+    check_as_accurate_as_torch(emulator_in("plain"), KERNEL, *CASES[name], dtype)
 
 
 @NO_COMPILER

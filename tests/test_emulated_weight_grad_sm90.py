@@ -10,15 +10,16 @@ from cases import Case, Parts, half
 from emulated_forward import check_same_bits
 from emulated_weight_grad import (
     Gradients,
+    check_as_accurate_as_torch,
+    check_float32_results,
     integer_operands,
-    moved,
     reference_gradients,
     run_hopper_grad,
     tiles,
 )
 from emulation.emulator import RUNS, Emulator, Run
 from emulators import ASAN, NO_COMPILER, PLAIN, TSAN, cases_in_modes
-from oracle import assert_accurate, assert_equal_values
+from oracle import assert_equal_values
 from plans import problem_of
 from torch import Tensor
 
@@ -26,6 +27,7 @@ from benchmarks.layer_list import HEADLINE_ALPHA, LAYERS
 
 Get = Callable[[str], Emulator]
 BF16, F16 = torch.bfloat16, torch.float16
+KERNEL = "weight_grad_sm90"
 
 
 # Channels that fill tiles, end them early, or take several; images as wide as pixel tiles or not,
@@ -59,9 +61,7 @@ def run_case(
     run: Run | None = None,
     **flags: bool,
 ) -> Gradients:
-    return run_hopper_grad(
-        emulator, "weight_grad_sm90", *CASES[name], operands, dtype, run, **flags
-    )
+    return run_hopper_grad(emulator, KERNEL, *CASES[name], operands, dtype, run, **flags)
 
 
 @cases_in_modes(*CASES)
@@ -94,7 +94,7 @@ def test_pixel_tiles_of_plans_are_exact(emulator_in: Get, layer):
     )
     of_case = tiles(str(plan["tile"]), *((height, images, 2) for height, images in shapes))
     operands = integer_operands(case)
-    result = run_hopper_grad(emulator_in("plain"), "weight_grad_sm90", case, of_case, operands)
+    result = run_hopper_grad(emulator_in("plain"), KERNEL, case, of_case, operands)
     for gradient, exact in zip(result[:2], reference_gradients(case, *operands), strict=True):
         assert_equal_values(gradient, exact)
 
@@ -102,27 +102,14 @@ def test_pixel_tiles_of_plans_are_exact(emulator_in: Get, layer):
 @cases_in_modes("a tile", "odd", "odd, narrow", modes=(PLAIN,))
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_float32_results(emulator_in: Get, mode, name, channels_last):
-    """Results that 16-bit types could not hold."""
-    x, dy = integer_operands(CASES[name][0])
-    dy = tuple(g + 32 * (g != 0) for g in dy)  # sums differ by much less than their size
-    expected = reference_gradients(CASES[name][0], x, dy)
-    flags = {"channels_last": channels_last, "wide_output": True}
-    result = run_case(emulator_in(mode), name, (x, dy), **flags)
-    for gradient, exact in zip(result[:2], expected, strict=True):
-        assert gradient.dtype == torch.float32
-        assert_equal_values(gradient, exact)
+    check_float32_results(emulator_in(mode), KERNEL, *CASES[name], channels_last=channels_last)
 
 
 @NO_COMPILER
 @pytest.mark.parametrize("dtype", [BF16, F16], ids=str)
 @pytest.mark.parametrize("name", ["a tile", "odd", "odd, narrow"])
 def test_as_accurate_as_torch(emulator_in: Get, name, dtype):
-    case = CASES[name][0]
-    x, dy = moved(case.normal()[:2], dtype), moved(case.normal_gradients(), dtype)
-    result = run_case(emulator_in("plain"), name, (x, dy), dtype)
-    of_torch, exact = (reference_gradients(case, x, dy, t) for t in (dtype, torch.float64))
-    for gradient, same, expected in zip(result[:2], of_torch, exact, strict=True):
-        assert_accurate(gradient, same, expected)
+    check_as_accurate_as_torch(emulator_in("plain"), KERNEL, *CASES[name], dtype)
 
 
 @NO_COMPILER
