@@ -49,6 +49,17 @@ inline void check_size(const char* op, const std::vector<int64_t>& size, int64_t
   if (stride != 1 && stride != 2) fail(op, "stride must be 1 or 2, got ", stride);
 }
 
+// The gradients of both outputs.
+inline void check_gradients(const char* op, const Tensor& dy_high, const Tensor& dy_low,
+                            const std::vector<int64_t>& size, int64_t stride) {
+  check_size(op, size, stride);
+  const auto [height, width] = output_size(size, stride);
+  const int64_t batch = dy_high.dim() == 4 ? dy_high.size(0) : 0;
+  check_part(op, "dy_high", dy_high, batch, height, width, size);
+  check_part(op, "dy_low", dy_low, batch, half_up(height), half_up(width), size);
+  check_like(op, "dy_low", dy_low, "dy_high", dy_high);
+}
+
 inline void check_kernel_size(const char* op, const Tensor& weight) {
   if (weight.size(2) % 2 == 0 || weight.size(3) % 2 == 0) {
     const std::initializer_list<int64_t> kernel_size = {weight.size(2), weight.size(3)};

@@ -11,12 +11,7 @@ namespace octconv {
 inline void check_input_grad(const char* op, const Tensor& dy_high, const Tensor& dy_low,
                              const Tensor& weight, int64_t high_in,
                              const std::vector<int64_t>& size, int64_t stride) {
-  check_size(op, size, stride);
-  const auto [height, width] = output_size(size, stride);
-  const int64_t batch = dy_high.dim() == 4 ? dy_high.size(0) : 0;
-  check_part(op, "dy_high", dy_high, batch, height, width, size);
-  check_part(op, "dy_low", dy_low, batch, half_up(height), half_up(width), size);
-  check_like(op, "dy_low", dy_low, "dy_high", dy_high);
+  check_gradients(op, dy_high, dy_low, size, stride);
   const int64_t c_out = dy_high.size(1) + dy_low.size(1);
   if (weight.dim() != 4 || weight.size(0) != c_out || weight.size(1) < 1) {
     fail(op, "weight must be (", c_out, ", C_in, k_h, k_w), got ", shape_text(weight.sizes()));

@@ -12,12 +12,8 @@ inline void check_weight_grad(const char* op, const Part& x_high, const Part& x_
                               const Tensor& dy_high, const Tensor& dy_low,
                               const std::vector<int64_t>& size,
                               const std::vector<int64_t>& kernel_size, int64_t stride) {
-  check_size(op, size, stride);
-  const auto [height, width] = output_size(size, stride);
-  const int64_t batch = dy_high.dim() == 4 ? dy_high.size(0) : 0;
-  check_part(op, "dy_high", dy_high, batch, height, width, size);
-  check_part(op, "dy_low", dy_low, batch, half_up(height), half_up(width), size);
-  check_like(op, "dy_low", dy_low, "dy_high", dy_high);
+  check_gradients(op, dy_high, dy_low, size, stride);
+  const int64_t batch = dy_high.size(0);
   if (!x_high && !x_low) fail(op, "one of x_high and x_low must be given, got neither");
   if (x_high) {
     check_part(op, "x_high", *x_high, batch, size[0], size[1], size);
