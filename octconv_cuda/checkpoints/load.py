@@ -64,8 +64,8 @@ def load(
     Raises:
         TypeError: Another source; an entry that is neither a tensor nor an array.
         ValueError: Shapes that do not fit, or leave open what a layer's (high, low) channels are;
-            a network or a source on the meta device; with ``strict``, what is missing or
-            unexpected. The network is as it was.
+            a parameter both whole and in parts; a network or a source on the meta device; with
+            ``strict``, what is missing or unexpected. The network is as it was.
     """
     if not isinstance(source, (Mapping, str, PathLike)):
         raise TypeError(

@@ -4,9 +4,11 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-__all__ = ["PARTS", "Name", "locator", "parse"]
+__all__ = ["FORMS", "PARTS", "Name", "locator", "parse"]
 
 PARTS = ("high", "low")
+# The slots that make up one parameter: one form, or a tensor would be there twice.
+FORMS = ({""}, {"twice"}, {*PARTS}, {"convh", "convl"}, {"hh", "hl", "lh", "ll"})
 
 
 class Name(NamedTuple):

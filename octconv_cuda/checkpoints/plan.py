@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..maps import OctaveBatchNorm2d
 from ..modules import OctConv2d
 from .fold import fold_bias, fold_weight, path_names
-from .names import PARTS, Name, locator, parse
+from .names import FORMS, PARTS, Name, locator, parse
 from .splits import Splits, norm_shapes, resplit, splits_of, splits_to_take
 
 __all__ = ["Plan", "Report"]
@@ -64,7 +64,8 @@ class Plan:
         report: What became of every name.
 
     Raises:
-        ValueError: Shapes that do not fit.
+        TypeError: A new name that is no string.
+        ValueError: Shapes that do not fit; a parameter both whole and in parts.
     """
 
     def __init__(
@@ -125,6 +126,12 @@ class Plan:
                 unexpected.append(key)
             else:
                 slots[name.slot] = (key, state[key])
+        for (path, leaf), slots in groups.items():
+            if not any(slots.keys() <= form for form in FORMS):
+                raise ValueError(
+                    f"checkpoints.load: {path or 'the layer'}: the {leaf} must come whole or in "
+                    f"its parts, got {' and '.join(key for key, _ in slots.values())}"
+                )
         return {group: slots for group, slots in groups.items() if slots}, unexpected
 
     def _take(self, path: str, leaf: str, slots: _Named, weights: _Named) -> bool:
@@ -148,9 +155,18 @@ class Plan:
             (tensor,) = tensors.values()
         else:
             return False
-        self.result[_join(path, leaf)] = tensor
-        self._sources[_join(path, leaf)] = tuple(key for key, _ in slots.values())
+        self._put(_join(path, leaf), tensor, *(key for key, _ in slots.values()))
         return True
+
+    def _put(self, ours: str, tensor: Tensor, *keys: str) -> None:
+        """A norm's part may come by its own name and in a whole one."""
+        if ours in self.result:
+            raise ValueError(
+                f"checkpoints.load: {ours} must come once, "
+                f"got {' and '.join((*self._sources[ours], *keys))}"
+            )
+        self.result[ours] = tensor
+        self._sources[ours] = keys
 
     def _weight(
         self, path: str, tensors: dict[str, Tensor], layer: nn.Conv2d | nn.Linear
@@ -219,8 +235,7 @@ class Plan:
                 )
             self._told[path] = {"split": (high, low)}
         for part, (key, tensor) in slots.items():
-            self.result[_join(path, f"{part}.{leaf}")] = tensor
-            self._sources[_join(path, f"{part}.{leaf}")] = (key,)
+            self._put(_join(path, f"{part}.{leaf}"), tensor, key)
 
     def _resplit(self, path: str, splits: Splits) -> None:
         layer = self._modules[path]
