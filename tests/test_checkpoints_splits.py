@@ -35,6 +35,19 @@ def test_whole_weights_take_the_splits_of_the_norms(
     assert torch.equal(network(image), source(image))
 
 
+@pytest.mark.parametrize("alpha", [0.25, 1])
+def test_norms_without_factors_tell_their_splits(alpha: float) -> None:
+    def make(alpha: float) -> nn.Sequential:
+        norm = OctaveBatchNorm2d(8, affine=False, alpha=alpha)
+        return nn.Sequential(OctConv2d(6, 8, 3, alpha_in=0, alpha_out=alpha), norm)
+
+    source, network = make(alpha), make(0.5).eval()
+    source(X[0])  # for statistics
+    report = checkpoints.load(network, source.eval().state_dict())
+    assert (report.missing, report.unexpected) == ((), ())
+    torch.testing.assert_close(network(X[0]), source(X[0]), rtol=0, atol=0)
+
+
 def norms_of_one_split() -> nn.Sequential:
     """Their channel counts alone do not say which of the norms the last convolution goes with."""
     return nn.Sequential(

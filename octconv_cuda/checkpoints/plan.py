@@ -139,7 +139,7 @@ class Plan:
         layer = self._modules[path]
         tensors = {slot: tensor for slot, (_, tensor) in slots.items()}
         if isinstance(layer, OctaveBatchNorm2d):
-            self._take_norm(path, leaf, slots, layer)
+            self._take_norm(path, leaf, slots, layer, "weight" if weights else "running_mean")
             return True
         if isinstance(layer, (nn.Conv2d, nn.Linear)) and leaf in ("weight", "bias"):
             shapes = {slot: tensor.shape for slot, (_, tensor) in weights.items()}
@@ -213,8 +213,10 @@ class Plan:
             self.changes.append(change)
         return bias
 
-    def _take_norm(self, path: str, leaf: str, slots: _Named, layer: OctaveBatchNorm2d) -> None:
-        """Two parts, or a vanilla norm that is split as the layer is."""
+    def _take_norm(
+        self, path: str, leaf: str, slots: _Named, layer: OctaveBatchNorm2d, telling: str
+    ) -> None:
+        """Two parts, of which ``telling`` tells the split, or a norm that is split as the layer."""
         split = layer.split
         if "" in slots:
             key, whole = slots[""]
@@ -226,7 +228,7 @@ class Plan:
                 for part, tensor, count in zip(PARTS, tensors, split, strict=True)
                 if count
             }
-        elif leaf == "weight":
+        elif leaf == telling:
             high, low = (slots[p][1].numel() if p in slots else 0 for p in PARTS)
             if high + low != sum(split):
                 raise ValueError(
