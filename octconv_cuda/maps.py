@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from . import reference
-from .problem import TENSOR_TYPES, TensorLike, check_maps, is_int
+from .problem import TensorLike, check_maps, check_part, is_int
 
 __all__ = [
     "Maps",
@@ -171,14 +171,18 @@ def check_split(
     input: Tensor | tuple[TensorLike | None, TensorLike | None],
     split: tuple[int, int],
 ) -> None:
-    """Raises ValueError unless the parts of a map have the channels of a layer's split.
+    """Checks that the parts of a map have the channels of a layer's split.
 
     A weight alone cannot tell one split of its channels from another.
+
+    Raises:
+        TypeError: Not such a map, or not of dense tensors of our dtypes.
+        ValueError: Other dimensions or channels.
     """
     parts: Any = as_parts(operator, input)  # type: ignore[arg-type]
     for name, part, expected in zip(("high", "low"), parts, split, strict=True):
-        if part is not None and not (isinstance(part, TENSOR_TYPES) and len(part.shape) == 4):
-            continue  # no map at all, which the operator itself refuses
+        if part is not None:
+            check_part(operator, f"the {name} part of the input", part)
         channels = 0 if part is None else part.shape[1]
         if channels != expected:
             got = "it is missing" if part is None else f"got {tuple(part.shape)}"

@@ -21,6 +21,7 @@ __all__ = [
     "check_kernel",
     "check_maps",
     "check_odd",
+    "check_part",
     "check_same",
     "check_size",
     "check_weight",
@@ -187,6 +188,22 @@ def check_channels(operator: str, channels_in: Pair, channels_out: Pair, groups:
         )
 
 
+def check_part(operator: str, name: str, part: TensorLike) -> None:
+    """Raises unless a part is a dense 4-d tensor (ValueError: of other dimensions) of our dtypes.
+
+    Parts that belong together are for ``check_maps``.
+    """
+    if not isinstance(part, TENSOR_TYPES):
+        raise TypeError(f"{operator}: {name} must be a tensor or None, got {type(part).__name__}")
+    check_dense(operator, name, part)
+    if len(part.shape) != 4:
+        raise ValueError(f"{operator}: {name} must be (N, C, H, W), got {_shape(part)}")
+    if part.dtype not in DTYPES:
+        raise TypeError(
+            f"{operator}: {name} must be float32, float64, bfloat16 or float16, got {part.dtype}"
+        )
+
+
 def check_maps(
     operator: str,
     high: TensorLike | None,
@@ -209,20 +226,8 @@ def check_maps(
         ValueError: Shapes, sizes or devices that do not belong together.
     """
     for part, name in zip((high, low), names, strict=True):
-        if part is None:
-            continue
-        if not isinstance(part, TENSOR_TYPES):
-            raise TypeError(
-                f"{operator}: {name} must be a tensor or None, got {type(part).__name__}"
-            )
-        check_dense(operator, name, part)
-        if len(part.shape) != 4:
-            raise ValueError(f"{operator}: {name} must be (N, C, H, W), got {_shape(part)}")
-        if part.dtype not in DTYPES:
-            raise TypeError(
-                f"{operator}: {name} must be float32, float64, bfloat16 or float16, "
-                f"got {part.dtype}"
-            )
+        if part is not None:
+            check_part(operator, name, part)
     high_name, low_name = names
     given = low if high is None else high
     if given is None:

@@ -131,6 +131,30 @@ def test_batch_norm_refuses_what_is_not_its_split() -> None:
         OctaveBatchNorm2d(8, alpha=2)
 
 
+@pytest.mark.parametrize(
+    ("part", "error", "text"),
+    [
+        (torch.randn(7, 7), ValueError, r"\(N, C, H, W\), got \(7, 7\)"),
+        (torch.randn(4, 4, 3), ValueError, r"\(N, C, H, W\), got \(4, 4, 3\)"),
+        ("low", TypeError, "a tensor or None, got str"),
+        (3, TypeError, "a tensor or None, got int"),
+        (torch.ones(2, 4, 4, 3, dtype=torch.int32), TypeError, "float32, .*got torch.int32"),
+        (torch.ones(2, 4, 4, 3).to_sparse(), TypeError, "dense tensor, got torch.sparse_coo"),
+    ],
+    ids=["2-d", "3-d", "str", "number", "int32", "sparse"],
+)
+def test_batch_norm_refuses_parts_that_are_no_maps(part: Any, error: Any, text: str) -> None:
+    for split, side, maps in (
+        ((4, 4), "low", (MAPS.high, part)),
+        ((4, 4), "high", (part, MAPS.low)),
+        ((4, 0), "low", (MAPS.high, part)),
+    ):
+        with pytest.raises(
+            error, match=f"OctaveBatchNorm2d: the {side} part of the input must be .*{text}"
+        ):
+            OctaveBatchNorm2d(split)(maps)
+
+
 @pytest.mark.parametrize("size", [(8, 6), (7, 5), (1, 1)])
 @pytest.mark.parametrize("split", [(5, 3), (8, 0), (0, 8)])
 def test_split_and_merge(size: tuple[int, int], split: tuple[int, int]) -> None:
