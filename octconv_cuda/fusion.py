@@ -8,6 +8,7 @@ from torch import nn
 from .folding import is_altered, refusal
 from .fused import FusedConv2d
 from .maps import OctaveBatchNorm2d, PerPart
+from .problem import check_network
 
 __all__ = ["fuse", "fuse_convolution", "fuse_convolutions"]
 
@@ -33,8 +34,7 @@ def fuse(network: nn.Module) -> nn.Module:
         ValueError: A network in training mode, whose norms are no constants.
         TypeError: No module.
     """
-    if not isinstance(network, nn.Module):
-        raise TypeError(f"fuse: network must be a module, got {type(network).__name__}")
+    check_network("fuse", network)
     if any(module.training for module in network.modules()):
         raise ValueError("fuse: the network must be in evaluation mode: call network.eval() first")
     return _fused(copy.deepcopy(network).requires_grad_(False), {}).eval()

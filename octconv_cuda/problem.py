@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeGuard
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 __all__ = [
     "DTYPES",
@@ -20,6 +20,7 @@ __all__ = [
     "check_family",
     "check_kernel",
     "check_maps",
+    "check_network",
     "check_odd",
     "check_part",
     "check_same",
@@ -153,6 +154,12 @@ def _pair(operator: str, name: str, value: object) -> Pair:
             return (first, second)
     expected = "'same', an int" if name == "padding" else "an int"
     raise TypeError(f"{operator}: {name} must be {expected} or a pair of ints, got {value!r}")
+
+
+def check_network(operator: str, network: object) -> None:
+    """Raises TypeError unless it is a module."""
+    if not isinstance(network, nn.Module):
+        raise TypeError(f"{operator}: network must be a module, got {type(network).__name__}")
 
 
 def check_size(operator: str, size: object) -> None:

@@ -35,6 +35,17 @@ from octconv_cuda import OctaveBatchNorm2d, OctConv2d, checkpoints
         ),
         (
             OctConv2d(8, 8, 1, bias=False),
+            {"convh.weight": torch.ones(4, 8, 1, 1)},
+            r"convh \(4, 8, 1, 1\) and convl \(\) are neither first nor last",
+        ),
+        (nn.Linear(3, 2), {"convl.weight": torch.ones(2, 3)}, r"convl \(2, 3\) are neither"),
+        (
+            OctConv2d(8, 8, 1),
+            {"weight": torch.ones(8, 8, 1, 1), "h2l.bias": torch.ones(0)},
+            r"bias must be \(8,\), got \(0,\)",
+        ),
+        (
+            OctConv2d(8, 8, 1, bias=False),
             {"weight": torch.zeros(8, 8, 1, 1), "h2h.weight": torch.ones(4, 4, 1, 1)},
             "the weight must come whole or in its parts, got weight and h2h.weight",
         ),
@@ -64,6 +75,22 @@ def test_refuses_what_does_not_fit(layer: nn.Module, state: dict[str, Tensor], t
 def test_refuses_what_is_no_source(source: Any) -> None:
     with pytest.raises(TypeError, match=r"checkpoints.load: source must be a path or tensors"):
         checkpoints.load(nn.Linear(3, 2), source)
+
+
+@pytest.mark.parametrize(
+    ("network", "rename", "text"),
+    [
+        (3, None, "network must be a module, got int"),
+        (nn.Linear(3, 2), 3, "rename must be a function or None, got int"),
+        (nn.Linear(3, 2), lambda name: None, "rename must give strings, got None for weight"),
+    ],
+    ids=["network", "rename", "its names"],
+)
+def test_refuses_other_arguments(network: Any, rename: Any, text: str) -> None:
+    with pytest.raises(TypeError, match=f"checkpoints.load: {text}"):
+        checkpoints.load(network, {"weight": torch.ones(2, 3)}, rename=rename)
+    with pytest.raises(TypeError, match=r"checkpoints\.read: path must be a path, got"):
+        checkpoints.read(network)
 
 
 def test_refuses_biases_that_are_none() -> None:

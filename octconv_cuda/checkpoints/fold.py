@@ -30,24 +30,25 @@ class Folded(NamedTuple):
     zeros: tuple[str, ...] = ()
 
 
-def path_names(where: str, shapes: Mapping[str, torch.Size], layer: nn.Module) -> dict[str, str]:
+def path_names(
+    where: str, shapes: Mapping[str, torch.Size], layer: nn.Conv2d | nn.Linear
+) -> dict[str, str]:
     """For each slot of a weight its path: that of "convh" and "convl" is told by the shapes.
 
     Raises:
         ValueError: The shapes are neither a first layer's nor a last one's.
     """
-    names = {slot: slot for slot in shapes}
-    if not {"convh", "convl"} <= set(shapes) or not isinstance(layer, nn.Conv2d):
-        return names
-    high, low = shapes["convh"], shapes["convl"]
-    c_out, c_in = layer.out_channels, layer.in_channels
+    if not {"convh", "convl"} & shapes.keys():
+        return {slot: slot for slot in shapes}
+    high, low = (tuple(shapes.get(slot, ())) for slot in ("convh", "convl"))
+    c_out, c_in = layer.weight.shape[0], layer.weight.shape[1] * getattr(layer, "groups", 1)
     if len(high) == len(low) == 4:
         if high[1] == low[1] == c_in and high[0] + low[0] == c_out:
             return {"convh": "hh", "convl": "hl"}
         if high[0] == low[0] == c_out and high[1] + low[1] == c_in:
             return {"convh": "hh", "convl": "lh"}
     raise ValueError(
-        f"checkpoints.load: {where}: convh {tuple(high)} and convl {tuple(low)} are neither first "
+        f"checkpoints.load: {where}: convh {high} and convl {low} are neither first "
         f"nor last layer of {c_in} to {c_out} channels"
     )
 
@@ -132,7 +133,7 @@ def fold_bias(where: str, slots: Slots) -> Tensor:
             )
         if biases:
             parts.append(torch.stack(biases).sum(0))
-    return torch.cat(parts)
+    return torch.cat(parts) if parts else next(iter(slots.values())).flatten()
 
 
 def _common_dtype(one: torch.dtype, other: torch.dtype) -> torch.dtype:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..problem import check_network
 from .plan import Plan, Report
 
 __all__ = ["load", "read"]
@@ -19,8 +20,11 @@ def read(path: str | PathLike[str]) -> dict[str, Tensor]:
 
     Raises:
         ImportError: A .safetensors file without the package safetensors.
+        TypeError: No path.
         ValueError: No tensors by names.
     """
+    if not isinstance(path, (str, PathLike)):
+        raise TypeError(f"checkpoints.read: path must be a path, got {type(path).__name__}")
     if fspath(path).endswith(".safetensors"):
         from safetensors.torch import load_file  # type: ignore[import-not-found,unused-ignore]
 
@@ -62,11 +66,17 @@ def load(
         rename: Given a name of the source, the one to go by, for networks that are not known here.
 
     Raises:
-        TypeError: Another source; an entry that is neither a tensor nor an array.
+        TypeError: Another source; an entry that is neither a tensor nor an array; no module; a
+            ``rename`` that cannot be called, or gives no string.
         ValueError: Shapes that do not fit, or leave open what a layer's (high, low) channels are;
             a parameter both whole and in parts; a network or a source on the meta device; with
             ``strict``, what is missing or unexpected. The network is as it was.
     """
+    check_network("checkpoints.load", network)
+    if rename is not None and not callable(rename):
+        raise TypeError(
+            f"checkpoints.load: rename must be a function or None, got {type(rename).__name__}"
+        )
     if not isinstance(source, (Mapping, str, PathLike)):
         raise TypeError(
             "checkpoints.load: source must be a path or tensors by their names, "

@@ -110,6 +110,11 @@ class Plan:
     ) -> tuple[dict[tuple[str, str], _Named], list[str]]:
         """By path and leaf of our layer, what the source has for it; and what belongs nowhere."""
         renamed = {key: rename(key) if rename else key for key in state}
+        for key, new in renamed.items():
+            if not isinstance(new, str):
+                raise TypeError(
+                    f"checkpoints.load: rename must give strings, got {new!r} for {key}"
+                )
         names = {key: parse(new) for key, new in renamed.items()}
         locate = locator(self._modules, names.values())
         groups: dict[tuple[str, str], _Named] = defaultdict(dict)
