@@ -1,5 +1,6 @@
 import pytest
 import torch
+from refusals import Bad, cases, refuse
 from torch.utils.flop_counter import FlopCounterMode
 
 from octconv_cuda import OctaveMaps, OctConv2d, cost, reference, split_channels
@@ -49,11 +50,33 @@ def test_cost_is_what_pytorch_counts(in_channels, out_channels, groups, stride):
         assert elements == sum(y.numel() for y in results if y is not None)
 
 
-def test_cost_refuses_what_the_operator_refuses():
-    with pytest.raises(ValueError, match="stride must be 1 or 2, got 3"):
-        cost.macs((4, 4), (4, 4), (3, 3), (8, 8), stride=3)
-    with pytest.raises(ValueError, match="groups=3 must divide"):
-        cost.macs((4, 4), (4, 4), (3, 3), (8, 8), groups=3)
+@cases(
+    ("stride", {"stride": 3}, ValueError, ("stride must be 1 or 2", "3")),
+    ("groups", {"groups": 3}, ValueError, ("groups=3 must divide",)),
+    ("groups 0", {"groups": 0}, ValueError, ("groups must be at least 1", "0")),
+    ("count", {"in_channels": 8}, TypeError, ("in_channels must be a pair of ints", "8")),
+    ("three", {"out_channels": (4, 4, 1)}, TypeError, ("out_channels", "(4, 4, 1)")),
+    ("negative part", {"in_channels": (9, -1)}, ValueError, ("in_channels", "(9, -1)")),
+    ("kernel", {"kernel_size": 3}, TypeError, ("kernel_size must be a pair of ints", "3")),
+    ("size", {"size": 8}, TypeError, ("size must be a pair of ints", "8")),
+    ("negative size", {"size": (-8, 8)}, ValueError, ("size", "no negative", "(-8, 8)")),
+    ("batch", {"batch": -1}, ValueError, ("batch must be at least 0", "-1")),
+    ("batches", {"batch": 1.5}, TypeError, ("batch must be an int", "1.5")),
+)
+def test_macs_refuses(bad: Bad) -> None:
+    good = {"in_channels": (4, 4), "out_channels": (4, 4), "kernel_size": (3, 3), "size": (8, 8)}
+    refuse(lambda **bad: cost.macs(**{**good, **bad}), bad, "macs: ")
+
+
+@cases(
+    ("count", {"channels": 8}, TypeError, ("channels must be a pair of ints", "8")),
+    ("negative part", {"channels": (4, -4)}, ValueError, ("channels", "(4, -4)")),
+    ("negative size", {"size": (8, -8)}, ValueError, ("size", "(8, -8)")),
+    ("batch", {"batch": -1}, ValueError, ("batch must be at least 0", "-1")),
+)
+def test_activation_elements_refuses(bad: Bad) -> None:
+    good = {"channels": (4, 4), "size": (8, 8)}
+    refuse(lambda **bad: cost.activation_elements(**{**good, **bad}), bad, "activation_elements: ")
 
 
 @pytest.mark.parametrize("stride", [1, 2])

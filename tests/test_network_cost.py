@@ -246,6 +246,11 @@ def test_inputs_that_are_none() -> None:
     for function in (cost.network_cost, cost.receptive_field):
         with pytest.raises(TypeError, match=f"{function.__name__}: input must be a tensor or a"):
             function(network, "224")
+        for parts in ((torch.ones(1, 3, 4, 4), 3), ((1, 3, 4, 4), (1, 3, 2, 2))):
+            with pytest.raises(TypeError, match=f"{function.__name__}: the parts of input must be"):
+                function(network, parts)
+        with pytest.raises(TypeError, match=f"{function.__name__}: network must be a module, got"):
+            function(3, (1, 3, 4, 4))
 
 
 def test_roofline() -> None:
@@ -265,6 +270,14 @@ def test_roofline() -> None:
     for dtype in ("float64", "float16"):
         with pytest.raises(ValueError, match=rf"\('float32',\) for own, got '{dtype}'"):
             cost.roofline_seconds(total, own, dtype)
+    with pytest.raises(TypeError, match="roofline_seconds: device must be a Device, got str"):
+        cost.roofline_seconds(total, "h100")
+    with pytest.raises(TypeError, match="roofline_seconds: cost must be a NetworkCost, got int"):
+        cost.roofline_seconds(3, own)
+    for rates in ((0.0, 1e12), (1e12, 0.0)):
+        still = cost.Device("still", {"float32": rates[0]}, rates[1], "none")
+        with pytest.raises(ValueError, match=r"rates must be positive, got .* for still"):
+            cost.roofline_seconds(total, still, "float32")
 
 
 def test_command_prints_the_table(capsys: pytest.CaptureFixture[str]) -> None:

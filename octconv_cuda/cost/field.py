@@ -51,11 +51,11 @@ def receptive_field(network: nn.Module, input: Input | None = None) -> dict[str,
         By the names of the convolutions, in the order of their calls.
 
     Raises:
-        TypeError, ValueError: An input that is neither a map nor a shape; parts that are not
-            (N, C, H, W).
+        TypeError, ValueError: No module; an input that is neither a map nor a shape; parts that are
+            not (N, C, H, W).
         NotImplementedError: An operation that changes sizes in a way that is not known here.
     """
-    copied = meta_copy(network)
+    copied = meta_copy("receptive_field", network)
     if input is not None:
         return _fields(copied, input)
     size = _FIRST_SIZE

@@ -5,7 +5,7 @@ are 1 - 3/4 alpha (2 - alpha) and 1 - 3/4 alpha (Chen et al. 2019, table 1). A v
 split (C, 0).
 """
 
-from ..problem import Pair, check_channels, is_depthwise, low_size
+from ..problem import Pair, check_channels, is_depthwise, is_int, low_size
 
 __all__ = ["activation_elements", "macs"]
 
@@ -32,12 +32,13 @@ def macs(
         batch: N.
 
     Raises:
-        ValueError: groups that do not divide, negative parts, a stride other than 1 and 2.
+        TypeError: What is no int, or no pair of ints.
+        ValueError: groups that do not divide, negative numbers, a stride other than 1 and 2.
     """
-    if groups < 1:
-        raise ValueError(f"macs: groups must be at least 1, got {groups}")
-    if min(*in_channels, *out_channels) < 0:
-        raise ValueError(f"macs: no part may be negative, got {in_channels} and {out_channels}")
+    _check_pairs("macs", in_channels=in_channels, out_channels=out_channels)
+    _check_pairs("macs", kernel_size=kernel_size, size=size)
+    _check_count("macs", "batch", batch, 0)
+    _check_count("macs", "groups", groups, 1)
     check_channels("macs", in_channels, out_channels, groups)
     if stride not in (1, 2):
         raise ValueError(f"macs: stride must be 1 or 2, got {stride}")
@@ -57,8 +58,29 @@ def macs(
 
 
 def activation_elements(channels: Pair, size: Pair, *, batch: int = 1) -> int:
-    """Elements of a map with (C_high, C_low) channels whose high part has (H, W) = size pixels."""
+    """Elements of a map with (C_high, C_low) channels whose high part has (H, W) = size pixels.
+
+    Raises:
+        TypeError, ValueError: As ``macs``.
+    """
+    _check_pairs("activation_elements", channels=channels, size=size)
+    _check_count("activation_elements", "batch", batch, 0)
     return batch * (channels[0] * _area(size) + channels[1] * _area(low_size(size)))
+
+
+def _check_pairs(function: str, **pairs: object) -> None:
+    for name, pair in pairs.items():
+        if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and all(map(is_int, pair))):
+            raise TypeError(f"{function}: {name} must be a pair of ints, got {pair!r}")
+        if min(pair) < 0:
+            raise ValueError(f"{function}: {name} must have no negative part, got {pair}")
+
+
+def _check_count(function: str, name: str, count: object, least: int) -> None:
+    if not is_int(count):
+        raise TypeError(f"{function}: {name} must be an int, got {count!r}")
+    if count < least:
+        raise ValueError(f"{function}: {name} must be at least {least}, got {count}")
 
 
 def _area(size: Pair) -> int:

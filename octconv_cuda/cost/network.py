@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..fused import FusedConv2d
 from ..maps import Maps, as_parts
 from ..modules import OctConv2d
-from ..problem import Pair, is_int, present
+from ..problem import Pair, check_network, is_int, present
 from .layer import macs
 
 __all__ = ["Input", "LayerCost", "NetworkCost", "meta_copy", "meta_input", "network_cost"]
@@ -70,9 +70,9 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
         input: What it takes: a map, or the shape of a tensor, such as (1, 3, 224, 224).
 
     Raises:
-        TypeError: Another input.
+        TypeError: No module; another input.
     """
-    copied = meta_copy(network)
+    copied = meta_copy("network_cost", network)
     layers: list[LayerCost] = []
 
     def record(name: str, weight: torch.Size, own: int) -> Any:
@@ -102,8 +102,9 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
     )
 
 
-def meta_copy(network: nn.Module) -> nn.Module:
+def meta_copy(operator: str, network: nn.Module) -> nn.Module:
     """A copy for evaluation on the meta device, without copying values on the way."""
+    check_network(operator, network)
     tensors: Iterable[Tensor] = (*network.parameters(), *network.buffers())
     memo: dict[int, Any] = {}
     for tensor in tensors:
@@ -120,6 +121,11 @@ def meta_input(operator: str, input: Input, network: nn.Module) -> Maps:
         dtype = next((d for d in dtypes if d.is_floating_point), torch.float32)
         return torch.empty(tuple(input), dtype=dtype, device="meta")  # type: ignore[arg-type]
     parts = as_parts(operator, input)  # type: ignore[arg-type]
+    for part in parts:
+        if part is not None and not isinstance(part, Tensor):
+            raise TypeError(
+                f"{operator}: the parts of input must be tensors or None, got {type(part).__name__}"
+            )
     high, low = (None if part is None else part.to("meta") for part in parts)
     return high if isinstance(input, Tensor) and high is not None else (high, low)
 

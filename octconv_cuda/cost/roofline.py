@@ -66,8 +66,15 @@ def roofline_seconds(cost: NetworkCost, device: Device, dtype: str = "bfloat16")
         dtype: "float32", "tf32", "bfloat16" or "float16".
 
     Raises:
-        ValueError: Another dtype, or one of which the device has no rate.
+        TypeError: Another cost or device.
+        ValueError: Another dtype, or one of which the device has no rate; rates that are not
+            positive.
     """
+    for name, value, kind in (("cost", cost, NetworkCost), ("device", device, Device)):
+        if not isinstance(value, kind):
+            raise TypeError(
+                f"roofline_seconds: {name} must be a {kind.__name__}, got {type(value).__name__}"
+            )
     peaks = device.flops_per_second
     rates = {d: peaks.get("bfloat16" if d == "float16" else d) for d in ITEM_SIZES}
     rate = rates.get(dtype)
@@ -75,6 +82,11 @@ def roofline_seconds(cost: NetworkCost, device: Device, dtype: str = "bfloat16")
         known = tuple(d for d in rates if rates[d] is not None)
         raise ValueError(
             f"roofline_seconds: dtype must be one of {known} for {device.name}, got {dtype!r}"
+        )
+    if rate <= 0 or device.bytes_per_second <= 0:
+        raise ValueError(
+            f"roofline_seconds: rates must be positive, got {rate} operations and "
+            f"{device.bytes_per_second} bytes per second for {device.name}"
         )
     size = ITEM_SIZES[dtype]
     return sum(
