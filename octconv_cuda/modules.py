@@ -71,6 +71,7 @@ class OctConv2d(nn.Conv2d):
             "OctConv2d", kernel_size, stride, padding, dilation, groups, padding_mode
         )
         check_channels("OctConv2d", in_split, out_split, groups)
+        check_family("OctConv2d", family)
         super().__init__(
             sum(in_split),
             sum(out_split),
@@ -86,7 +87,6 @@ class OctConv2d(nn.Conv2d):
         )
         self.in_split = in_split
         self.out_split = out_split
-        check_family("OctConv2d", family)
         self.family = family
 
     @classmethod

@@ -91,16 +91,15 @@ class Geometry(NamedTuple):
             raise ValueError(f"{operator}: dilation must be at least 1, got {dilation}")
         same = (dilations[0] * (kernel[0] - 1) // 2, dilations[1] * (kernel[1] - 1) // 2)
         # "valid" is a word of nn.Conv2d too: a wrong value, not a wrong type.
-        if padding != "same" and (
-            isinstance(padding, str) or _pair(operator, "padding", padding) != same
-        ):
+        given = padding if isinstance(padding, str) else _pair(operator, "padding", padding)
+        if given not in ("same", same):
             raise ValueError(
                 f"{operator}: padding must be 'same' = dilation * (kernel_size - 1) / 2 = {same}, "
                 f"or the parts would not keep their 2:1 ratio, got {padding!r}"
             )
         if not is_int(groups) or groups < 1:
             raise ValueError(f"{operator}: groups must be a positive int, got {groups!r}")
-        if padding_mode not in PADDING_MODES:
+        if not isinstance(padding_mode, str) or padding_mode not in PADDING_MODES:
             raise ValueError(
                 f"{operator}: padding_mode must be one of {PADDING_MODES}, got {padding_mode!r}"
             )
@@ -336,7 +335,8 @@ def check_weight(
 
 def check_family(operator: str, family: str | None) -> None:
     """Raises unless ``family`` is None or names what can serve a call."""
-    if family not in (None, "none", *KERNEL_FAMILIES):
+    names = ("none", *KERNEL_FAMILIES)
+    if family is not None and not (isinstance(family, str) and family in names):
         raise ValueError(
             f"{operator}: family must be None, 'none', 'sm80' or 'sm90', got {family!r}"
         )

@@ -172,6 +172,9 @@ def test_the_good_call_is_good() -> None:
     ("groups 0", {"groups": 0}, ValueError, ("groups must be a positive int", "0")),
     ("depthwise", {"groups": 8, "out_channels": 12}, ValueError, ("depthwise", "(6, 6)")),
     ("mode", {"padding_mode": "mirror"}, ValueError, ("padding_mode", "'mirror'")),
+    ("padding array", {"padding": np.ones(2)}, TypeError, ("padding must be 'same'", "array([")),
+    ("mode array", {"padding_mode": np.ones(2)}, ValueError, ("padding_mode", "array([")),
+    ("family array", {"family": np.ones(2)}, ValueError, ("family must be None", "array([")),
 )
 def test_constructor_refuses(bad: Bad) -> None:
     good = {"in_channels": 8, "out_channels": 8, "kernel_size": 3}
