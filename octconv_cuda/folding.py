@@ -48,7 +48,7 @@ def refusal(
             "FusedConv2d: conv must be float32, float64, bfloat16 or float16, "
             f"got {conv.weight.dtype}"
         )
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         return ValueError(
             f"FusedConv2d: activation must be one of {tuple(ACTIVATIONS)}, got {activation!r}"
         )
@@ -56,6 +56,9 @@ def refusal(
 
 
 def _refusal_of_norm(norm: nn.Module, split: Pair) -> TypeError | ValueError | None:
+    expected = "an nn.BatchNorm2d or an OctaveBatchNorm2d itself"
+    if not isinstance(norm, nn.Module):
+        return _wrong_type("norm", expected, norm)
     if is_altered(norm):
         return _altered("norm")
     own: object = norm.split if isinstance(norm, OctaveBatchNorm2d) else split
@@ -66,7 +69,7 @@ def _refusal_of_norm(norm: nn.Module, split: Pair) -> TypeError | ValueError | N
         )
     for part, channels in _norms(norm, split):
         if type(part) not in (nn.Identity, nn.BatchNorm2d):
-            return _wrong_type("norm", "an nn.BatchNorm2d or an OctaveBatchNorm2d itself", part)
+            return _wrong_type("norm", expected, part)
         if is_altered(part):
             return _altered("norm")
         if not isinstance(part, nn.BatchNorm2d):

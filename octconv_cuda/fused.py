@@ -106,6 +106,7 @@ class FusedConv2d(nn.Module):
         tensors = (*as_parts("FusedConv2d", input), *added, self.weight)
         *parts, weight = autocast(self.weight.device.type, *tensors)
         size = check_maps("FusedConv2d", *parts[:2], names=("the high part", "the low part"))
+        check_same("FusedConv2d", "the input", present(*parts[:2]), "the weight", weight)
         if any(part is not None for part in added):
             self._check_residual(parts[:2], size, parts[2:])
         parts = [None if part is None else part.detach() for part in parts]

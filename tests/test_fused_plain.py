@@ -172,7 +172,7 @@ def test_another_setting_or_dtype_is_not_given_to_cudnn(
     with monkeypatch.context() as patch:
         patch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)
         fused(x)
-    with pytest.raises(RuntimeError, match="should be the same"):
+    with pytest.raises(TypeError, match="FusedConv2d: the input must have the dtype of the weight"):
         fused(x.float())
     monkeypatch.setattr(cudnn, "_on_cuda", lambda x: False)
     fused(x)

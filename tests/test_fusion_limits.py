@@ -209,6 +209,12 @@ def test_refuses() -> None:
     with pytest.raises(TypeError, match="FusedConv2d: the low part must have the dtype of the hig"):
         FusedConv2d(OctConv2d(8, 8, 3))((torch.randn(1, 4, 8, 8), torch.randn(1, 4, 4, 4).double()))
     x = octave_maps()
+    for conv, given in ((OctConv2d(8, 8, 3), x), (nn.Conv2d(4, 8, 3), x.high)):
+        fused = FusedConv2d(conv)
+        with pytest.raises(TypeError, match="FusedConv2d: the input must have the dtype of the we"):
+            fused.double()(given)
+        with pytest.raises(ValueError, match="FusedConv2d: the input must be on the device of the"):
+            fused.float().to("meta")(given)
     for wrong, text in ((x.low.double(), "must have the dtype of the input"), ("low", "must be a")):
         with pytest.raises(TypeError, match=f"the low part of the residual {text}"):
             FusedConv2d(OctConv2d(8, 8, 3))(x, (x.high, wrong))
@@ -241,6 +247,8 @@ CONV, OCTAVE = nn.Conv2d(8, 8, 3), OctConv2d(8, 8, 3)
         ((OCTAVE, OctaveBatchNorm2d((6, 2))), r"norm must have the .* \(4, 4\), got \(6, 2\)"),
         ((CONV, None, "gelu"), "activation must be one of .*got 'gelu'"),
         ((CONV, None, None), "activation must be one of .*got None"),
+        ((CONV, None, ["relu"]), r"activation must be one of .*got \['relu'\]"),
+        ((CONV, 3), "norm must be an nn.BatchNorm2d or .*got int"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
