@@ -125,6 +125,22 @@ def test_refuses(arguments: dict[str, Any], text: str) -> None:
         models.oct_resnet50(**arguments)
 
 
+@pytest.mark.parametrize(
+    ("function", "arguments", "text"),
+    [
+        (models.oct_resnet50, {"alpha": "x"}, "OctResNet: alpha must be a number, got 'x'"),
+        (models.oct_mobilenet_v1, {"alpha": None}, "MobileNetV1: alpha must be a number, got None"),
+        (models.oct_mobilenet_v2, {"width": "x"}, "MobileNetV2: width must be a number, got 'x'"),
+        (models.oct_mobilenet_v2, {"width": -1}, "MobileNetV2: width must be at least 1/16, got"),
+        (models.oct_mobilenet_v2, {"width": 0.05}, "MobileNetV2: width must be at least 1/16, got"),
+        (models.oct_mobilenet_v1, {"width": 0}, "MobileNetV1: width must be at least 1/32, got 0"),
+    ],
+)
+def test_refuses_factors(function: Any, arguments: dict[str, Any], text: str) -> None:
+    with pytest.raises((TypeError, ValueError), match=text):
+        function(**arguments)
+
+
 def test_refuses_a_split_within_groups() -> None:
     with pytest.raises(ValueError, match="conv2d: 32 groups of 128 channels"):
         models.oct_resnext50_32x4d(0.3)

@@ -1,5 +1,7 @@
 """What the networks are built of: each layer as an octave or, without alphas, as a vanilla one."""
 
+from numbers import Real
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,7 @@ __all__ = [
     "SqueezeExcitation",
     "activation",
     "check_alpha",
+    "check_width",
     "conv2d",
     "initialize",
     "norm2d",
@@ -102,9 +105,19 @@ def initialize(network: nn.Module) -> None:
 
 
 def check_alpha(network: str, alpha: float) -> None:
-    """Raises ValueError unless alpha is in [0, 1]."""
+    """Raises unless alpha is a number (TypeError) in [0, 1] (ValueError)."""
+    if not isinstance(alpha, Real):
+        raise TypeError(f"{network}: alpha must be a number, got {alpha!r}")
     if not 0 <= alpha <= 1:
         raise ValueError(f"{network}: alpha must be in [0, 1], got {alpha}")
+
+
+def check_width(network: str, width: float, fewest: int) -> None:
+    """Raises unless it is a number (TypeError) that leaves the fewest channels one (ValueError)."""
+    if not isinstance(width, Real):
+        raise TypeError(f"{network}: width must be a number, got {width!r}")
+    if not 1 <= fewest * width < float("inf"):
+        raise ValueError(f"{network}: width must be at least 1/{fewest}, got {width}")
 
 
 def _own_groups(c_in: int, c_out: int, in_channels: int, groups: int) -> int:

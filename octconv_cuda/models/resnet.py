@@ -165,6 +165,7 @@ class OctResNet(nn.Module):
         num_classes: Outputs of the classifier.
 
     Raises:
+        TypeError: alpha is no number.
         ValueError: alpha outside [0, 1], another variant, groups that no split allows.
     """
 
