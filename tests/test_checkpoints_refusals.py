@@ -56,6 +56,11 @@ from octconv_cuda import OctaveBatchNorm2d, OctConv2d, checkpoints
         ),
         (
             OctaveBatchNorm2d(8),
+            {"high.weight": torch.ones(4), "high.running_mean": torch.ones(3)},
+            r"the parts of running_mean must have 8 channels, got \(3, 0\)",
+        ),
+        (
+            OctaveBatchNorm2d(8),
             {"weight": torch.zeros(8), "low.weight": torch.ones(4)},
             "low.weight must come once, got weight and low.weight",
         ),

@@ -237,8 +237,8 @@ class Plan:
             high, low = (slots[p][1].numel() if p in slots else 0 for p in PARTS)
             if high + low != sum(split):
                 raise ValueError(
-                    f"checkpoints.load: {path or 'the layer'}: must have {sum(split)} channels, "
-                    f"got {(high, low)}"
+                    f"checkpoints.load: {path or 'the layer'}: the parts of {leaf} must have "
+                    f"{sum(split)} channels, got {(high, low)}"
                 )
             self._told[path] = {"split": (high, low)}
         for part, (key, tensor) in slots.items():
