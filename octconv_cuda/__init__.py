@@ -1,7 +1,8 @@
 """Octave Convolution for PyTorch: import ``OctConv2d`` where you imported ``nn.Conv2d``."""
 
 from . import checkpoints, cost, models, reference
-from . import flops as _flops  # noqa: F401  (it registers itself)
+from . import exported as _exported  # noqa: F401  (they register themselves)
+from . import flops as _flops  # noqa: F401
 from .decompositions import decompositions
 from .functional import Explanation, explain, oct_conv2d
 from .fused import FusedConv2d

@@ -26,7 +26,16 @@ from .problem import (
     check_weight,
 )
 
-__all__ = ["Call", "autocast", "insist", "prepare", "uncovered"]
+__all__ = [
+    "Call",
+    "allow_tf32",
+    "autocast",
+    "convolutions_allow_tf32",
+    "insist",
+    "prepare",
+    "transform",
+    "uncovered",
+]
 
 
 class _Checked(NamedTuple):
@@ -106,11 +115,28 @@ def uncovered(call: Call) -> str:
     """Why the operators do not cover a call; empty if they do."""
     if call.checked.uncovered:
         return call.checked.uncovered
+    return transform()
+
+
+def transform() -> str:
+    """Which transform is active that needs PyTorch's own operators; empty if none."""
     if torch._C._are_functorch_transforms_active():
         return "inside a torch.func transform, which needs PyTorch's own operators"
     if torch.autograd.forward_ad._current_level >= 0:
         return "forward-mode differentiation, which needs PyTorch's own operators"
     return ""
+
+
+def allow_tf32(weight: Tensor) -> bool:
+    """What the operators take as ``allow_tf32`` for a weight."""
+    return weight.is_cuda and weight.dtype == torch.float32 and convolutions_allow_tf32()
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def convolutions_allow_tf32() -> bool:
+    """PyTorch's setting for float32 convolutions on CUDA; a constant to the compiler."""
+    precision: str = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
+    return precision == "tf32"
 
 
 def autocast(device_type: str, *tensors: Any) -> Any:

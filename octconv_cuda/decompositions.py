@@ -12,7 +12,7 @@ from .inference import finish
 from .operands import out_size
 from .problem import Pair, low_size, present
 
-__all__ = ["decompositions"]
+__all__ = ["decompositions", "plain_forward"]
 
 
 def decompositions() -> dict[Any, Callable[..., Any]]:
@@ -23,13 +23,14 @@ def decompositions() -> dict[Any, Callable[..., Any]]:
     """
     operators = torch.ops.octconv_cuda
     return {
-        operators.forward.default: _forward,
+        operators.forward.default: plain_forward,
+        operators.oct_conv2d.default: _oct_conv2d,
         operators.inference.default: _inference,
         operators.pool2x2.default: resample.plain_pool2x2,
     }
 
 
-def _forward(
+def plain_forward(
     x_high: Tensor | None,
     x_low: Tensor | None,
     weight: Tensor,
@@ -40,6 +41,7 @@ def _forward(
     allow_tf32: bool,
     family: str = "",
 ) -> tuple[Tensor, Tensor]:
+    """The operator ``forward`` in operators of PyTorch's that it differentiates and transforms."""
     high, low = reference.oct_conv2d(
         x_high, x_low, weight, bias, high_out, stride=stride, size=(size[0], size[1])
     )
@@ -49,6 +51,13 @@ def _forward(
         empty_part(x, 0, y_size) if high is None else high,
         empty_part(x, 0, low_size(y_size)) if low is None else low,
     )
+
+
+def _oct_conv2d(
+    x_high: Tensor | None, x_low: Tensor | None, weight: Tensor, bias: Tensor | None, *call: Any
+) -> tuple[Tensor, Tensor]:
+    high_out, size, stride, *_ = call
+    return plain_forward(x_high, x_low, weight, bias, high_out, size, stride, allow_tf32=False)
 
 
 def _inference(
@@ -64,5 +73,5 @@ def _inference(
     high_out: int,
     *call: Any,
 ) -> tuple[Tensor, Tensor]:
-    y = _forward(x_high, x_low, weight, bias, high_out, *call)
+    y = plain_forward(x_high, x_low, weight, bias, high_out, *call)
     return finish(y, scale, shift, (residual_high, residual_low), activation)

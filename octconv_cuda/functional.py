@@ -7,15 +7,13 @@ import torch
 from torch import Tensor
 
 from . import autograd, reference
-from .call import Call, prepare, uncovered
+from .call import Call, allow_tf32, prepare, uncovered
 from .maps import Maps, OctaveMaps
 from .ops import native_kernels
 from .problem import Pair
 
 __all__ = [
     "Explanation",
-    "allow_tf32",
-    "convolutions_allow_tf32",
     "explain",
     "explanation",
     "oct_conv2d",
@@ -163,6 +161,11 @@ def _compose(call: Call) -> tuple[Tensor | None, Tensor | None]:
 
 def _operate(call: Call) -> tuple[Tensor, Tensor]:
     x_high, x_low, weight, bias, *rest = _arguments(call)
+    if torch.compiler.is_exporting():
+        high_out, size, stride, _, family = rest
+        arguments = (x_high, x_low, weight, bias, high_out, size, stride, family)
+        parts: tuple[Tensor, Tensor] = torch.ops.octconv_cuda.oct_conv2d(*arguments)
+        return parts
     return autograd.forward((x_high, x_low), weight, bias, *rest)
 
 
@@ -171,15 +174,3 @@ def _arguments(call: Call) -> tuple[Any, ...]:
     x_high, x_low, weight, bias, checked, family = call
     shape = (checked.out_channels[0], checked.size, checked.geometry.stride)
     return x_high, x_low, weight, bias, *shape, allow_tf32(weight), family
-
-
-def allow_tf32(weight: Tensor) -> bool:
-    """What the operators take as ``allow_tf32`` for a weight."""
-    return weight.is_cuda and weight.dtype == torch.float32 and convolutions_allow_tf32()
-
-
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def convolutions_allow_tf32() -> bool:
-    """PyTorch's setting for float32 convolutions on CUDA; a constant to the compiler."""
-    precision: str = torch.backends.cudnn.conv.fp32_precision  # type: ignore[attr-defined]
-    return precision == "tf32"

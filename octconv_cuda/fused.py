@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .call import autocast, insist
+from .call import allow_tf32, autocast, insist
 from .convolutions import pool_concat
 from .cudnn import convolution
 from .folding import geometry_of, refusal, scale_and_shift, scaled, splits
-from .functional import allow_tf32, oct_conv2d
+from .functional import oct_conv2d
 from .maps import Maps, OctaveMaps, as_parts, check_split
 from .modules import OctConv2d
 from .onednn import ACTIVATIONS, Packed, Stamp, can_pack

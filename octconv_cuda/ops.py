@@ -47,11 +47,17 @@ def native_kernels(device_type: str) -> tuple[str, ...]:
     return tuple(name for name in names if has_kernel(f"octconv_cuda::{name}", key))
 
 
-def _without_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An operator computes in the dtype of its operands, whatever autocast says outside."""
+def _as_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Computes in the dtype of the operands, whatever autocast says outside, and records nothing.
+
+    What autograd would see of the convolutions is a part of the derivatives alone.
+    """
 
     @functools.wraps(function)
     def wrapper(*args: Any) -> Any:
+        if torch.is_grad_enabled():
+            with torch.no_grad():
+                return wrapper(*args)
         if not torch._C._is_any_autocast_enabled():
             return function(*args)
         device = next((a.device.type for a in args if isinstance(a, Tensor)), "cpu")
@@ -66,7 +72,7 @@ def _without_autocast(function: Callable[..., Any]) -> Callable[..., Any]:
 _EVERY_DEVICE = "CompositeExplicitAutograd"
 _registrations = torch.library.Library("octconv_cuda", "IMPL")  # type: ignore[no-untyped-call]
 for _name, _function in SERVED.items():
-    _served = _without_autocast(_function)
+    _served = _as_kernel(_function)
     _registrations.impl(_name, _served, _EVERY_DEVICE)  # type: ignore[no-untyped-call]
     _composed = f"composed_{_name}"  # to which native kernels turn for what they do not cover
     if hasattr(torch.ops.octconv_cuda, _composed):

@@ -7,7 +7,8 @@ import pytest
 import torch
 from networks import octave_maps
 
-from octconv_cuda import Explanation, OctConv2d, explain, functional, oct_conv2d
+from octconv_cuda import Explanation, OctConv2d, explain, oct_conv2d
+from octconv_cuda.call import convolutions_allow_tf32
 from octconv_cuda.ops import native_kernels
 
 MAPS = octave_maps()
@@ -19,7 +20,7 @@ GOOD: dict[str, Any] = {"input": MAPS, "weight": WEIGHT, "out_channels": (4, 4)}
 @pytest.mark.parametrize("allowed", [False, True])
 def test_kernels_may_use_tf32_where_pytorch_does(allowed: bool) -> None:
     torch.backends.cudnn.allow_tf32 = allowed
-    assert functional.convolutions_allow_tf32() == allowed
+    assert convolutions_allow_tf32() == allowed
 
 
 def takes_operator(**call: Any) -> bool:

@@ -16,7 +16,7 @@ from networks import (
 from torch import Tensor, nn
 from torch.export import Dim
 
-from octconv_cuda import OctaveMaps
+from octconv_cuda import OctaveMaps, OctConv2d
 
 IMAGE = (2, 3, 17, 14)
 STRICT = pytest.mark.parametrize(
@@ -64,12 +64,63 @@ def test_pair_in_and_out(strict: bool) -> None:
     assert_same_maps(loaded(maps), block(maps))
 
 
-def test_operators_stay_whole() -> None:
+@STRICT
+def test_operators_stay_whole(strict: bool) -> None:
     """The graph calls the operators, so that whoever loads it gets this machine's kernels."""
-    program = torch.export.export(Network().eval(), (torch.randn(IMAGE),))
-    called = [str(node.target) for node in program.graph.nodes if node.op == "call_function"]
-    assert called.count("octconv_cuda.forward.default") == 5
-    assert not any("conv2d" in name or "pool" in name for name in called)
+    program = torch.export.export(Network().eval(), (torch.randn(IMAGE),), strict=strict)
+    for name, each in (("oct_conv2d", program), ("forward", program.run_decompositions())):
+        called = [str(node.target) for node in each.graph.nodes if node.op == "call_function"]
+        assert called.count(f"octconv_cuda.{name}.default") == 5
+        assert not any("aten.conv" in other or "pool" in other for other in called)
+
+
+def layers() -> nn.Sequential:
+    """From and to a tensor, at stride 2 too, and one that is composed."""
+    return nn.Sequential(
+        OctConv2d(3, 8, 3, alpha_in=0),
+        OctConv2d(8, 16, 1, stride=2),
+        OctConv2d(16, 16, 3, dilation=2),
+        OctConv2d(16, 4, 3, alpha_out=0),
+    )
+
+
+@STRICT
+def test_an_exported_network_learns_as_it_did_before(strict: bool) -> None:
+    network, image = layers(), torch.randn(IMAGE)
+    loaded = saved_and_loaded(torch.export.export(network, (image,), strict=strict))
+    results = []
+    for module in (network, loaded, torch.compile(loaded, backend="aot_eager")):
+        x = image.clone().requires_grad_()
+        parameters = dict(module.named_parameters())
+        y = module(x)
+        first = torch.autograd.grad(y.sin().sum(), [x, *parameters.values()], create_graph=True)
+        penalty = first[0].square().sum()
+        compiled = module not in (network, loaded)  # which PyTorch differentiates once
+        second = [] if compiled else torch.autograd.grad(penalty, list(parameters.values()))
+        results.append((y, *first, *second))
+    for result in results[1:]:
+        for got, expected in zip(result, results[0], strict=False):
+            torch.testing.assert_close(got, expected)
+
+
+@STRICT
+def test_an_exported_network_follows_autocast(strict: bool) -> None:
+    network, image = layers().eval(), torch.randn(IMAGE)
+    exported = torch.export.export(network, (image,), strict=strict).module()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(exported(image), network(image))
+        assert exported(image).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("example", [(2, 3, 20, 24), (2, 3, 17, 19)], ids=str)
+def test_composed_layers_at_sizes_of_either_parity(example: tuple[int, ...]) -> None:
+    network = nn.Sequential(*(OctConv2d(4, 4, 3, dilation=2) for _ in range(2)))
+    maps = octave_maps(2, (2, 2), example[2:])
+    dynamic = ({0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO},) * 2
+    program = torch.export.export(network, (maps,), dynamic_shapes=(OctaveMaps(*dynamic),))
+    for batch, *size in ((3, 30, 22), (1, 17, 19), (2, 8, 33)):
+        other = octave_maps(batch, (2, 2), tuple(size))
+        assert_same_maps(program.module()(other), network(other))
 
 
 def test_maps_times_a_size() -> None:

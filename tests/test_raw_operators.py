@@ -120,6 +120,28 @@ def test_opcheck(case: Case, name: str, device: torch.device) -> None:
     torch.library.opcheck(getattr(ops, name), operator_arguments(case, device)[name])
 
 
+def of_parameters(arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The same, of tensors that require gradients."""
+    return tuple(a.detach().requires_grad_() if isinstance(a, Tensor) else a for a in arguments)
+
+
+@pytest.mark.parametrize("name", ["forward", "input_grad", "weight_grad"])
+@pytest.mark.parametrize("case", SMALL, ids=str)
+def test_autograd_does_not_see_into_operators(case: Case, name: str, device: torch.device) -> None:
+    """Some of their convolutions would be a part of the derivatives alone; PyTorch warns."""
+    arguments = of_parameters(operator_arguments(case, device)[name])
+    total = sum(result.sum() for result in getattr(ops, name)(*arguments))
+    leaves = [a for a in arguments if isinstance(a, Tensor)]
+    with pytest.warns(UserWarning, match="an autograd kernel was not registered"):
+        assert not any(g is not None for g in torch.autograd.grad(total, leaves, allow_unused=True))
+
+
+@pytest.mark.parametrize("case", SMALL, ids=str)
+def test_opcheck_of_what_autograd_knows(case: Case, device: torch.device) -> None:
+    *arguments, _ = of_parameters(operator_arguments(case, device)["forward"])
+    torch.library.opcheck(ops.oct_conv2d, tuple(arguments))
+
+
 @pytest.mark.parametrize("case", SMALL, ids=str)
 def test_opcheck_of_a_weight_gradient_in_channels_last(case: Case, device: torch.device) -> None:
     arguments = operator_arguments(case, device)["weight_grad"]

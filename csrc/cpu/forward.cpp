@@ -80,10 +80,25 @@ Part present(const Part& part) {
   return torch::stable::contiguous(*part, torch::headeronly::MemoryFormat::ChannelsLast);
 }
 
+// Autograd would record convolutions, a part of the derivatives alone.
+class NoGrad {
+ public:
+  NoGrad() : enabled_(aoti_torch_grad_mode_is_enabled()) {
+    if (enabled_) aoti_torch_grad_mode_set_enabled(false);
+  }
+  ~NoGrad() {
+    if (enabled_) aoti_torch_grad_mode_set_enabled(true);
+  }
+
+ private:
+  const bool enabled_;
+};
+
 std::tuple<Tensor, Tensor> forward(const Part& x_high, const Part& x_low, const Tensor& weight,
                                    const Part& bias, int64_t high_out, std::vector<int64_t> size,
                                    int64_t stride, bool /*allow_tf32*/, std::string /*family*/) {
   check_forward("forward", x_high, x_low, weight, bias, high_out, size, stride);
+  const NoGrad no_grad;
   Part high = present(x_high), low = present(x_low);
   if (stride == 2) {
     // The layer is the stride-1 operator of [pool(x_high) ; x_low].
