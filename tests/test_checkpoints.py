@@ -114,6 +114,20 @@ def test_a_path_that_is_not_there_is_zero() -> None:
     assert_same(layer, source)
 
 
+@pytest.mark.parametrize("part", "hl")
+def test_paths_of_one_part_alone(part: str) -> None:
+    """The other part's columns are the rest, and zero."""
+    source = FourConvolutions((6, 10), (4, 8))
+    state = {k: v for k, v in source.state("{a}2{b}").items() if k.startswith(part)}
+    layer = OctConv2d((6, 10), (4, 8), 3, bias=False)
+    report = checkpoints.load(layer, state, strict=False)
+    other = "l" if part == "h" else "h"
+    assert report.missing == tuple(f"weight, path {other}{b}" for b in "hl")
+    zero = layer.weight[:, 6:] if part == "h" else layer.weight[:, :6]
+    assert layer.in_split == (6, 10)
+    assert not zero.any()
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_depthwise(stride: int) -> None:
     source = FourConvolutions((6, 10), (6, 10), stride=stride, groups=16)
@@ -143,6 +157,16 @@ def test_whole_weight(name: str) -> None:
     assert (name == "weights") == any("doubled" in note for note in report.notes)
 
 
+@pytest.mark.parametrize("in_split", [(6, 0), (0, 6)], ids=str)
+def test_a_bias_of_one_path_is_not_doubled(in_split: tuple[int, int]) -> None:
+    """A layer with one part in has one path to each part out, whatever its weight is called."""
+    state = {"weights": torch.randn(12, 6, 3, 3), "bias": torch.randn(12)}
+    layer = OctConv2d(in_split, (4, 8), 3)
+    report = checkpoints.load(layer, state)
+    assert torch.equal(layer.bias, state["bias"])
+    assert report.notes == ()
+
+
 def test_bias_with_more_dimensions() -> None:
     state = {name: torch.randn(4, 4, 3, 3) for name in ("whh", "whl", "wlh", "wll")}
     layer = OctConv2d(8, 8, 3)
@@ -156,6 +180,15 @@ def test_a_bias_before_a_norm_is_kept() -> None:
     report = checkpoints.load(layer, source.state("H2H".replace("H", "{A}", 1).replace("H", "{B}")))
     assert "the layer: has a bias now" in report.notes
     assert_same(layer, source)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+def test_a_new_bias_is_of_the_layers_dtype(dtype: torch.dtype) -> None:
+    layer = OctConv2d((6, 10), (4, 8), 3, bias=False, dtype=dtype)
+    state = {"weight": torch.randn(12, 16, 3, 3), "bias": torch.randn(12)}
+    checkpoints.load(layer, state)
+    assert torch.equal(layer.bias, state["bias"].to(dtype))
+    assert layer([part.to(dtype) for part in X]).high.dtype == dtype
 
 
 @pytest.mark.parametrize(

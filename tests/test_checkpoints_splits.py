@@ -8,7 +8,7 @@ import torch
 from foreign import randomized
 from torch import nn
 
-from octconv_cuda import OctaveBatchNorm2d, OctConv2d, checkpoints, models
+from octconv_cuda import OctaveBatchNorm2d, OctaveSplit, OctConv2d, checkpoints, models
 
 X = (torch.randn(2, 6, 8, 12), torch.randn(2, 10, 4, 6))
 
@@ -46,6 +46,19 @@ def test_norms_without_factors_tell_their_splits(alpha: float) -> None:
     report = checkpoints.load(network, source.eval().state_dict())
     assert (report.missing, report.unexpected) == ((), ())
     torch.testing.assert_close(network(X[0]), source(X[0]), rtol=0, atol=0)
+
+
+def test_what_splits_a_tensor_goes_with_the_norms() -> None:
+    def make(channels: tuple[int, int]) -> nn.Sequential:
+        return nn.Sequential(
+            OctaveSplit(channels), OctaveBatchNorm2d(channels), OctConv2d(channels, (8, 0), 1)
+        )
+
+    source, network = randomized(make((6, 2))).eval(), make((4, 4)).eval()
+    checkpoints.load(network, source.state_dict())
+    assert network[0].channels == (6, 2)
+    x = torch.randn(1, 8, 5, 6)
+    assert torch.equal(network(x), source(x))
 
 
 def norms_of_one_split() -> nn.Sequential:
@@ -109,6 +122,13 @@ def test_a_norm_with_other_parts_keeps_its_parameters() -> None:
     checkpoints.load(whole, source.state_dict())
     assert not any(p.requires_grad for p in whole.parameters())
     assert len(list(whole.parameters())) == 4
+
+
+def test_a_norm_with_other_parts_forgets_its_gradients() -> None:
+    source, norm = randomized(OctaveBatchNorm2d((6, 10))), OctaveBatchNorm2d(16)
+    norm((torch.randn(2, 8, 8, 12), torch.randn(2, 8, 4, 6))).high.sum().backward()
+    checkpoints.load(norm, source.state_dict())
+    assert all(parameter.grad is None for parameter in norm.parameters())
 
 
 @pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile])

@@ -23,6 +23,7 @@ from octconv_cuda import (
     OctConv2d,
     PerPart,
     cost,
+    folding,
     fuse,
     models,
 )
@@ -57,9 +58,11 @@ SPLITS = [
 LAYERS: list[tuple[Any, dict[str, Any]]] = [
     *((split, {"stride": stride}) for split in SPLITS for stride in (1, 2)),
     *((SPLITS[0], {"kernel_size": k}) for k in (1, (1, 5))),
-    (SPLITS[0], {"dilation": 2}),
+    *((SPLITS[0], {"dilation": d}) for d in (2, (1, 2))),
     *((((6, 10), (6, 10)), {"groups": 16, "stride": stride}) for stride in (1, 2)),
     *((((6, 10), (4, 12)), {"groups": 2, "stride": stride}) for stride in (1, 2)),
+    *((((6, 10), (16, 0)), {"groups": 2, "stride": stride}) for stride in (1, 2)),
+    *((((16, 0), (8, 8)), {"groups": 2, "stride": stride}) for stride in (1, 2)),
 ]
 
 
@@ -128,6 +131,7 @@ def test_network(build: Any, alpha: float) -> None:
         with torch.no_grad():
             torch.testing.assert_close(fused(image), network(image), rtol=1e-3, atol=1e-4)
     pre_activation = any(isinstance(m, BottleneckV2) for m in network.modules())
+    assert not any(p.requires_grad for p in fused.parameters())
     assert pre_activation == any(isinstance(m, nn.BatchNorm2d) for m in fused.modules())
     assert any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
 
@@ -238,6 +242,19 @@ def test_layers_that_stand_twice() -> None:
 
 
 @pytest.mark.usefixtures("_path")
+@pytest.mark.parametrize("alpha", [0, 0.5])
+def test_each_norm_has_its_eps(alpha: float) -> None:
+    """Other frameworks' is not PyTorch's, and a checkpoint of theirs brings it along."""
+    norm = OctaveBatchNorm2d(8, eps=0.1, alpha=alpha)
+    if alpha:
+        norm.low.eps = 0.5
+    network = randomized(nn.Sequential(OctConv2d(8, 8, 3, alpha_out=alpha), norm))
+    fused, x = fuse(network), octave_maps()
+    with torch.no_grad():
+        assert_maps_close(fused(x), network(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("_path")
 @pytest.mark.parametrize("absent", ["high", "low"])
 def test_a_part_without_norm(absent: str) -> None:
     norm = OctaveBatchNorm2d((4, 6))
@@ -261,6 +278,36 @@ def test_autocast(alpha: float) -> None:
     exact = network.double()(image.double()).detach()
     bound = 2 * (expected.double() - exact).abs().max()
     assert (result.double() - exact).abs().max() <= bound
+
+
+@pytest.mark.usefixtures("_path")
+@pytest.mark.parametrize("stride", [1, 2])
+def test_relu6_ends_at_6(stride: int) -> None:
+    conv, x = OctConv2d(8, 8, 3, stride), octave_maps() * 100
+    y = FusedConv2d(conv, None, "relu6")(x)
+    with torch.no_grad():
+        assert_maps_close(y, PerPart(nn.ReLU6())(conv(x)), rtol=1e-4, atol=1e-3)
+    assert (y.high.max(), y.low.max()) == (6, 6)
+
+
+@pytest.mark.usefixtures("_path")
+@pytest.mark.parametrize("wide", ["input", "residual"])
+def test_autocast_of_a_sum(wide: str) -> None:
+    """What a block adds may be float32 still, where its last convolution's input is not."""
+    fused, x = FusedConv2d(OctConv2d(8, 8, 3)), octave_maps()
+    narrow = OctaveMaps(*(part.bfloat16() for part in x))
+    with torch.autocast("cpu", torch.bfloat16):
+        y = fused(narrow, x) if wide == "residual" else fused(x, narrow)
+        expected = fused(narrow, narrow)
+    assert_maps_close(y, expected, rtol=0, atol=0)
+
+
+def test_the_errors_of_a_folded_filter_cancel() -> None:
+    """But for that of the last tap: a smooth map meets their sum."""
+    weight, scale = torch.randn(8, 3, 7, 7).bfloat16(), 0.5 + torch.rand(8, dtype=torch.float64)
+    folded = folding.scaled(weight, scale)
+    error = folded.double() - weight * scale[:, None, None, None]
+    assert (error.sum((2, 3)).abs() <= 2**-8 * folded[:, :, -1, -1].abs()).all()
 
 
 def test_moves_saves_and_copies() -> None:

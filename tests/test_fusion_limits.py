@@ -6,11 +6,18 @@ import pytest
 import torch
 from foreign import randomized
 from networks import assert_maps_close, octave_maps
-from refusals import NoWork
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from octconv_cuda import FusedConv2d, OctaveBatchNorm2d, OctConv2d, call, fuse, models
+from octconv_cuda import (
+    FusedConv2d,
+    OctaveBatchNorm2d,
+    OctaveMerge,
+    OctaveSplit,
+    OctConv2d,
+    PerPart,
+    fuse,
+    models,
+)
 from octconv_cuda.models.fused import FusedBottleneck
 from octconv_cuda.models.resnet import BottleneckV1, BottleneckV2
 
@@ -40,6 +47,16 @@ def overridden(module: nn.Module) -> nn.Module:
     return module
 
 
+def hooked_before(module: nn.Module) -> nn.Module:
+    module.register_forward_pre_hook(lambda module, inputs: (2 * inputs[0],))
+    return module
+
+
+def narrowed(conv: nn.Conv2d) -> nn.Conv2d:
+    conv.weight = nn.Parameter(conv.weight[:, :4])
+    return conv
+
+
 def hooked(module: nn.Module) -> nn.Module:
     module.register_forward_hook(lambda module, inputs, output: 2 * output)
     return module
@@ -54,6 +71,12 @@ def hooked(module: nn.Module) -> nn.Module:
         nn.Sequential(nn.Conv2d(16, 4, 3), hooked(nn.BatchNorm2d(4)), nn.ReLU()),
         nn.Sequential(nn.Conv2d(16, 4, 3), nn.BatchNorm2d(4), hooked(nn.ReLU())),
         hooked(nn.Sequential(nn.Conv2d(16, 4, 3), nn.BatchNorm2d(4))),
+        nn.Sequential(
+            OctaveSplit(16),
+            hooked(PerPart(nn.Conv2d(8, 4, 1), nn.Conv2d(8, 4, 1))),
+            OctaveBatchNorm2d(8),
+            OctaveMerge(),
+        ),
         nn.Sequential(nn.Conv2d(16, 4, 3), nn.BatchNorm2d(4, track_running_stats=False)),
         nn.Sequential(overridden(nn.Conv2d(16, 16, 3)), nn.BatchNorm2d(16)),
         nn.Sequential(overridden(nn.Sequential(nn.Conv2d(16, 16, 3), nn.BatchNorm2d(16)))),
@@ -200,6 +223,10 @@ def test_norms_of_other_channels_are_refused_at_the_call(network: Any, channels:
 def test_refuses() -> None:
     with pytest.raises(ValueError, match="fuse: the network must be in evaluation mode"):
         fuse(nn.Sequential(OctConv2d(8, 8, 3)))
+    network = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8)).eval()
+    network[1].train()
+    with pytest.raises(ValueError, match="fuse: the network must be in evaluation mode"):
+        fuse(network)
     with pytest.raises(ValueError, match="FusedConv2d: the low part of the input must have 4"):
         FusedConv2d(OctConv2d(8, 8, 3))(torch.randn(1, 4, 8, 8))
     with pytest.raises(ValueError, match=r"FusedConv2d: the high part of the input must be \(N,"):
@@ -234,6 +261,11 @@ CONV, OCTAVE = nn.Conv2d(8, 8, 3), OctConv2d(8, 8, 3)
         ((DoubledConvolution(8, 8, 3),), "conv must be an nn.Conv2d .*got DoubledConvolution"),
         ((hooked(nn.Conv2d(8, 8, 3)),), "conv must compute what its class does, got one with"),
         ((overridden(nn.Conv2d(8, 8, 3)),), "conv must compute what its class does"),
+        (
+            (narrowed(nn.Conv2d(8, 8, 3)),),
+            "the weight of conv must have .8, 8. channels",
+        ),
+        ((hooked_before(nn.Conv2d(8, 8, 3)),), "conv must compute what its class does"),
         ((nn.Conv2d(8, 8, 3, padding_mode="reflect"),), "padding_mode of conv .*got 'reflect'"),
         ((OctConv2d(8, 8, 3, padding_mode="circular"),), "padding_mode of conv .*got 'circular'"),
         ((nn.Conv2d(8, 8, 3, padding="same"),), "padding of conv must be in numbers, got 'same'"),
@@ -330,69 +362,3 @@ def test_a_weight_of_other_channels_than_the_layer_says_is_left() -> None:
     x = torch.randn(2, 3, 9, 9)
     with torch.no_grad():
         torch.testing.assert_close(fuse(network)(x), network(x))
-
-
-class Families(TorchDispatchMode):
-    """Notes the family that ``octconv_cuda::inference`` is called with."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.served: list[str] = []
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None):
-        if function.overloadpacket.__name__ == "inference":
-            self.served.append(args[-1] if len(args) == len(function._schema.arguments) else "")
-        return function(*args, **(kwargs or {}))
-
-
-def test_a_fused_layer_is_served_by_the_family_of_the_layer() -> None:
-    maps = octave_maps(2, (4, 4), (9, 9), torch.float16)
-    families = Families()
-    for family in (None, "none"):
-        fused = FusedConv2d(OctConv2d(8, 8, 3, family=family, dtype=torch.float16).eval())
-        with families:
-            fused(maps)
-    assert families.served == ["", "none"]
-
-
-@pytest.mark.parametrize("family", ["sm80", "sm90"])
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        ({}, "no kernel for the device cpu"),
-        ({"dtype": torch.float16}, "no kernel for the device cpu"),
-        ({"stride": 2, "alpha_out": 0}, "no kernel for the device cpu"),
-        ({"alpha_in": 0, "alpha_out": 0}, "no low part on either side"),
-        ({"alpha_in": 1, "alpha_out": 1}, "no high part on either side"),
-        ({"groups": 2}, "groups=2; the operators have one group"),
-        ({"groups": 8, "dtype": torch.float64}, "groups=8; the operators have one group"),
-        ({"dilation": 2}, "the operators have dilation 1"),
-    ],
-    ids=str,
-)
-def test_a_family_that_cannot_serve_is_refused_at_the_call(
-    arguments: dict[str, Any], reason: str, family: str
-) -> None:
-    """As the layer itself does: oneDNN, cuDNN and compositions are no kernels of a family."""
-    network = nn.Sequential(OctConv2d(8, 8, 3, family=family, **arguments), nn.ReLU()).eval()
-    fused = fuse(network)
-    assert isinstance(fused[0], FusedConv2d)
-    maps = octave_maps(2, network[0].in_split, (9, 9), arguments.get("dtype", torch.float32))
-    for module, name in ((network, "OctConv2d"), (fused, "FusedConv2d")):
-        with NoWork(), pytest.raises(ValueError, match=reason) as caught:
-            module(maps)
-        assert str(caught.value).startswith(f"{name}: family='{family}' must serve the call, but ")
-
-
-def test_a_family_serves_a_fused_layer_where_it_serves_the_layer(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """At stride 2 a high output alone, too, which else is a convolution of the pooled input."""
-    monkeypatch.setattr(call, "native_kernels", lambda device_type: ("explain_forward",))
-    families, maps = Families(), octave_maps(2, (4, 4), (9, 9), torch.float16)
-    for alpha_out in (0, 0.5):
-        layer = OctConv2d(8, 8, 3, 2, alpha_out=alpha_out, family="sm80", dtype=torch.float16)
-        fused = FusedConv2d(layer.eval())
-        with torch.no_grad(), families:
-            assert_maps_close(fused(maps), layer(maps), rtol=1e-2, atol=1e-2)
-    assert families.served == ["sm80", "sm80"]

@@ -44,6 +44,12 @@ def test_ensembles() -> None:
         torch.testing.assert_close(result, member(IMAGE), rtol=1e-4, atol=1e-5)
 
 
+def test_a_batch_of_batches() -> None:
+    fused, images = network(1), torch.randn(3, *IMAGE.shape)
+    expected = torch.stack([fused(image) for image in images])
+    torch.testing.assert_close(vmap(fused)(images), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_values_written_in_place() -> None:
     one, other = network(1), network(2)
     one(IMAGE)

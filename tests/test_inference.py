@@ -218,6 +218,7 @@ def test_residuals_of_other_columns_pass_by_in_every_schedule(
     [
         (4, torch.ones(3), r"scale must be float32 \(56,\), got .* \(3,\)"),
         (5, torch.ones(56, dtype=torch.float64), "shift must be float32"),
+        (4, torch.ones(56, device="meta"), "scale must be on cpu like the weight, got meta"),
         (6, torch.ones(2, 16, 3, 3), r"residual_high must be \(2, 16, 9, 7\) like the output"),
         (7, torch.ones(2, 40, 5, 4, dtype=torch.float64), "residual_low must have the dtype of"),
         (2, torch.ones(56, 3, 3, 3), "weight must be"),

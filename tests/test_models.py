@@ -144,3 +144,13 @@ def test_refuses_factors(function: Any, arguments: dict[str, Any], text: str) ->
 def test_refuses_a_split_within_groups() -> None:
     with pytest.raises(ValueError, match="conv2d: 32 groups of 128 channels"):
         models.oct_resnext50_32x4d(0.3)
+    with pytest.raises(ValueError, match="conv2d: 4 groups of 64 channels"):
+        models.OctResNet((1, 1), 0.35, groups=4)  # 22 low channels: one and a bit
+
+
+def test_initialisation_is_by_what_goes_out() -> None:
+    """He's, as the authors': 2 / (C_out k k) is the variance of a weight, octave or not."""
+    network = models.oct_resnet26(0.5, num_classes=2)
+    for conv in (network.conv1, network.layer2[0].conv1, network.layer2[0].conv2):
+        fan_out = conv.out_channels * conv.kernel_size[0] * conv.kernel_size[1]
+        assert conv.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.05)

@@ -46,6 +46,7 @@ def test_arguments_by_position() -> None:
         ({}, (4, 4), (5, 5)),
         ({"alpha_in": 0, "alpha_out": 1}, (8, 0), (0, 10)),
         ({"alpha_in": 0.25, "alpha_out": 0.125}, (6, 2), (9, 1)),
+        ({"alpha_in": 0.2, "alpha_out": 0.75}, (7, 1), (3, 7)),  # 1.6 and 7.5, rounded down
         ({"in_channels": (3, 5), "out_channels": (10, 0)}, (3, 5), (10, 0)),
         ({"in_channels": [0, 8], "alpha_out": 0.05}, (0, 8), (10, 0)),
     ],
@@ -83,6 +84,8 @@ def test_first_and_last_layer_take_and_give_tensors() -> None:
 def test_repr() -> None:
     plain = "OctConv2d((4, 4), (4, 4), kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))"
     assert repr(OctConv2d(8, 8, 3)) == plain
+    first = repr(OctConv2d(3, 3, 3, alpha_in=0, alpha_out=0))
+    assert first.startswith("OctConv2d((3, 0), (3, 0), kernel_size=(3, 3), stride")
     layer = OctConv2d(8, (8, 0), 3, 2, dilation=2, groups=2, bias=False, padding_mode="circular")
     assert repr(layer) == (
         "OctConv2d((4, 4), (8, 0), kernel_size=(3, 3), stride=(2, 2), padding=(2, 2), "
@@ -305,3 +308,11 @@ def test_size_is_needed_only_where_no_high_part_tells_it() -> None:
     for height, width in itertools.product((7, 8), (5, 6)):
         result = layer((None, low), size=(height, width))
         assert torch.equal(result.high, even[:, :, :height, :width])
+
+
+def test_padding_of_two_dilations() -> None:
+    """Of each axis its own, in numbers too: fused layers and those of nn.Conv2d read them."""
+    layer = OctConv2d(8, 8, (3, 5), padding=(1, 4), dilation=(1, 2))
+    assert layer.padding == OctConv2d(8, 8, (3, 5), dilation=(1, 2)).padding == (1, 4)
+    with pytest.raises(ValueError, match=r"padding must be 'same' .* = \(1, 4\)"):
+        OctConv2d(8, 8, (3, 5), padding=(1, 2), dilation=(1, 2))

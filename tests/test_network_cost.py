@@ -192,6 +192,11 @@ def test_receptive_field_of_a_layer(kernel: int) -> None:
     assert cost.receptive_field(only_high, maps.high) == {"": (kernel, kernel)}
 
 
+def test_receptive_field_of_a_pool() -> None:
+    network = nn.Sequential(nn.MaxPool2d(3, 1, dilation=2), nn.Conv2d(3, 3, 1))
+    assert cost.receptive_field(network, (1, 3, 16, 16)) == {"1": (5, 5)}
+
+
 def test_receptive_field_of_networks() -> None:
     with torch.device("meta"):
         fields = [cost.receptive_field(models.oct_resnet50(alpha)) for alpha in (0, 0.5)]

@@ -10,7 +10,7 @@ from foreign import randomized
 from networks import Network
 from torch import Tensor, nn
 
-from octconv_cuda import decompositions, fuse, models
+from octconv_cuda import OctConv2d, decompositions, fuse, models
 
 
 def exported(network: nn.Module, image: Tensor, path: Path, dynamic: Any = None) -> Any:
@@ -52,3 +52,20 @@ def test_resnet(prepare: Any, tmp_path: Path) -> None:
     network = prepare(randomized(models.OctResNet((2, 2, 2), 0.5, variant="v1", num_classes=5)))
     image = torch.randn(1, 3, 65, 64)
     assert_same(exported(network, image, tmp_path / "a.onnx"), network, image)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(7, 6), (8, 5)], ids=str)
+def test_low_part_alone(size: tuple[int, int], stride: int) -> None:
+    """It does not tell the size of the high grid: the operators do."""
+    layer = OctConv2d((0, 4), (2, 3), 3, stride)
+    low = torch.randn(2, 4, 4, 3)
+
+    class Layer(nn.Module):
+        def forward(self, low: Tensor) -> Any:
+            return layer((None, low), size=size)
+
+    program = torch.export.export(Layer(), (low,)).run_decompositions(decompositions())
+    expected = layer((None, low), size=size)
+    for part, other in zip(program.module()(low), expected, strict=True):
+        torch.testing.assert_close(part, other)

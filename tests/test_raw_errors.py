@@ -62,6 +62,16 @@ NO_CHANNELS = {"dy_high": HIGH[:, :0], "dy_low": LOW[:, :0]}
         ("weight_grad", {"kernel_size": (3,)}, ("odd", "(3,)")),
         ("weight_grad", {"kernel_size": (3, 3, 3)}, ("odd", "(3, 3, 3)")),
         ("weight_grad", {"x_high": None, "x_low": None}, ("x_high and x_low", "neither")),
+        (
+            "weight_grad",
+            {"dy_high": HIGH.double(), "dy_low": LOW.double()},
+            ("dy_high must have the dtype of x, torch.float32", "float64"),
+        ),
+        (
+            "weight_grad",
+            {"dy_high": HIGH[:1], "dy_low": LOW[:1]},
+            ("dy_high must have the batch of x, 2", "1"),
+        ),
         ("weight_grad", NO_CHANNELS, ("dy must have at least one channel",)),
     ],
 )
