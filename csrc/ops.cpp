@@ -11,7 +11,7 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def(
       "forward(Tensor? x_high, Tensor? x_low, Tensor weight, Tensor? bias, SymInt high_out, "
       "SymInt[2] size, int stride, bool allow_tf32, str family=\"\") -> (Tensor, Tensor)");
-  // Of these operators alone autograd, autocast and torch.func know; exported programs call it.
+  // The only one that autograd, autocast and torch.func know; exported programs call it.
   m.def(
       "oct_conv2d(Tensor? x_high, Tensor? x_low, Tensor weight, Tensor? bias, SymInt high_out, "
       "SymInt[2] size, int stride, str family=\"\") -> (Tensor, Tensor)");

@@ -18,8 +18,9 @@ __all__ = ["decompositions", "plain_forward"]
 def decompositions() -> dict[Any, Callable[..., Any]]:
     """For ``ExportedProgram.run_decompositions``: what a network's operators become.
 
-    Covered is what inference calls: ``octconv_cuda::forward``, ``inference`` and ``pool2x2``. They
-    become the operators of ``octconv_cuda.reference``: convolutions, a pool, an upsampling.
+    Covered is what inference calls: ``octconv_cuda::oct_conv2d``, ``forward``, ``inference`` and
+    ``pool2x2``. They become the operators of ``octconv_cuda.reference``: convolutions, a pool, an
+    upsampling.
     """
     operators = torch.ops.octconv_cuda
     return {

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from . import autograd
-from .call import allow_tf32, autocast, transform
+from .call import allow_tf32, autocast, insist, transform
 from .decompositions import plain_forward
-from .problem import Pair
+from .problem import KERNEL_FAMILIES, Pair
 
 __all__ = ["oct_conv2d"]
 
@@ -36,7 +36,12 @@ def oct_conv2d(
         size: Likewise.
         stride: Likewise.
         family: Likewise.
+
+    Raises:
+        ValueError: A family for a device without kernels, or within a transform.
     """
+    if family in KERNEL_FAMILIES:
+        insist("octconv_cuda::oct_conv2d", family, weight.device, transform())
     tensors = (x_high, x_low, weight, bias)
     x_high, x_low, weight, bias = autocast(weight.device.type, *tensors)
     call = (high_out, size, stride, allow_tf32(weight), family)
@@ -46,4 +51,6 @@ def oct_conv2d(
 
 
 _registration = torch.library.Library("octconv_cuda", "IMPL")  # type: ignore[no-untyped-call]
-_registration.impl("oct_conv2d", oct_conv2d, "CompositeImplicitAutograd")  # type: ignore[no-untyped-call]
+# The latter for vmap, which would loop over the samples else.
+for _key in ("CompositeImplicitAutograd", "FuncTorchBatchedDecomposition"):
+    _registration.impl("oct_conv2d", oct_conv2d, _key)  # type: ignore[no-untyped-call]

@@ -99,12 +99,12 @@ class FusedConv2d(nn.Module):
                 layer named; ValueError and TypeError also for a residual of another shape, dtype or
                 device.
         """
-        check_split("FusedConv2d", input, self.in_split)
         if self.family in KERNEL_FAMILIES:
             insist("FusedConv2d", self.family, self.weight.device, self.uncovered)
         added = (None, None) if residual is None else as_parts("FusedConv2d", residual, "residual")
         tensors = (*as_parts("FusedConv2d", input), *added, self.weight)
         *parts, weight = autocast(self.weight.device.type, *tensors)
+        check_split("FusedConv2d", (parts[0], parts[1]), self.in_split)
         size = check_maps("FusedConv2d", *parts[:2], names=("the high part", "the low part"))
         check_same("FusedConv2d", "the input", present(*parts[:2]), "the weight", weight)
         if any(part is not None for part in added):

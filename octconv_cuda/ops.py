@@ -48,7 +48,7 @@ def native_kernels(device_type: str) -> tuple[str, ...]:
 
 
 def _as_kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Computes in the dtype of the operands, whatever autocast says outside, and records nothing.
+    """Computes in the operands' dtype, whatever autocast says, and records no backward pass.
 
     What autograd would see of the convolutions is a part of the derivatives alone.
     """

@@ -18,7 +18,7 @@ def pool(x: Tensor) -> Tensor:
 
 def up(x: Tensor, size: tuple[int, int]) -> Tensor:
     """Nearest upsampling by 2, cropped: (N, C, ceil(H/2), ceil(W/2)) to (N, C, *size)."""
-    return F.interpolate(x, size, mode="nearest")
+    return F.interpolate(x, scale_factor=2, mode="nearest")[:, :, : size[0], : size[1]]
 
 
 def oct_conv2d(

@@ -76,6 +76,14 @@ def test_refuses_what_does_not_fit(layer: nn.Module, state: dict[str, Tensor], t
         checkpoints.load(layer, state)
 
 
+def test_a_whole_and_its_parts_may_be_strangers() -> None:
+    """To a module that takes neither, they are names like others."""
+    network = nn.Sequential(OctConv2d(8, 8, 1))
+    state = {**network.state_dict(), "weight": torch.ones(8), "high.weight": torch.ones(4)}
+    report = checkpoints.load(network, state, strict=False)
+    assert report.unexpected == ("weight", "high.weight")
+
+
 @pytest.mark.parametrize("source", [5, None, [torch.ones(1)], nn.Linear(3, 2)], ids=str)
 def test_refuses_what_is_no_source(source: Any) -> None:
     with pytest.raises(TypeError, match=r"checkpoints.load: source must be a path or tensors"):

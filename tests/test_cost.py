@@ -52,6 +52,7 @@ def test_cost_is_what_pytorch_counts(in_channels, out_channels, groups, stride):
 
 @cases(
     ("stride", {"stride": 3}, ValueError, ("stride must be 1 or 2", "3")),
+    ("stride, no int", {"stride": 1.0}, ValueError, ("stride must be 1 or 2", "1.0")),
     ("groups", {"groups": 3}, ValueError, ("groups=3 must divide",)),
     ("groups 0", {"groups": 0}, ValueError, ("groups must be at least 1", "0")),
     ("count", {"in_channels": 8}, TypeError, ("in_channels must be a pair of ints", "8")),

@@ -1,6 +1,7 @@
 """torch.export: saved, loaded, and right at sizes that it was not exported with."""
 
 import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from networks import (
     compiled_sums,
     octave_maps,
 )
-from torch import Tensor, nn
+from torch import Tensor, func, nn
 from torch.export import Dim
 
 from octconv_cuda import OctaveMaps, OctConv2d
@@ -112,15 +113,31 @@ def test_an_exported_network_follows_autocast(strict: bool) -> None:
         assert exported(image).dtype == torch.bfloat16
 
 
-@pytest.mark.parametrize("example", [(2, 3, 20, 24), (2, 3, 17, 19)], ids=str)
-def test_composed_layers_at_sizes_of_either_parity(example: tuple[int, ...]) -> None:
-    network = nn.Sequential(*(OctConv2d(4, 4, 3, dilation=2) for _ in range(2)))
-    maps = octave_maps(2, (2, 2), example[2:])
-    dynamic = ({0: Dim.AUTO, 2: Dim.AUTO, 3: Dim.AUTO},) * 2
-    program = torch.export.export(network, (maps,), dynamic_shapes=(OctaveMaps(*dynamic),))
-    for batch, *size in ((3, 30, 22), (1, 17, 19), (2, 8, 33)):
-        other = octave_maps(batch, (2, 2), tuple(size))
-        assert_same_maps(program.module()(other), network(other))
+TRANSFORMS: dict[str, Callable[..., Any]] = {
+    "grad": lambda f: func.grad(lambda x: f(x).sin().sum()),
+    "vmap": lambda f: lambda x: func.vmap(f)(x[:, None]),
+    "vmap of grad": lambda f: (
+        lambda x: func.vmap(func.grad(lambda y: f(y).sin().sum()))(x[:, None])
+    ),
+    "jvp": lambda f: lambda x: func.jvp(f, (x,), (x.cos(),)),
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+@pytest.mark.filterwarnings("error:There is a performance drop")
+def test_transforms_of_an_exported_network(transform: Callable[..., Any]) -> None:
+    network, image = layers(), torch.randn(IMAGE)
+    dynamic = ({0: Dim.AUTO},)
+    exported = torch.export.export(network, (image,), dynamic_shapes=dynamic).module()
+    torch.testing.assert_close(transform(exported)(image), transform(network)(image))
+
+
+def test_a_family_is_insisted_on_where_the_program_runs() -> None:
+    layer = OctConv2d(8, 8, 3, family="sm80", device="meta")
+    maps = OctaveMaps(*(part.to("meta") for part in octave_maps()))
+    program = torch.export.export(layer, (maps,))
+    with pytest.raises(ValueError, match="family='sm80' must serve the call, but got no kernel"):
+        program.module().to_empty(device="cpu")(octave_maps())
 
 
 def test_maps_times_a_size() -> None:

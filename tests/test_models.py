@@ -131,9 +131,21 @@ def test_refuses(arguments: dict[str, Any], text: str) -> None:
         (models.oct_resnet50, {"alpha": "x"}, "OctResNet: alpha must be a number, got 'x'"),
         (models.oct_mobilenet_v1, {"alpha": None}, "MobileNetV1: alpha must be a number, got None"),
         (models.oct_mobilenet_v2, {"width": "x"}, "MobileNetV2: width must be a number, got 'x'"),
-        (models.oct_mobilenet_v2, {"width": -1}, "MobileNetV2: width must be at least 1/16, got"),
-        (models.oct_mobilenet_v2, {"width": 0.05}, "MobileNetV2: width must be at least 1/16, got"),
-        (models.oct_mobilenet_v1, {"width": 0}, "MobileNetV1: width must be at least 1/32, got 0"),
+        (
+            models.oct_mobilenet_v2,
+            {"width": -1},
+            "MobileNetV2: width must be finite, at least 1/16",
+        ),
+        (
+            models.oct_mobilenet_v2,
+            {"width": 0.05},
+            "MobileNetV2: width must be finite, at least 1/16",
+        ),
+        (
+            models.oct_mobilenet_v1,
+            {"width": 0},
+            "MobileNetV1: width must be finite, at least 1/32",
+        ),
     ],
 )
 def test_refuses_factors(function: Any, arguments: dict[str, Any], text: str) -> None:

@@ -131,18 +131,18 @@ class Plan:
                 unexpected.append(key)
             else:
                 slots[name.slot] = (key, state[key])
-        for (path, leaf), slots in groups.items():
-            if not any(slots.keys() <= form for form in FORMS):
-                raise ValueError(
-                    f"checkpoints.load: {path or 'the layer'}: the {leaf} must come whole or in "
-                    f"its parts, got {' and '.join(key for key, _ in slots.values())}"
-                )
         return {group: slots for group, slots in groups.items() if slots}, unexpected
 
     def _take(self, path: str, leaf: str, slots: _Named, weights: _Named) -> bool:
         """Whether the layer has such a parameter; its tensor then goes to ``result``."""
         layer = self._modules[path]
         tensors = {slot: tensor for slot, (_, tensor) in slots.items()}
+        takes_parts = isinstance(layer, (nn.Conv2d, nn.Linear, OctaveBatchNorm2d))
+        if takes_parts and not any(slots.keys() <= form for form in FORMS):
+            raise ValueError(
+                f"checkpoints.load: {path or 'the layer'}: the {leaf} must come whole or in its "
+                f"parts, got {' and '.join(key for key, _ in slots.values())}"
+            )
         if isinstance(layer, OctaveBatchNorm2d):
             self._take_norm(path, leaf, slots, layer, "weight" if weights else "running_mean")
             return True

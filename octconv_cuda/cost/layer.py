@@ -40,7 +40,7 @@ def macs(
     _check_count("macs", "batch", batch, 0)
     _check_count("macs", "groups", groups, 1)
     check_channels("macs", in_channels, out_channels, groups)
-    if stride not in (1, 2):
+    if not is_int(stride) or stride not in (1, 2):
         raise ValueError(f"macs: stride must be 1 or 2, got {stride}")
     high_size = size if stride == 1 else low_size(size)
     pixels_high, pixels_low = _area(high_size), _area(low_size(high_size))

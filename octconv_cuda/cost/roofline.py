@@ -77,7 +77,7 @@ def roofline_seconds(cost: NetworkCost, device: Device, dtype: str = "bfloat16")
             )
     peaks = device.flops_per_second
     rates = {d: peaks.get("bfloat16" if d == "float16" else d) for d in ITEM_SIZES}
-    rate = rates.get(dtype)
+    rate = rates.get(dtype) if isinstance(dtype, str) else None
     if rate is None:
         known = tuple(d for d in rates if rates[d] is not None)
         raise ValueError(

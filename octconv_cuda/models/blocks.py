@@ -117,7 +117,7 @@ def check_width(network: str, width: float, fewest: int) -> None:
     if not isinstance(width, Real):
         raise TypeError(f"{network}: width must be a number, got {width!r}")
     if not 1 <= fewest * width < float("inf"):
-        raise ValueError(f"{network}: width must be at least 1/{fewest}, got {width}")
+        raise ValueError(f"{network}: width must be finite, at least 1/{fewest}, got {width}")
 
 
 def _own_groups(c_in: int, c_out: int, in_channels: int, groups: int) -> int:
