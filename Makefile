@@ -4,17 +4,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # PYTHON makes the venv; it and TORCH, once chosen, stay the defaults of this checkout.
-PYTHON ?= $(or $(shell cat $(VENV)/python-choice 2>/dev/null),python3)
+PYTHON_CHOICE := $(shell cat $(VENV)/python-choice 2>/dev/null)
+PYTHON ?= $(or $(PYTHON_CHOICE),python3)
 
 # pip leaves compiling to Python, which compiles what is imported and keeps that.
 PIP := $(BIN)/python -m pip install --quiet --no-compile
 unexport PYTHONDONTWRITEBYTECODE
 
 # The version of torch to install, or `system`: use the one that PYTHON has (GPU machines).
-TORCH ?= $(or $(shell cat $(VENV)/torch-choice 2>/dev/null),2.13.0)
+TORCH_CHOICE := $(shell cat $(VENV)/torch-choice 2>/dev/null)
+TORCH ?= $(or $(TORCH_CHOICE),2.13.0)
 ifeq ($(TORCH),system)
 # A path file and not --system-site-packages, which would miss the torch of another venv.
-ADD_TORCH = $(PYTHON) -c "import pathlib, torch; print(pathlib.Path(torch.__file__).parents[1])" \
+ADD_TORCH = "$(PYTHON)" -c "import pathlib, torch; print(pathlib.Path(torch.__file__).parents[1])" \
   > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/torch.pth"
 else
 ADD_TORCH = $(PIP) torch==$(TORCH)
@@ -25,16 +27,22 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist lo
 
 SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
 
-.PHONY: build bench device-report test sanitize coverage lint format clean
+.PHONY: another-venv build bench device-report test sanitize coverage lint format clean
 
 build: $(VENV)/installed-torch-$(TORCH)
 
+ifneq ($(PYTHON),$(PYTHON_CHOICE))
+$(VENV)/installed-torch-$(TORCH): another-venv
+another-venv:
+	rm -rf $(VENV)
+endif
+
 $(VENV)/installed-torch-$(TORCH): $(SOURCES)
 	rm -f $(VENV)/installed-torch-*
-	$(PYTHON) -m venv $(VENV)
+	"$(PYTHON)" -m venv $(VENV)
 	$(ADD_TORCH)
 	echo $(TORCH) > $(VENV)/torch-choice
-	echo $(PYTHON) > $(VENV)/python-choice
+	echo "$(PYTHON)" > $(VENV)/python-choice
 	$(PIP) "setuptools>=77" wheel ninja
 	$(PIP) --no-build-isolation --editable ".[test,bench,lint]"
 	$(BIN)/python -m octconv_cuda

@@ -6,6 +6,7 @@ holds CUDA kernels if nvcc is found; that asks neither for a GPU nor for a CUDA 
 
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -20,6 +21,9 @@ DEFAULT_ARCHS = "8.0;9.0a;8.0+PTX"  # the PTX serves every card from 8.0 on that
 OLDEST_ARCH, OLDEST_NVCC = 8.0, (12, 5)
 TORCH_TARGET = "0x020a000000000000"  # 2.10, the oldest torch that can load the library
 CSRC = Path("csrc")
+# Where toolkits keep what is for this kind of machine, beside links to it that some lack.
+OF_MACHINE = {"x86_64": ["x86_64-linux"], "aarch64": ["sbsa-linux", "aarch64-linux"]}
+TARGETS = [f"targets/{name}" for name in OF_MACHINE.get(platform.machine(), [])]
 
 
 def cuda_candidates() -> list[Path]:
@@ -32,13 +36,12 @@ def cuda_candidates() -> list[Path]:
         *([Path(on_path).resolve().parent.parent] if on_path else []),
         Path("/usr/local/cuda"),
         site_packages / "nvidia" / "cu13",
-        site_packages / "nvidia" / "cuda_nvcc",
     ]
 
 
 def cudart_directory(cuda_home: Path) -> Path | None:
     """The folder of the static CUDA runtime within a toolkit."""
-    folders = (cuda_home / name for name in ("lib64", "lib", "targets/x86_64-linux/lib"))
+    folders = (cuda_home / name for name in ("lib64", "lib", *(f"{t}/lib" for t in TARGETS)))
     return next((folder for folder in folders if (folder / "libcudart_static.a").exists()), None)
 
 
@@ -48,7 +51,7 @@ def cuda_headers(cuda_home: Path) -> list[Path]:
     Of a distribution's toolkit it does know /usr/include, and would lose its own headers there if
     that were named.
     """
-    folders = (cuda_home / name for name in ("include", "targets/x86_64-linux/include"))
+    folders = (cuda_home / name for name in ("include", *(f"{t}/include" for t in TARGETS)))
     found = [folder for folder in folders if (folder / "cuda_runtime.h").exists()]
     return [folder for folder in found if folder != Path("/usr/include")]
 
@@ -94,8 +97,8 @@ def checked_archs(archs: str) -> str:
     covered = [t for t in targets if float(re.split("[a+]", t)[0]) >= OLDEST_ARCH]
     if not covered:
         raise RuntimeError(
-            f"octconv_cuda: TORCH_CUDA_ARCH_LIST must have a target from {OLDEST_ARCH} on, "
-            f"got {archs!r}"
+            f"octconv_cuda: TORCH_CUDA_ARCH_LIST must have a target from {OLDEST_ARCH} on, got "
+            f"{archs!r}; an empty CUDA_HOME builds without kernels"
         )
     return ";".join(dict.fromkeys(t for name in covered for t in instead.get(name, [name])))
 
@@ -174,7 +177,11 @@ def main() -> None:
     distribution = setup(
         ext_modules=[native_library(cuda_home, archs)],
         cmdclass={"build_ext": cpp_extension.BuildExtension},
-        options={"bdist_wheel": {"py_limited_api": "cp310"}},
+        options={
+            "bdist_wheel": {"py_limited_api": "cp310"},
+            # Without ninja objects look up to date that other flags or headers made.
+            "build_ext": {"force": True},
+        },
     )
     if not distribution.have_run.get("build_ext"):
         return

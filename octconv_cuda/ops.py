@@ -19,8 +19,8 @@ __all__ = ["SERVED", "native_kernels"]
 _LIBRARY = Path(__file__).with_name("_C.abi3.so")
 if not _LIBRARY.exists():
     raise ImportError(
-        f"octconv_cuda: its native library {_LIBRARY.name} is missing; build it with "
-        "`pip install --no-build-isolation .`, or with -e in a source tree"
+        f"octconv_cuda: its native library {_LIBRARY} is missing; build it with `pip install "
+        "--no-build-isolation -e .`, or run outside of the source tree what is installed without -e"
     )
 torch.ops.load_library(_LIBRARY)  # type: ignore[no-untyped-call]
 _has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]

@@ -4,8 +4,8 @@ from typing import Any, NamedTuple
 
 import torch
 from cases import Case, Parts, half, multiples_of
-from emulated_forward import memory_of
-from emulation.emulator import Emulator, Run
+from emulated_forward import check_same_bits, memory_of
+from emulation.emulator import RUNS, Emulator, Run
 from oracle import assert_accurate, assert_equal_values
 from torch import Tensor
 
@@ -92,6 +92,36 @@ def run_hopper_grad(
     return run_weight_grad(
         emulator, case, tiles, x, dy, shared_limit=HOPPER_SHARED, kernel=kernel, run=run, **flags
     )
+
+
+def run_normal(
+    emulator: Emulator, kernel: str, case: Case, tiles: GradTiles, run: Run | None = None
+) -> Gradients:
+    """The same of random operands."""
+    operands = case.normal()[:2], case.normal_gradients()
+    return run_hopper_grad(emulator, kernel, case, tiles, operands, run=run)
+
+
+def check_exact(
+    emulator: Emulator, kernel: str, case: Case, tiles: GradTiles, *, splits: bool
+) -> None:
+    """Of a kernel for Hopper, on integers; ``splits``: whether they are added up behind it.
+
+    The emulation's plain mode has the time for the other type and layout, too.
+    """
+    operands = integer_operands(case)
+    dtype = torch.float16 if emulator.mode == "plain" and case.batch == 3 else torch.bfloat16
+    flags = {"channels_last": case.batch == 2}
+    result = run_hopper_grad(emulator, kernel, case, tiles, operands, dtype, **flags)
+    for gradient, exact in zip(result[:2], reference_gradients(case, *operands), strict=True):
+        assert_equal_values(gradient, exact)
+    assert result.counters["launches"] == 1 + splits
+
+
+def check_schedules(emulator: Emulator, kernel: str, case: Case, tiles: GradTiles) -> None:
+    """Of a kernel for Hopper: the same bits, however its threads take turns."""
+    runs = [run._replace(count=False) for run in (RUNS if emulator.mode == "plain" else RUNS[::3])]
+    check_same_bits([run_normal(emulator, kernel, case, tiles, run) for run in runs])
 
 
 def check_float32_results(

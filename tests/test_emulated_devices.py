@@ -66,7 +66,10 @@ def test_small_tiles_serve_where_code_passes_no_registers(emulated: EmulatedOper
     high, low = torch.empty(128, 64, 56, 56, dtype=BF16), torch.empty(128, 64, 28, 28, dtype=BF16)
     weight = torch.empty(128, 128, 3, 3, dtype=BF16)
     explain = (high, low, weight, 64, (56, 56), 1, True, "sm80")
-    assert "wide tiles" in in_a_new_thread(emulated.ops.explain_forward, *explain)
+    wide = in_a_new_thread(emulated.ops.explain_forward, *explain)
+    assert "wide tiles" in wide
+    assert "predicted" in wide
+    assert "as on H100" in wide  # the nearest known device
     emulated.refuse("ForwardParams")
     assert "small tiles" in in_a_new_thread(emulated.ops.explain_forward, *explain)
 

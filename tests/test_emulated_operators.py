@@ -193,6 +193,25 @@ def test_weight_gradients_may_be_float32(
     assert emulated.launches()
 
 
+@pytest.mark.parametrize("family", ["sm80", "sm90"])
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("flags", [(False, True), (True, False)], ids=["both", "weight, float32"])
+def test_splits_of_weight_gradients_are_added_up(
+    kernel: int, family: str, flags: tuple[bool, bool], emulated: EmulatedOperators
+) -> None:
+    """As the operator says that it does."""
+    case = Case((64, 64), (64, 64), (kernel, kernel), size=(28, 28), batch=2)
+    (x, dy), (float32, bias) = integer_operands(case), flags
+    shape = (case.size, case.kernel_size, 1, True)
+    operands = moved((*x, *dy), torch.bfloat16)
+    assert " splits" in emulated.ops.explain_weight_grad(*operands, *shape, family)
+    results = emulated.ops.weight_grad(*operands, *shape, True, family, bias, float32)
+    exact = moved((*x, *dy), torch.float64)
+    check_exact(results, OPS.composed_weight_grad(*exact, *shape, True, family, bias))
+    _, of_splits = emulated.launches()
+    assert of_splits.params == "WeightGradParams"
+
+
 def test_splits_of_the_bias_alone_may_not_be_asked_for(emulated: EmulatedOperators) -> None:
     """The plan has them, and nothing else to add up."""
     case = Case((0, 64), (8, 512), (3, 3), size=(28, 28), batch=1)

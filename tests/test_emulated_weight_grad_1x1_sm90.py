@@ -5,22 +5,21 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from cases import Case, Parts, half
-from emulated_forward import check_same_bits
+from cases import Case, half
 from emulated_weight_grad import (
-    Gradients,
     GradTiles,
     check_as_accurate_as_torch,
+    check_exact,
     check_float32_results,
+    check_schedules,
     integer_operands,
     moved,
     reference_gradients,
     run_hopper_grad,
+    run_normal,
 )
-from emulation.emulator import RUNS, Emulator, Run
+from emulation.emulator import Emulator
 from emulators import ASAN, NO_COMPILER, PLAIN, TSAN, cases_in_modes
-from oracle import assert_equal_values
-from torch import Tensor
 
 Get = Callable[[str], Emulator]
 BF16, F16 = torch.bfloat16, torch.float16
@@ -57,27 +56,11 @@ CASES = {
 }
 
 
-def run_case(
-    emulator: Emulator,
-    name: str,
-    operands: tuple[Parts, tuple[Tensor, Tensor]],
-    dtype: torch.dtype = BF16,
-    run: Run | None = None,
-    **flags: bool,
-) -> Gradients:
-    return run_hopper_grad(emulator, KERNEL, *CASES[name], operands, dtype, run, **flags)
-
-
 @cases_in_modes(*CASES)
 def test_exact_on_integers(emulator_in: Get, mode, name):
     case, of_case = CASES[name]
-    operands = integer_operands(case)
-    expected = reference_gradients(case, *operands)
-    dtype = F16 if mode == "plain" and case.batch == 3 else BF16
-    result = run_case(emulator_in(mode), name, operands, dtype, channels_last=case.batch == 2)
-    for gradient, exact in zip(result[:2], expected, strict=True):
-        assert_equal_values(gradient, exact)
-    assert result.counters["launches"] == 1 + (of_case.shapes[0][2] > 1)
+    splits = of_case.shapes[0][2] > 1
+    check_exact(emulator_in(mode), KERNEL, case, of_case, splits=splits)
 
 
 @cases_in_modes("a tile", "odd", "low", modes=(PLAIN,))
@@ -111,19 +94,15 @@ def test_nothing_overflows_between_input_and_result(emulator_in: Get, dtype, lar
             dy = tuple(torch.full_like(part, large) for part in dy)
         x, dy = moved(x, dtype), moved(dy, dtype)
         expected, _ = reference_gradients(case, x, dy)
-        result = run_case(emulator_in("plain"), "odd", (x, dy), dtype, wide_output=True)
+        result = run_hopper_grad(
+            emulator_in("plain"), KERNEL, *CASES["odd"], (x, dy), dtype, wide_output=True
+        )
         assert torch.allclose(result.dweight.double(), expected, rtol=1e-5, atol=1e-5)
 
 
 @cases_in_modes("odd", "odd, wide", "narrow", modes=(PLAIN, ASAN, TSAN))
 def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, name):
-    case = CASES[name][0]
-    operands = case.normal()[:2], case.normal_gradients()
-    results = [
-        run_case(emulator_in(mode), name, operands, run=run._replace(count=False))
-        for run in (RUNS if mode == "plain" else RUNS[::3])
-    ]
-    check_same_bits(results)
+    check_schedules(emulator_in(mode), KERNEL, *CASES[name])
 
 
 @NO_COMPILER
@@ -131,7 +110,7 @@ def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, name):
 def test_each_product_is_of_use_and_each_pixel_is_loaded_once(emulator_in: Get, name):
     """Where channels fill tiles, and images boxes; x meets each phase of dy, as the low x does."""
     case, _ = CASES[name]
-    result = run_case(emulator_in("plain"), name, (case.normal()[:2], case.normal_gradients()))
+    result = run_normal(emulator_in("plain"), KERNEL, *CASES[name])
     (ins, _), (outs, _) = case.in_channels, case.out_channels
     quads = case.batch * math.prod(half(case.size))
     assert result.counters["wgmma"] * 64 * 8 * 16 == quads * outs * 2 * ins * 5
@@ -146,7 +125,7 @@ def test_each_product_is_of_use_and_each_pixel_is_loaded_once(emulator_in: Get, 
 @NO_COMPILER
 def test_a_warpgroup_without_channels_multiplies_nothing(emulator_in: Get):
     case, _ = CASES["narrow"]
-    result = run_case(emulator_in("plain"), "narrow", (case.normal()[:2], case.normal_gradients()))
+    result = run_normal(emulator_in("plain"), KERNEL, *CASES["narrow"])
     boxes = math.ceil(case.batch * math.prod(half(case.size)) / 32)
     rows = 2 * 128  # two tiles
     assert result.counters["wgmma"] * 64 * 8 * 16 >= boxes * 32 * 5 * 64 * rows

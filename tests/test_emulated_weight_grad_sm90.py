@@ -6,22 +6,22 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from cases import Case, Parts, half
-from emulated_forward import check_same_bits
+from cases import Case, half
 from emulated_weight_grad import (
-    Gradients,
     check_as_accurate_as_torch,
+    check_exact,
     check_float32_results,
+    check_schedules,
     integer_operands,
     reference_gradients,
     run_hopper_grad,
+    run_normal,
     tiles,
 )
-from emulation.emulator import RUNS, Emulator, Run
+from emulation.emulator import Emulator
 from emulators import ASAN, NO_COMPILER, PLAIN, TSAN, cases_in_modes
 from oracle import assert_equal_values
 from plans import problem_of
-from torch import Tensor
 
 from benchmarks.layer_list import HEADLINE_ALPHA, LAYERS
 
@@ -53,27 +53,11 @@ CASES = {
 }
 
 
-def run_case(
-    emulator: Emulator,
-    name: str,
-    operands: tuple[Parts, tuple[Tensor, Tensor]],
-    dtype: torch.dtype = BF16,
-    run: Run | None = None,
-    **flags: bool,
-) -> Gradients:
-    return run_hopper_grad(emulator, KERNEL, *CASES[name], operands, dtype, run, **flags)
-
-
 @cases_in_modes(*CASES)
 def test_exact_on_integers(emulator_in: Get, mode, name):
     case, of_case = CASES[name]
-    operands = integer_operands(case)
-    expected = reference_gradients(case, *operands)
-    dtype = F16 if mode == "plain" and case.batch == 3 else BF16
-    result = run_case(emulator_in(mode), name, operands, dtype, channels_last=case.batch == 2)
-    for gradient, exact in zip(result[:2], expected, strict=True):
-        assert_equal_values(gradient, exact)
-    assert result.counters["launches"] == 1 + any(splits > 1 for _, _, splits in of_case.shapes)
+    splits = any(splits > 1 for _, _, splits in of_case.shapes)
+    check_exact(emulator_in(mode), KERNEL, case, of_case, splits=splits)
 
 
 @NO_COMPILER
@@ -118,19 +102,15 @@ def test_sums_of_the_high_gradient_do_not_overflow(emulator_in: Get):
     (x_high, x_low), (dy_high, dy_low) = integer_operands(CASES["a tile"][0])
     x, dy = (0 * x_high, x_low.sign() / 4096), (torch.full_like(dy_high, 30000.0), 0 * dy_low)
     expected, _ = reference_gradients(CASES["a tile"][0], x, dy)
-    result = run_case(emulator_in("plain"), "a tile", (x, dy), F16, wide_output=True)
+    result = run_hopper_grad(
+        emulator_in("plain"), KERNEL, *CASES["a tile"], (x, dy), F16, wide_output=True
+    )
     assert torch.allclose(result.dweight.double(), expected, rtol=1e-6)
 
 
 @cases_in_modes("odd", "odd, narrow", "a row", modes=(PLAIN, ASAN, TSAN))
 def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, name):
-    case = CASES[name][0]
-    operands = case.normal()[:2], case.normal_gradients()
-    results = [
-        run_case(emulator_in(mode), name, operands, run=run._replace(count=False))
-        for run in (RUNS if mode == "plain" else RUNS[::3])
-    ]
-    check_same_bits(results)
+    check_schedules(emulator_in(mode), KERNEL, *CASES[name])
 
 
 @NO_COMPILER
@@ -138,7 +118,7 @@ def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, name):
 def test_each_product_is_of_use_and_each_pixel_is_loaded_once(emulator_in: Get, name):
     """Where channels fill tiles, and images pixel tiles: but for the halo of what taps shift."""
     case, of_case = CASES[name]
-    result = run_case(emulator_in("plain"), name, (case.normal()[:2], case.normal_gradients()))
+    result = run_normal(emulator_in("plain"), KERNEL, *CASES[name])
     channels, quads = case.in_channels[0], case.batch * math.prod(half(case.size))
     rows = max(channels, 64)  # narrow tiles fill half of a product
     products = 9 * channels * rows * quads * (4 + 3)

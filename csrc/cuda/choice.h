@@ -25,12 +25,17 @@ struct ChoiceOf {
   bool covered() const { return plan || sm90; }
 };
 
-// As JSON: the kernel and its plan, or why there is none.
+// As JSON: the kernel and its plan, or why there is none. What a plan predicts is as on a device
+// that is known, the nearest one.
 template <typename Choice>
-std::string explain(const Choice& choice) {
-  const std::string kernel = choice.sm90   ? to_string(*choice.sm90)
-                             : choice.plan ? to_string(*choice.plan)
-                                           : "";
+std::string explain(const Choice& choice, const Tensor& like) {
+  std::string kernel;
+  if (choice.sm90) {
+    kernel = to_string(*choice.sm90);
+  } else if (choice.plan) {
+    const DeviceFacts& facts = device_of(like.get_device_index()).facts;
+    kernel = to_string(*choice.plan) + ", as on " + facts.name;
+  }
   const std::string first = choice.covered() && choice.of_pooled ? "pool2x2, " : "";
   return R"({"kernel": ")" + first + kernel + R"(", "reason": ")" + choice.reason + R"("})";
 }

@@ -187,7 +187,7 @@ std::string explain_forward(const Part& x_high, const Part& x_low, const Tensor&
                             bool allow_tf32, std::string family) {
   check_forward("explain_forward", x_high, x_low, weight, std::nullopt, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
-  return explain(choose("explain_forward", weight, problem, allow_tf32, family));
+  return explain(choose("explain_forward", weight, problem, allow_tf32, family), weight);
 }
 
 Problem input_grad_problem(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
@@ -225,7 +225,7 @@ std::string explain_input_grad(const Tensor& dy_high, const Tensor& dy_low, cons
                                bool allow_tf32, std::string family) {
   check_input_grad("explain_input_grad", dy_high, dy_low, weight, high_in, size, stride);
   const Problem problem = input_grad_problem(dy_high, dy_low, weight, high_in, size, stride);
-  return explain(choose("explain_input_grad", weight, problem, allow_tf32, family));
+  return explain(choose("explain_input_grad", weight, problem, allow_tf32, family), weight);
 }
 
 }  // namespace

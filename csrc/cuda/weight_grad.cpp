@@ -140,7 +140,7 @@ std::string explain_weight_grad(const Part& x_high, const Part& x_low, const Ten
   const char* op = "explain_weight_grad";
   check_weight_grad(op, x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
   const Problem problem = problem_of(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
-  return explain(choose(op, dy_high, problem, kernel_size[1], allow_tf32, family));
+  return explain(choose(op, dy_high, problem, kernel_size[1], allow_tf32, family), dy_high);
 }
 
 }  // namespace
