@@ -1,4 +1,5 @@
-// What is to be computed, in numbers: the operator forward or its input gradient.
+// What is to be computed, in numbers: the operator forward, its input gradient or
+// its weight gradient.
 // Plain C++: neither torch nor CUDA is known here.
 #pragma once
 

@@ -47,10 +47,11 @@ inline Tensor empty_channels_last(const Tensor& like, const std::array<int64_t, 
   return empty_strided<4>(like, sizes, {height * width * channels, 1, width * channels, channels});
 }
 
-// Calls an operator, whose results replace its arguments.
-template <size_t kArguments>
-std::array<StableIValue, kArguments> dispatch(const char* op,
-                                              std::array<StableIValue, kArguments> stack) {
+// Calls an operator, of all arguments of its schema. Its results, no more than they, replace them.
+template <typename... Arguments>
+std::array<StableIValue, sizeof...(Arguments)> dispatch(const char* op,
+                                                        const Arguments&... arguments) {
+  std::array<StableIValue, sizeof...(Arguments)> stack{torch::stable::detail::from(arguments)...};
   TORCH_ERROR_CODE_CHECK(torch_call_dispatcher(op, "", stack.data(), TORCH_ABI_VERSION));
   return stack;
 }

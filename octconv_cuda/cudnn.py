@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .onednn import ACTIVATIONS
+from .activations import ACTIVATIONS
 from .problem import Pair
 
 __all__ = ["convolution"]
@@ -57,7 +57,7 @@ def convolution(
         y = _product(x, weight, bias, stride)
     else:
         y = F.conv2d(x, weight, bias, *geometry)
-    return ACTIVATIONS[activation](y if residual is None else y + residual)
+    return ACTIVATIONS[activation].function(y if residual is None else y + residual)
 
 
 def _on_cuda(x: Tensor) -> bool:

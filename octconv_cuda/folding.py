@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.utils import _pair
 
+from .activations import ACTIVATIONS
 from .maps import OctaveBatchNorm2d
 from .modules import OctConv2d
-from .onednn import ACTIVATIONS
 from .problem import DTYPES, Geometry, Pair
 
 __all__ = ["geometry_of", "is_altered", "refusal", "scale_and_shift", "scaled", "splits"]

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .activations import ACTIVATIONS
 from .call import allow_tf32, autocast, insist
 from .convolutions import pool_concat
 from .cudnn import convolution
@@ -19,7 +20,7 @@ from .folding import geometry_of, refusal, scale_and_shift, scaled, splits
 from .functional import oct_conv2d
 from .maps import Maps, OctaveMaps, as_parts, check_split
 from .modules import OctConv2d
-from .onednn import ACTIVATIONS, Packed, Stamp, can_pack
+from .onednn import Packed, Stamp, can_pack
 from .problem import (
     KERNEL_FAMILIES,
     Geometry,
@@ -33,9 +34,6 @@ from .problem import (
 )
 
 __all__ = ["FusedConv2d"]
-
-# What the epilogue computes of the activations; ReLU6 is clamped behind it.
-_EPILOGUE = {"": 0, "relu": 1, "silu": 2, "relu6": 1}
 
 
 class FusedConv2d(nn.Module):
@@ -167,7 +165,7 @@ class FusedConv2d(nn.Module):
     def _operator(self, x: Parts, size: Pair, r: Parts, weight: Tensor, scale: Tensor) -> Parts:
         high_out, low_out = self.out_split
         high, low = torch.ops.octconv_cuda.inference(
-            *x, weight, None, scale, self.shift, *r, _EPILOGUE[self.activation],
+            *x, weight, None, scale, self.shift, *r, ACTIVATIONS[self.activation].epilogue,
             high_out, size, 2 if self.pools else 1, allow_tf32(weight), self.family or "",
         )  # fmt: skip
         if self.activation == "relu6":
@@ -182,7 +180,7 @@ class FusedConv2d(nn.Module):
             return convolution(high, weight, bias, r[0], self.activation, **self.geometry), None
         geometry = {**self.geometry, "stride": 2 if self.pools else 1}
         y = oct_conv2d(x, weight, bias, out_channels=self.out_split, family=self.family, **geometry)
-        function = ACTIVATIONS[self.activation]
+        function = ACTIVATIONS[self.activation].function
         high, low = (
             None if part is None else function(part if other is None else part + other)
             for part, other in zip(as_parts("FusedConv2d", y), r, strict=True)

@@ -5,6 +5,7 @@ from collections import OrderedDict
 
 from torch import nn
 
+from .activations import ACTIVATIONS
 from .folding import is_altered, refusal
 from .fused import FusedConv2d
 from .maps import OctaveBatchNorm2d, PerPart
@@ -12,7 +13,7 @@ from .problem import check_network
 
 __all__ = ["fuse", "fuse_convolution", "fuse_convolutions"]
 
-_ACTIVATIONS = {nn.ReLU: "relu", nn.SiLU: "silu", nn.ReLU6: "relu6", nn.Identity: ""}
+_NAMES = {activation.module: name for name, activation in ACTIVATIONS.items()}
 
 
 def fuse(network: nn.Module) -> nn.Module:
@@ -85,7 +86,7 @@ def _activation_name(module: nn.Module | None) -> str | None:
         return ""
     if type(module) is PerPart and module.low is None and not is_altered(module):
         module = module.high
-    return None if is_altered(module) else _ACTIVATIONS.get(type(module))
+    return None if is_altered(module) else _NAMES.get(type(module))
 
 
 def _fused(module: nn.Module, done: dict[nn.Module, nn.Module]) -> nn.Module:

@@ -4,33 +4,19 @@ Sources: the operators ``mkldnn::_convolution_pointwise`` that torch's compiler 
 public, so that ``can_pack`` asks for them.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .activations import ACTIVATIONS
 from .convolutions import empty_part, pool2x2
 from .problem import Pair, Parts
 
-__all__ = ["ACTIVATIONS", "Packed", "Stamp", "can_pack"]
+__all__ = ["Packed", "Stamp", "can_pack"]
 
 _CHANNELS_LAST = torch.channels_last
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "": lambda y: y,
-    "relu": F.relu,
-    "silu": F.silu,
-    "relu6": F.relu6,
-}
-# oneDNN's names and arguments of them.
-_ATTRIBUTES: dict[str, tuple[str, list[float]]] = {
-    "": ("none", []),
-    "relu": ("relu", []),
-    "silu": ("swish", []),
-    "relu6": ("hardtanh", [0.0, 6.0]),
-}
-
 _pointwise: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 _pointwise_in_place: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise_", None)
 
@@ -194,12 +180,12 @@ class Packed:
             pad, stride, dilation = self._geometry
             traced = F.conv2d(x, block, bias, stride, pad, dilation, groups)
             traced = traced if other is None else traced + other
-            return ACTIVATIONS[self._activation](traced) if last else traced
+            return ACTIVATIONS[self._activation].function(traced) if last else traced
         y: Tensor
         activation = self._activation if last else ""
         rest = (self._laid_out(name, x), bias, *self._geometry, groups)
         if other is None:
-            y = _pointwise(x, *rest, *_ATTRIBUTES[activation], "")
+            y = _pointwise(x, *rest, *ACTIVATIONS[activation].onednn, "")
             return y
         # Behind a sum oneDNN's operators know ReLU alone, and with groups in float32 alone.
         within = activation == "relu" and (groups == 1 or x.dtype == torch.float32)
@@ -209,7 +195,7 @@ class Packed:
         else:
             other = other.contiguous(memory_format=_CHANNELS_LAST)
             y = _pointwise.binary(x, other, *rest, *end)
-        return y if within else ACTIVATIONS[activation](y)
+        return y if within else ACTIVATIONS[activation].function(y)
 
 
 def _upsampled(low: Tensor, size: Pair, residual: Tensor | None) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 from benchmarks.accuracy import rounded_to_tf32
 
 Shape = tuple[int, int, int]
+FIRST_ON_TRIAL = 3  # of kSm90Geometries in csrc/traits/forward_sm90.h, and all behind it
 
 
 class Tiles(NamedTuple):
@@ -71,7 +72,7 @@ class HopperTiles(NamedTuple):
     @property
     def types(self) -> tuple[torch.dtype, ...]:
         """What there are kernels for: of those on trial there is one type."""
-        on_trial = self.geometry > 2 or self.columns[1] < self.columns[0]
+        on_trial = self.geometry >= FIRST_ON_TRIAL or self.columns[1] < self.columns[0]
         return (torch.bfloat16,) if on_trial else (torch.bfloat16, torch.float16)
 
 

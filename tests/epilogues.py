@@ -5,9 +5,11 @@ from typing import Any
 import torch
 from cases import Case, Draw, Parts, half, multiples_of
 from emulated_forward import memory_of
-from torch import Tensor
+from torch import Tensor, nn
 
 ACTIVATIONS = (lambda y: y, torch.relu, torch.nn.functional.silu)
+# Of FusedConv2d.
+MODULES = {"": nn.Identity(), "relu": nn.ReLU(), "silu": nn.SiLU(), "relu6": nn.ReLU6()}
 
 
 class Extras:

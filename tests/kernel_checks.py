@@ -205,7 +205,7 @@ def check_relu_keeps_nan(case: Case, platform: Platform, dtype: torch.dtype) -> 
 
 def check_inference(case: Case, platform: Platform, dtype: torch.dtype, family: str = "") -> None:
     """As near to float64 as PyTorch's convolutions with the formula behind them, or nearer."""
-    for residual, activation in ((True, 1), (False, 0), (True, 2)):
+    for residual, activation in ((True, 1), (False, 0), (True, 2), (False, 2)):
         call = [
             t.to(platform.device) if isinstance(t, Tensor) else t
             for t in inference_call(case, Extras(case, residual), dtype, activation)

@@ -95,13 +95,20 @@ def test_is_exact_on_integers(emulator_in: Get, mode, name, dtype, residual, act
 @NO_COMPILER
 @pytest.mark.parametrize("dtype", [BF16, F16], ids=str)
 @pytest.mark.parametrize(
-    ("name", "activation"), [("narrow", SILU), ("first", SILU), ("images", RELU), ("last", NONE)]
+    ("name", "activation", "residual"),
+    [
+        ("narrow", SILU, True),
+        ("first", SILU, True),
+        ("images", SILU, False),
+        ("images", RELU, True),
+        ("last", NONE, True),
+    ],
 )
-def test_rounds_once(emulator_in: Get, name, activation, dtype):
+def test_rounds_once(emulator_in: Get, name, activation, residual, dtype):
     """As accurate as the operators that PyTorch would run, or more."""
     case = CASES[name][0]
     operands = case.normal().to(dtype)
-    extras = Extras(case, True)
+    extras = Extras(case, residual)
     extras.round_to(dtype)
     result = run_forward(
         emulator_in("plain"), case, tiles_of(name), operands[:2], *operands[2:],

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from dispatched import Dispatched
+from epilogues import MODULES
 from foreign import randomized
 from oracle import assert_accurate
 from torch import Tensor, nn
@@ -17,7 +18,6 @@ from torch.utils.flop_counter import flop_registry
 from octconv_cuda import FusedConv2d, OctaveBatchNorm2d, OctConv2d, cudnn
 from octconv_cuda import fused as fused_conv2d
 
-ACTIVATIONS = {"": nn.Identity(), "relu": nn.ReLU(), "silu": nn.SiLU(), "relu6": nn.ReLU6()}
 LAYERS: dict[str, Any] = {
     "1x1": lambda: nn.Conv2d(16, 24, 1),
     "1x1, padding 1": lambda: nn.Conv2d(16, 24, 1, padding=1),
@@ -54,7 +54,7 @@ def test_is_as_accurate_as_the_layers(
     x = x.contiguous(memory_format=FORMATS[memory_format])
     of_torch, exact = layers(x), copy.deepcopy(layers).double()(x.double())
     residual = torch.randn_like(of_torch)
-    for name, activation in ACTIVATIONS.items():
+    for name, activation in MODULES.items():
         fused = FusedConv2d(*layers, name)
         for r in (None, residual):
             _poison(of_torch)
@@ -151,7 +151,7 @@ def test_what_serves_on_cuda(
         assert (served or library) == [expected]
         assert "mul" not in calls.names  # the weight is folded once
         of_torch = F.conv2d(x, fused.weight, fused.shift, *fused.geometry.values())
-        of_torch = ACTIVATIONS[activation](of_torch if r is None else of_torch + r)
+        of_torch = MODULES[activation](of_torch if r is None else of_torch + r)
         torch.testing.assert_close(y, of_torch, rtol=2e-2, atol=2e-2)
         assert y.is_contiguous(memory_format=torch.channels_last)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from dispatched import Dispatched
+from epilogues import MODULES
 from foreign import randomized
 from networks import assert_maps_close, octave_maps
 from oracle import assert_accurate
@@ -28,6 +29,7 @@ from octconv_cuda import (
     models,
 )
 from octconv_cuda import fused as fused_conv2d
+from octconv_cuda.activations import ACTIVATIONS
 from octconv_cuda.models.resnet import BottleneckV2
 
 # Every kind of block in every kind of stage.
@@ -41,7 +43,6 @@ NETWORKS = {
     "mobilenet_v1": models.oct_mobilenet_v1,
     "mobilenet_v2": models.oct_mobilenet_v2,
 }
-ACTIVATIONS = {"": nn.Identity(), "relu": nn.ReLU(), "silu": nn.SiLU(), "relu6": nn.ReLU6()}
 
 
 @pytest.fixture(params=["onednn", "operator"])
@@ -66,8 +67,13 @@ LAYERS: list[tuple[Any, dict[str, Any]]] = [
 ]
 
 
+def test_each_activation_has_tests() -> None:
+    modules = {name: activation.module for name, activation in ACTIVATIONS.items()}
+    assert modules == {name: type(module) for name, module in MODULES.items()}
+
+
 @pytest.mark.usefixtures("_path")
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", MODULES)
 @pytest.mark.parametrize("size", [(8, 12), (9, 7)])
 @pytest.mark.parametrize(("splits", "arguments"), LAYERS, ids=str)
 def test_octave_layer(splits: Any, arguments: Any, size: Any, activation: str) -> None:
@@ -83,7 +89,7 @@ def test_octave_layer(splits: Any, arguments: Any, size: Any, activation: str) -
         residual = PerPart(nn.Tanh())(y)
         for other in (None, residual):
             total = y if other is None else y + other
-            expected = PerPart(ACTIVATIONS[activation])(total)
+            expected = PerPart(MODULES[activation])(total)
             before = copy.deepcopy(other)
             assert_maps_close(fused(x, other), expected, rtol=1e-4, atol=1e-5)
             if other is not None:

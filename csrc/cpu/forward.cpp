@@ -46,20 +46,17 @@ bool use_onednn(const Tensor& x, const Tensor& weight) {
 // A convolution at stride 1 with "same" padding. PyTorch's own choice takes 1x1 taps of few images
 // on one thread, and small maps, to BLAS, at half of oneDNN's rate or less.
 Tensor convolve(const Tensor& x, const Tensor& weight, const Part& bias) {
-  using torch::stable::detail::from;
   using torch::stable::detail::to;
   const std::vector<int64_t> ones = {1, 1}, zeros = {0, 0};
   const std::vector<int64_t> padding = {weight.size(2) / 2, weight.size(3) / 2};
   if (use_onednn(x, weight)) {
     Part dense_bias;  // oneDNN takes no other, and does not look
     if (bias) dense_bias = torch::stable::contiguous(*bias);
-    return to<Tensor>(dispatch<7>("aten::mkldnn_convolution",
-                                  {from(x), from(weight), from(dense_bias), from(padding),
-                                   from(ones), from(ones), from(int64_t{1})})[0]);
+    return to<Tensor>(dispatch("aten::mkldnn_convolution", x, weight, dense_bias, padding, ones,
+                               ones, int64_t{1})[0]);
   }
-  return to<Tensor>(dispatch<9>("aten::convolution",
-                                {from(x), from(weight), from(bias), from(ones), from(padding),
-                                 from(ones), from(false), from(zeros), from(int64_t{1})})[0]);
+  return to<Tensor>(dispatch("aten::convolution", x, weight, bias, ones, padding, ones, false,
+                             zeros, int64_t{1})[0]);
 }
 
 // The same values in just the strides of channels_last, also where a size is 1.

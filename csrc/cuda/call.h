@@ -88,10 +88,10 @@ auto with_element_type(ScalarType dtype, const Run& run) {
   return dtype == ScalarType::Float ? run(TypeTag<TFloat32>()) : with_16_bit_type(dtype, run);
 }
 
-template <size_t kArguments>
-TensorPair dispatch_pair(const char* op, const std::array<StableIValue, kArguments>& arguments) {
+template <typename... Arguments>
+TensorPair dispatch_pair(const char* op, const Arguments&... arguments) {
   using torch::stable::detail::to;
-  const auto results = dispatch(op, arguments);
+  const auto results = dispatch(op, arguments...);
   return {to<Tensor>(results[0]), to<Tensor>(results[1])};
 }
 

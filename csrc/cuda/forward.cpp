@@ -152,10 +152,8 @@ TensorPair forward(const Part& x_high, const Part& x_low, const Tensor& weight, 
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
   const Choice choice = choose("forward", weight, problem, allow_tf32, family);
   if (choice.covered()) return serve("forward", problem, choice, x_high, x_low, weight, bias);
-  using torch::stable::detail::from;
-  return dispatch_pair<9>("octconv_cuda::composed_forward",
-                          {from(x_high), from(x_low), from(weight), from(bias), from(high_out),
-                           from(size), from(stride), from(allow_tf32), from(family)});
+  return dispatch_pair("octconv_cuda::composed_forward", x_high, x_low, weight, bias, high_out,
+                       size, stride, allow_tf32, family);
 }
 
 TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight, const Part& bias,
@@ -173,12 +171,9 @@ TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight
                  {aligned(dense_vector(scale)), aligned(dense_vector(shift)), residual_high,
                   residual_low, static_cast<Activation>(activation)});
   }
-  using torch::stable::detail::from;
-  return dispatch_pair<14>(
-      "octconv_cuda::composed_inference",
-      {from(x_high), from(x_low), from(weight), from(bias), from(scale), from(shift),
-       from(residual_high), from(residual_low), from(activation), from(high_out), from(size),
-       from(stride), from(allow_tf32), from(family)});
+  return dispatch_pair("octconv_cuda::composed_inference", x_high, x_low, weight, bias, scale,
+                       shift, residual_high, residual_low, activation, high_out, size, stride,
+                       allow_tf32, family);
 }
 
 // What forward does for the same arguments.
@@ -213,10 +208,8 @@ TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor&
   if (choice.covered()) {
     return serve("input_grad", problem, choice, dy_high, dy_low, weight, std::nullopt);
   }
-  using torch::stable::detail::from;
-  return dispatch_pair<8>("octconv_cuda::composed_input_grad",
-                          {from(dy_high), from(dy_low), from(weight), from(high_in), from(size),
-                           from(stride), from(allow_tf32), from(family)});
+  return dispatch_pair("octconv_cuda::composed_input_grad", dy_high, dy_low, weight, high_in, size,
+                       stride, allow_tf32, family);
 }
 
 // What input_grad does for the same arguments.

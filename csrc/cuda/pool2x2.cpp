@@ -15,10 +15,8 @@ namespace octconv {
 
 Tensor pool2x2_cuda(const Tensor& high, const Part& low, bool mean) {
   if (!device_of(high.get_device_index()).why_no_kernels.empty()) {
-    using torch::stable::detail::from;
     using torch::stable::detail::to;
-    const auto results =
-        dispatch<3>("octconv_cuda::composed_pool2x2", {from(high), from(low), from(mean)});
+    const auto results = dispatch("octconv_cuda::composed_pool2x2", high, low, mean);
     return to<Tensor>(results[0]);
   }
   const Pool2x2Call call = prepare_pool2x2(high, low, mean);

@@ -21,8 +21,6 @@
 namespace octconv {
 namespace {
 
-constexpr int64_t kMostKernel = 9;  // that kernel sizes are told apart to; none covers it
-
 using Choice = ChoiceOf<WeightGradPlan, GradPlanSm90>;
 
 Choice find_plan(const Tensor& dy, const Problem& problem, int64_t kernel_width, bool allow_tf32) {
@@ -106,7 +104,7 @@ Problem problem_of(const Part& x_high, const Part& x_low, const Tensor& dy_high,
           number(x_low ? x_low->size(1) : 0),
           number(dy_high.size(1)),
           number(dy_low.size(1)),
-          number(std::min<int64_t>(kernel_size[0], kMostKernel)),
+          number(std::min<int64_t>(kernel_size[0], kMostTaps + 2)),
           number(stride),
           false};
 }
@@ -125,11 +123,8 @@ TensorPair weight_grad(const Part& x_high, const Part& x_low, const Tensor& dy_h
     return run(of_pooled(problem), choice, pooled(x_high, x_low), std::nullopt, dy_high, dy_low,
                channels_last, bias, float32);
   }
-  using torch::stable::detail::from;
-  return dispatch_pair<12>("octconv_cuda::composed_weight_grad",
-                           {from(x_high), from(x_low), from(dy_high), from(dy_low), from(size),
-                            from(kernel_size), from(stride), from(allow_tf32), from(channels_last),
-                            from(family), from(bias), from(float32)});
+  return dispatch_pair("octconv_cuda::composed_weight_grad", x_high, x_low, dy_high, dy_low, size,
+                       kernel_size, stride, allow_tf32, channels_last, family, bias, float32);
 }
 
 // What weight_grad does for the same arguments.

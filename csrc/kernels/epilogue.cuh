@@ -35,14 +35,11 @@ __device__ __forceinline__ void bound(float (&value)[kCount], Activation activat
 
 template <int kCount>
 __device__ __forceinline__ void activate(float (&value)[kCount], Activation activation) {
-  if (activation == Activation::kSilu) {
+  if (only_bounds(activation)) return bound(value, activation);
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      const float power = ptx::exp2_approximate(-1.4426950408889634f * value[i]);
-      value[i] *= ptx::reciprocal_approximate(1 + power);
-    }
-  } else {
-    bound(value, activation);
+  for (int i = 0; i < kCount; ++i) {  // SiLU
+    const float power = ptx::exp2_approximate(-1.4426950408889634f * value[i]);
+    value[i] *= ptx::reciprocal_approximate(1 + power);
   }
 }
 

@@ -22,12 +22,16 @@ void launch_joint_tiles(const Launch& call) {
 
 template <typename T>
 void launch_forward_1x1_sm80(const Launch& call) {
+  int found = 0;
   const auto visit = [&](auto traits) {
     using Traits = decltype(traits);
-    if (std::strcmp(call.plan.tiles, Traits::Tiles::kName) == 0) launch_joint_tiles<Traits>(call);
+    if (std::strcmp(call.plan.tiles, Traits::Tiles::kName) != 0) return;
+    launch_joint_tiles<Traits>(call);
+    ++found;
   };
   call.problem.input_grad ? for_each_forward_1x1<T, true>(visit)
                           : for_each_forward_1x1<T, false>(visit);
+  check_one_kernel(found);
 }
 
 template void launch_forward_1x1_sm80<BFloat16>(const Launch&);

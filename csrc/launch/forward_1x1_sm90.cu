@@ -7,10 +7,11 @@
 namespace octconv {
 namespace {
 
-// Calls run(kernel, shape) with the instantiation of a plan.
+// Calls run(kernel, shape) with the instantiation of a plan; how often.
 template <typename T, bool kInputGrad, typename Run>
-void with_kernel_1x1_sm90(const PlanSm90& plan, const Run& run) {
+int with_kernel_1x1_sm90(const PlanSm90& plan, const Run& run) {
   const JointCut& cut = plan.joint;
+  int found = 0;
   for_each_joint_sm90<T, kInputGrad>([&](auto traits) {
     using Traits = decltype(traits);
     if (Traits::kColumns == cut.columns && Traits::kColumnGroups == cut.column_groups) {
@@ -18,16 +19,18 @@ void with_kernel_1x1_sm90(const PlanSm90& plan, const Run& run) {
       run(forward_1x1_sm90<Traits>, LaunchShape{static_cast<uint32_t>(plan.blocks), kJointThreads,
                                                 1, static_cast<uint32_t>(bytes),
                                                 static_cast<uint32_t>(cut.cluster()), plan.trial});
+      ++found;
     }
   });
+  return found;
 }
 
 }  // namespace
 
 template <typename T, bool kInputGrad>
 void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, cudaStream_t stream) {
-  with_kernel_1x1_sm90<T, kInputGrad>(
-      plan, [&](auto kernel, const LaunchShape& shape) { launch(kernel, shape, params, stream); });
+  check_one_kernel(with_kernel_1x1_sm90<T, kInputGrad>(
+      plan, [&](auto kernel, const LaunchShape& shape) { launch(kernel, shape, params, stream); }));
 }
 
 template <typename T, bool kInputGrad>

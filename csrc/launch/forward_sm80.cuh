@@ -25,10 +25,14 @@ void launch_tiles(const Launch& call) {
 
 template <typename T, bool kInputGrad>
 void launch_forward_sm80(const Launch& call) {
+  int found = 0;
   for_each_forward<T, kInputGrad>(call.problem.kernel, [&](auto traits) {
     using Traits = decltype(traits);
-    if (std::strcmp(call.plan.tiles, Traits::Tiles::kName) == 0) launch_tiles<Traits>(call);
+    if (std::strcmp(call.plan.tiles, Traits::Tiles::kName) != 0) return;
+    launch_tiles<Traits>(call);
+    ++found;
   });
+  check_one_kernel(found);
 }
 
 }  // namespace octconv

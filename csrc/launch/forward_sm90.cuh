@@ -8,16 +8,19 @@
 
 namespace octconv {
 
-// Calls run(kernel) with the kernel of a plan.
+// Calls run(kernel) with the kernel of a plan; how often.
 template <typename T, bool kInputGrad, typename Run>
-void with_kernel_sm90(const PlanSm90& plan, const Run& run) {
+int with_kernel_sm90(const PlanSm90& plan, const Run& run) {
+  int found = 0;
   for_each_sm90<T, kInputGrad>([&](auto kernel) {
     using Traits = decltype(kernel);
     if (Traits::kGeometry == plan.geometry && Traits::kHighColumns == plan.columns[kHigh] &&
         has_low_sm90<Traits>(plan.columns[kLow])) {
       run(forward_sm90<Traits>);
+      ++found;
     }
   });
+  return found;
 }
 
 inline LaunchShape shape_sm90(const PlanSm90& plan) {
@@ -27,8 +30,8 @@ inline LaunchShape shape_sm90(const PlanSm90& plan) {
 
 template <typename T, bool kInputGrad>
 void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStream_t stream) {
-  with_kernel_sm90<T, kInputGrad>(
-      plan, [&](auto kernel) { launch(kernel, shape_sm90(plan), params, stream); });
+  check_one_kernel(with_kernel_sm90<T, kInputGrad>(
+      plan, [&](auto kernel) { launch(kernel, shape_sm90(plan), params, stream); }));
 }
 
 template <typename T, bool kInputGrad>

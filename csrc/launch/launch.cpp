@@ -2,9 +2,16 @@
 
 #include <map>
 #include <mutex>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 namespace octconv {
+
+void check_one_kernel(int found) {
+  if (found == 1) return;
+  throw std::logic_error("octconv_cuda: a plan must mean one kernel, got " + std::to_string(found));
+}
 
 // The limit is one for all threads: it only grows, under a lock. It takes the driver long to set,
 // so that is done once.

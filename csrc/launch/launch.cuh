@@ -11,6 +11,9 @@
 
 namespace octconv {
 
+// Raises unless a plan meant one of the kernels that there are: with none nothing would be written.
+void check_one_kernel(int found);
+
 // Lets launches of a kernel on the current device have so much dynamic shared memory.
 void allow_shared_bytes(const void* kernel, uint32_t bytes);
 

@@ -26,9 +26,11 @@ void launch_weight_grad_kernel(const WeightGradLaunch& call, void (*kernel)(Para
   }
 }
 
+// How many kernels it launched.
 template <typename T>
-void launch_weight_grad_tiles(const WeightGradLaunch& call) {
+int launch_weight_grad_tiles(const WeightGradLaunch& call) {
   const int32_t taps = call.problem.kernel;
+  int found = 0;
   for_each_weight_grad<T>(taps, [&](auto traits, const char* name) {
     using Traits = decltype(traits);
     if (std::strcmp(call.plan.tiles, name) != 0) return;
@@ -36,11 +38,14 @@ void launch_weight_grad_tiles(const WeightGradLaunch& call) {
         call.problem, limits_of_grad<Traits>(name, taps), call.plan.pixel_tiles, call.pointers);
     launch_weight_grad_kernel<T>(call, weight_grad_sm80<Traits>, params, params.items(),
                                  Traits::kThreads);
+    ++found;
   });
+  return found;
 }
 
 template <typename T>
-void launch_joint_grad(const WeightGradLaunch& call) {
+int launch_joint_grad(const WeightGradLaunch& call) {
+  int found = 0;
   for_each_joint_grad<T>([&](auto traits, const char* name) {
     using Traits = decltype(traits);
     if (std::strcmp(call.plan.tiles, name) != 0) return;
@@ -49,13 +54,15 @@ void launch_joint_grad(const WeightGradLaunch& call) {
                           JointGradShape::of(call.plan.pixel_tiles), call.pointers);
     launch_weight_grad_kernel<T>(call, weight_grad_1x1_sm80<Traits>, params, params.blocks(),
                                  Traits::kThreads);
+    ++found;
   });
+  return found;
 }
 
 template <typename T>
 void launch_weight_grad_sm80(const WeightGradLaunch& call) {
-  if (call.problem.kernel == 1) launch_joint_grad<T>(call);
-  launch_weight_grad_tiles<T>(call);
+  const int joint = call.problem.kernel == 1 ? launch_joint_grad<T>(call) : 0;
+  check_one_kernel(joint + launch_weight_grad_tiles<T>(call));
 }
 
 }  // namespace octconv

@@ -7,12 +7,16 @@
 namespace octconv {
 namespace {
 
-// Calls run(kernel) with the instantiation for tiles of so many channels.
+// Calls run(kernel) with the instantiation for tiles of so many channels; how often.
 template <typename T, typename Run>
-void with_grad_kernel_sm90(int32_t tile, const Run& run) {
+int with_grad_kernel_sm90(int32_t tile, const Run& run) {
+  int found = 0;
   for_each_grad_sm90<T>([&](auto traits) {
-    if (decltype(traits)::kTile == tile) run(weight_grad_sm90<decltype(traits)>);
+    if (decltype(traits)::kTile != tile) return;
+    run(weight_grad_sm90<decltype(traits)>);
+    ++found;
   });
+  return found;
 }
 
 }  // namespace
@@ -21,8 +25,8 @@ template <typename T>
 void launch_grad_sm90(const WeightGradSm90Params& params, cudaStream_t stream) {
   const LaunchShape shape{static_cast<uint32_t>(params.items()), kGradSm90Threads, 1,
                           static_cast<uint32_t>(params.shared_bytes)};
-  with_grad_kernel_sm90<T>(params.tile_rows,
-                           [&](auto kernel) { launch(kernel, shape, params, stream); });
+  check_one_kernel(with_grad_kernel_sm90<T>(
+      params.tile_rows, [&](auto kernel) { launch(kernel, shape, params, stream); }));
   if (params.positions == 0) return;
   const WeightGradParams& of_splits = params;
   launch(add_weight_grad_splits<T>, splits_shape(of_splits), of_splits, stream);

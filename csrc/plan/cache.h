@@ -17,16 +17,19 @@ template <typename Plan, Plan (*make)(const Problem&, ElementType, const DeviceF
 class PlanCacheOf {
  public:
   const Plan& plan(const Problem& p, ElementType type, const DeviceFacts& device) {
-    const Key key{p.kernel,
-                  p.batch,
-                  p.height,
-                  p.width,
-                  p.high_in,
-                  p.low_in,
-                  p.high_out,
-                  p.low_out,
-                  p.stride,
-                  p.input_grad,
+    // All fields, or problems would share plans: a new one stops the compiler here.
+    const auto& [batch, height, width, high_in, low_in, high_out, low_out, kernel, stride, grad] =
+        p;
+    const Key key{kernel,
+                  batch,
+                  height,
+                  width,
+                  high_in,
+                  low_in,
+                  high_out,
+                  low_out,
+                  stride,
+                  grad,
                   int32_t(type),
                   10 * device.major + device.minor,
                   device.multiprocessors,

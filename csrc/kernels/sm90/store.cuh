@@ -217,7 +217,7 @@ __device__ __forceinline__ void finish_sums(float (&sum)[kGroups][kSums],
     if (p.scale) {
       // Of the largest tiles all sums, beside factors, are more than there are registers for.
       constexpr bool kInPlace = kGroups * kSums <= 128;
-      if (!kInPlace || p.residual[octave] || p.activation == Activation::kSilu) {
+      if (!kInPlace || p.residual[octave] || !only_bounds(p.activation)) {
         return store_halves<Traits>(sum, p, octave, channel, pixel_of);
       }
       if constexpr (kInPlace) scale_and_bound(sum, p, octave, channel);
