@@ -23,19 +23,20 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def(
       "input_grad(Tensor dy_high, Tensor dy_low, Tensor weight, SymInt high_in, SymInt[2] size, "
       "int stride, bool allow_tf32, str family=\"\") -> (Tensor, Tensor)");
-  // What the kernels leave to PyTorch's own operators.
+  // What the kernels leave to PyTorch's own operators, which take a family and do not look at it:
+  // they get None of it, for PyTorch leaks a text that it is given.
   m.def(
       "composed_forward(Tensor? x_high, Tensor? x_low, Tensor weight, Tensor? bias, "
-      "SymInt high_out, SymInt[2] size, int stride, bool allow_tf32, str family=\"\") -> (Tensor, "
+      "SymInt high_out, SymInt[2] size, int stride, bool allow_tf32, str? family=None) -> (Tensor, "
       "Tensor)");
   m.def(
       "composed_inference(Tensor? x_high, Tensor? x_low, Tensor weight, Tensor? bias, "
       "Tensor scale, Tensor shift, Tensor? residual_high, Tensor? residual_low, int activation, "
-      "SymInt high_out, SymInt[2] size, int stride, bool allow_tf32, str family=\"\") -> (Tensor, "
+      "SymInt high_out, SymInt[2] size, int stride, bool allow_tf32, str? family=None) -> (Tensor, "
       "Tensor)");
   m.def(
       "composed_input_grad(Tensor dy_high, Tensor dy_low, Tensor weight, SymInt high_in, "
-      "SymInt[2] size, int stride, bool allow_tf32, str family=\"\") -> (Tensor, Tensor)");
+      "SymInt[2] size, int stride, bool allow_tf32, str? family=None) -> (Tensor, Tensor)");
   m.def(
       "weight_grad(Tensor? x_high, Tensor? x_low, Tensor dy_high, Tensor dy_low, SymInt[2] size, "
       "SymInt[2] kernel_size, int stride, bool allow_tf32, bool channels_last=False, "
@@ -43,7 +44,7 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def(
       "composed_weight_grad(Tensor? x_high, Tensor? x_low, Tensor dy_high, Tensor dy_low, "
       "SymInt[2] size, SymInt[2] kernel_size, int stride, bool allow_tf32, "
-      "bool channels_last=False, str family=\"\", bool bias=True, bool float32=False) -> (Tensor, "
+      "bool channels_last=False, str? family=None, bool bias=True, bool float32=False) -> (Tensor, "
       "Tensor)");
   m.def(
       "explain_forward(Tensor? x_high, Tensor? x_low, Tensor weight, SymInt high_out, "

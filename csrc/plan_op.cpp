@@ -18,6 +18,7 @@
 #include "setup/forward_1x1_sm90.h"
 #include "setup/weight_grad_1x1_sm90.h"
 #include "setup/weight_grad_sm90.h"
+#include "text.h"
 #include "traits/forward_sm90.h"
 
 namespace octconv {
@@ -79,7 +80,7 @@ std::string device_text(const DeviceFacts& facts) {
   return json.str();
 }
 
-std::string plan(std::vector<int64_t> numbers, std::string dtype, std::string device) {
+std::string plan(std::vector<int64_t> numbers, Text dtype, Text device) {
   const auto [problem, type, facts] = question_of("plan", numbers, dtype, device);
   const Plan plan = plan_forward(problem, type, facts);
 
@@ -150,8 +151,8 @@ std::string joint_json(const Problem& problem, const PlanSm90& plan) {
   return json.str();
 }
 
-std::string plan_forward_sm90_text(std::vector<int64_t> numbers, std::string dtype,
-                                   std::string device, bool trial) {
+std::string plan_forward_sm90_text(std::vector<int64_t> numbers, Text dtype, Text device,
+                                   bool trial) {
   const char* op = "plan_forward_sm90";
   const auto [problem, type, facts] = question_of(op, numbers, dtype, device);
   if (const char* reason = why_not_sm90(problem, type, facts)) {
@@ -173,8 +174,7 @@ std::string plan_forward_sm90_text(std::vector<int64_t> numbers, std::string dty
 }
 
 // The same for the weight gradient of an operator.
-std::string plan_weight_grad_text(std::vector<int64_t> numbers, std::string dtype,
-                                  std::string device) {
+std::string plan_weight_grad_text(std::vector<int64_t> numbers, Text dtype, Text device) {
   const auto [problem, type, facts] = question_of("plan_weight_grad", numbers, dtype, device);
   const WeightGradPlan plan = plan_weight_grad(problem, type, facts);
 
@@ -210,8 +210,7 @@ std::string joint_json(const Problem& problem, const GradPlanSm90& plan) {
   return json.str();
 }
 
-std::string plan_weight_grad_sm90_text(std::vector<int64_t> numbers, std::string dtype,
-                                       std::string device) {
+std::string plan_weight_grad_sm90_text(std::vector<int64_t> numbers, Text dtype, Text device) {
   const char* op = "plan_weight_grad_sm90";
   const auto [problem, type, facts] = question_of(op, numbers, dtype, device);
   if (const char* reason = why_not_grad_sm90(problem, type, facts)) {

@@ -14,6 +14,7 @@
 
 #include "cpu/resample.h"
 #include "tensor.h"
+#include "text.h"
 
 namespace octconv {
 namespace {
@@ -93,7 +94,7 @@ class NoGrad {
 
 std::tuple<Tensor, Tensor> forward(const Part& x_high, const Part& x_low, const Tensor& weight,
                                    const Part& bias, int64_t high_out, std::vector<int64_t> size,
-                                   int64_t stride, bool /*allow_tf32*/, std::string /*family*/) {
+                                   int64_t stride, bool /*allow_tf32*/, Text /*family*/) {
   check_forward("forward", x_high, x_low, weight, bias, high_out, size, stride);
   const NoGrad no_grad;
   Part high = present(x_high), low = present(x_low);

@@ -16,6 +16,7 @@
 #include "cuda/forward_sm90.h"
 #include "cuda/pool2x2.h"
 #include "launch/forward_sm80.h"
+#include "text.h"
 
 namespace octconv {
 namespace {
@@ -147,20 +148,19 @@ Problem forward_problem(const Part& x_high, const Part& x_low, const Tensor& wei
 
 TensorPair forward(const Part& x_high, const Part& x_low, const Tensor& weight, const Part& bias,
                    int64_t high_out, std::vector<int64_t> size, int64_t stride, bool allow_tf32,
-                   std::string family) {
+                   Text family) {
   check_forward("forward", x_high, x_low, weight, bias, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
   const Choice choice = choose("forward", weight, problem, allow_tf32, family);
   if (choice.covered()) return serve("forward", problem, choice, x_high, x_low, weight, bias);
   return dispatch_pair("octconv_cuda::composed_forward", x_high, x_low, weight, bias, high_out,
-                       size, stride, allow_tf32, family);
+                       size, stride, allow_tf32, std::nullopt);
 }
 
 TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight, const Part& bias,
                      const Tensor& scale, const Tensor& shift, const Part& residual_high,
                      const Part& residual_low, int64_t activation, int64_t high_out,
-                     std::vector<int64_t> size, int64_t stride, bool allow_tf32,
-                     std::string family) {
+                     std::vector<int64_t> size, int64_t stride, bool allow_tf32, Text family) {
   check_forward("inference", x_high, x_low, weight, bias, high_out, size, stride);
   check_epilogue(scale, shift, residual_high, residual_low, activation, weight, high_out,
                  (x_high ? x_high : x_low)->size(0), size, stride);
@@ -173,13 +173,13 @@ TensorPair inference(const Part& x_high, const Part& x_low, const Tensor& weight
   }
   return dispatch_pair("octconv_cuda::composed_inference", x_high, x_low, weight, bias, scale,
                        shift, residual_high, residual_low, activation, high_out, size, stride,
-                       allow_tf32, family);
+                       allow_tf32, std::nullopt);
 }
 
 // What forward does for the same arguments.
 std::string explain_forward(const Part& x_high, const Part& x_low, const Tensor& weight,
                             int64_t high_out, std::vector<int64_t> size, int64_t stride,
-                            bool allow_tf32, std::string family) {
+                            bool allow_tf32, Text family) {
   check_forward("explain_forward", x_high, x_low, weight, std::nullopt, high_out, size, stride);
   const Problem problem = forward_problem(x_high, x_low, weight, high_out, size, stride);
   return explain(choose("explain_forward", weight, problem, allow_tf32, family), weight);
@@ -201,7 +201,7 @@ Problem input_grad_problem(const Tensor& dy_high, const Tensor& dy_low, const Te
 
 TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
                       int64_t high_in, std::vector<int64_t> size, int64_t stride, bool allow_tf32,
-                      std::string family) {
+                      Text family) {
   check_input_grad("input_grad", dy_high, dy_low, weight, high_in, size, stride);
   const Problem problem = input_grad_problem(dy_high, dy_low, weight, high_in, size, stride);
   const Choice choice = choose("input_grad", weight, problem, allow_tf32, family);
@@ -209,13 +209,13 @@ TensorPair input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor&
     return serve("input_grad", problem, choice, dy_high, dy_low, weight, std::nullopt);
   }
   return dispatch_pair("octconv_cuda::composed_input_grad", dy_high, dy_low, weight, high_in, size,
-                       stride, allow_tf32, family);
+                       stride, allow_tf32, std::nullopt);
 }
 
 // What input_grad does for the same arguments.
 std::string explain_input_grad(const Tensor& dy_high, const Tensor& dy_low, const Tensor& weight,
                                int64_t high_in, std::vector<int64_t> size, int64_t stride,
-                               bool allow_tf32, std::string family) {
+                               bool allow_tf32, Text family) {
   check_input_grad("explain_input_grad", dy_high, dy_low, weight, high_in, size, stride);
   const Problem problem = input_grad_problem(dy_high, dy_low, weight, high_in, size, stride);
   return explain(choose("explain_input_grad", weight, problem, allow_tf32, family), weight);

@@ -17,6 +17,7 @@
 #include "cuda/pool2x2.h"
 #include "cuda/weight_grad_sm90.h"
 #include "launch/weight_grad_sm80.h"
+#include "text.h"
 
 namespace octconv {
 namespace {
@@ -112,7 +113,7 @@ Problem problem_of(const Part& x_high, const Part& x_low, const Tensor& dy_high,
 TensorPair weight_grad(const Part& x_high, const Part& x_low, const Tensor& dy_high,
                        const Tensor& dy_low, std::vector<int64_t> size,
                        std::vector<int64_t> kernel_size, int64_t stride, bool allow_tf32,
-                       bool channels_last, std::string family, bool bias, bool float32) {
+                       bool channels_last, Text family, bool bias, bool float32) {
   check_weight_grad("weight_grad", x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
   const Problem problem = problem_of(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
   const Choice choice = choose("weight_grad", dy_high, problem, kernel_size[1], allow_tf32, family);
@@ -124,14 +125,14 @@ TensorPair weight_grad(const Part& x_high, const Part& x_low, const Tensor& dy_h
                channels_last, bias, float32);
   }
   return dispatch_pair("octconv_cuda::composed_weight_grad", x_high, x_low, dy_high, dy_low, size,
-                       kernel_size, stride, allow_tf32, channels_last, family, bias, float32);
+                       kernel_size, stride, allow_tf32, channels_last, std::nullopt, bias, float32);
 }
 
 // What weight_grad does for the same arguments.
 std::string explain_weight_grad(const Part& x_high, const Part& x_low, const Tensor& dy_high,
                                 const Tensor& dy_low, std::vector<int64_t> size,
                                 std::vector<int64_t> kernel_size, int64_t stride, bool allow_tf32,
-                                std::string family) {
+                                Text family) {
   const char* op = "explain_weight_grad";
   check_weight_grad(op, x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
   const Problem problem = problem_of(x_high, x_low, dy_high, dy_low, size, kernel_size, stride);
