@@ -294,9 +294,11 @@ class OctaveSplit(nn.Module):
             raise ValueError(
                 f"OctaveSplit: input must be (N, {high + low}, H, W), got {_shape(input)}"
             )
+        if not low:
+            return OctaveMaps(input, None)
+        # A copy: what works on a view in place would change what the pool is differentiated by.
         return OctaveMaps(
-            input[:, :high] if high else None,
-            reference.pool(input[:, high:]) if low else None,
+            input[:, :high].clone() if high else None, reference.pool(input[:, high:])
         )
 
     def extra_repr(self) -> str:

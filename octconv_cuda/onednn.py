@@ -93,7 +93,7 @@ class Packed:
     def takes(self, x: Parts) -> bool:
         """Whether it was made for the operands; what is exported must run elsewhere, too."""
         return (
-            x[0] is not None
+            type(x[0]) is Tensor  # no subclass, such as fake tensors
             and x[0].dtype == self._dtype
             and x[0].device.type == "cpu"
             and not torch.compiler.is_exporting()

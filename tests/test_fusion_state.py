@@ -9,7 +9,9 @@ import torch
 from foreign import randomized
 from networks import assert_maps_close, octave_maps
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call, stack_module_state, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from octconv_cuda import FusedConv2d, OctaveBatchNorm2d, OctConv2d, fuse
 
@@ -34,6 +36,17 @@ def test_functional_call() -> None:
     one, other = network(1), network(2)
     result = functional_call(one, dict(other.state_dict()), (IMAGE,))
     torch.testing.assert_close(result, other(IMAGE), rtol=1e-4, atol=1e-5)
+
+
+def test_fake_tensors() -> None:
+    """Shapes are found without oneDNN, whose operators know no fake tensors; then it serves."""
+    net = network(1)
+    expected = net(IMAGE)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        assert net(mode.from_tensor(IMAGE)).shape == expected.shape
+    traced = make_fx(net, tracing_mode="fake", _allow_non_fake_inputs=True)(IMAGE)
+    torch.testing.assert_close(traced(IMAGE), expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(net(IMAGE), expected)
 
 
 def test_ensembles() -> None:

@@ -180,6 +180,17 @@ def test_merge_passes_a_tensor_through() -> None:
     assert OctaveMerge()(ONLY_HIGH) is MAPS.high
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_what_works_in_place_behind_a_split(memory_format: torch.memory_format) -> None:
+    """It changes neither the image nor what the pool is differentiated by."""
+    image = torch.randn(1, 8, 4, 4).contiguous(memory_format=memory_format)
+    before = image.clone()
+    in_place = PerPart(nn.ReLU(inplace=True))(OctaveSplit(8)(image.requires_grad_()))
+    (in_place.high.sum() + in_place.low.sum()).backward()
+    assert torch.equal(image, before)
+    assert in_place.high.is_contiguous(memory_format=memory_format)
+
+
 def test_split_takes_a_share_or_a_pair() -> None:
     assert OctaveSplit(8).channels == (4, 4)
     assert OctaveSplit(10, alpha=0.25).channels == (8, 2)

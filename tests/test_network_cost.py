@@ -8,6 +8,7 @@ import pytest
 import torch
 from networks import Network
 from torch import Tensor, nn
+from torch.nn.utils import prune
 from torch.utils.flop_counter import FlopCounterMode
 
 from octconv_cuda import OctaveMaps, OctConv2d, PerPart, cost, fuse, models
@@ -325,3 +326,48 @@ def test_dtypes_of_parts_of_a_network() -> None:
 class Float(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         return image.float()
+
+
+class _OfManyKinds(nn.Module):
+    """Convolutions of other ranks, transposed ones; tensors that are no parameters or buffers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(3, 8, 3, 2, 1)
+        self.up = nn.ConvTranspose2d(8, 6, 2, 2, groups=2)
+        self.rows = nn.Conv1d(6, 4, 3)
+        self.slices = nn.Conv3d(4, 5, (1, 1, 3))
+        self.head = nn.Linear(5, 2)
+        self.mean = torch.tensor([0.1, 0.2, 0.3])[:, None, None]
+        prune.l1_unstructured(self.down, "weight", 0.5)
+        self.kept = self.down(torch.randn(1, 3, 8, 8))  # with a graph behind it
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.up(self.down(x - self.mean)) + torch.linspace(0, 1, x.shape[3])
+        y = self.rows(y.flatten(2))[..., None, None]
+        y = self.slices(y.expand(-1, -1, -1, 2, 3)).mean((2, 3, 4))
+        return self.head(y)
+
+
+def test_layers_of_many_kinds() -> None:
+    network = _OfManyKinds().eval()
+    total = cost.network_cost(network, (2, 3, 8, 8))
+    x = torch.randn(2, 3, 8, 8)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(x)
+    assert counter.get_total_flops() == total.flops
+    assert [layer.name for layer in total.layers] == ["down", "up", "rows", "slices", "head"]
+    assert sum(layer.macs for layer in total.layers) == total.macs
+    outputs = [2 * 8 * 16, 2 * 6 * 64, 2 * 4 * 62, 2 * 5 * 62 * 2, 2 * 2]
+    assert [layer.outputs for layer in total.layers] == outputs
+
+
+class _GivesADict(nn.Conv2d):
+    def forward(self, input: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
+        y = super().forward(input)
+        return {"y": y, "mean": y.mean((2, 3))}
+
+
+def test_a_layer_that_gives_no_map() -> None:
+    (layer,) = cost.network_cost(_GivesADict(3, 4, 1), (1, 3, 5, 5)).layers
+    assert layer.outputs == 4 * 25 + 4

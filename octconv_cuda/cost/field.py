@@ -88,7 +88,7 @@ def _fields(network: nn.Module, input: Input) -> dict[str, Pair]:
     ]
     maps = meta_input("receptive_field", input, network)
     tracker.start(maps)
-    with torch.no_grad(), tracker:
+    with torch.device("meta"), torch.no_grad(), tracker:
         network(maps)
     for handle in handles:
         handle.remove()

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +19,9 @@ __all__ = ["Input", "LayerCost", "NetworkCost", "meta_copy", "meta_input", "netw
 
 # A map, or the shape of a tensor.
 Input = Maps | tuple[int, ...]
+
+_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED, FusedConv2d)
 
 
 class LayerCost(NamedTuple):
@@ -48,7 +51,7 @@ class NetworkCost(NamedTuple):
         parameters: Elements of all parameters, and of what fused layers have in their place.
         activations: Elements of the outputs of all convolution and linear layers: the feature maps
             that a training step keeps, or half of what layers read and write.
-        layers: In the order of their calls.
+        layers: In the order of their calls; what modules compute by functions alone is no layer.
     """
 
     macs: int
@@ -66,7 +69,8 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
     """What one forward pass costs.
 
     Args:
-        network: Any module; it is neither run nor changed.
+        network: Any module; it is neither run nor changed. A copy without values is, whose hooks
+            run.
         input: What it takes: a map, or the shape of a tensor, such as (1, 3, 224, 224).
 
     Raises:
@@ -86,11 +90,11 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
         return hook
 
     for name, module in copied.named_modules():
-        if isinstance(module, (nn.Conv2d, nn.Linear, FusedConv2d)):
+        if isinstance(module, (nn.Linear, *_CONVOLUTIONS)):
             # Asked for here: one that is computed from others may count multiply-adds of its own.
             hook = record(name, module.weight.shape, sum(t.numel() for t in _weights(module)))
             module.register_forward_hook(hook, with_kwargs=True)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         copied(meta_input("network_cost", input, network))
     fused = (module for module in network.modules() if isinstance(module, FusedConv2d))
     parameters = (*network.parameters(), *(t for module in fused for t in _weights(module)))
@@ -105,9 +109,12 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
 def meta_copy(operator: str, network: nn.Module) -> nn.Module:
     """A copy for evaluation on the meta device, without copying values on the way."""
     check_network(operator, network)
-    tensors: Iterable[Tensor] = (*network.parameters(), *network.buffers())
+    attributes = (value for module in network.modules() for value in vars(module).values())
+    tensors = (*network.parameters(), *network.buffers(), *attributes)
     memo: dict[int, Any] = {}
     for tensor in tensors:
+        if not isinstance(tensor, Tensor):
+            continue
         empty = torch.empty_like(tensor, device="meta")
         memo[id(tensor)] = nn.Parameter(empty) if isinstance(tensor, nn.Parameter) else empty
     return copy.deepcopy(network, memo).eval()
@@ -116,7 +123,7 @@ def meta_copy(operator: str, network: nn.Module) -> nn.Module:
 def meta_input(operator: str, input: Input, network: nn.Module) -> Maps:
     """The input on the meta device; of a shape, in the network's dtype."""
     if isinstance(input, (tuple, list, torch.Size)) and all(map(is_int, input)):
-        convolutions = (m for m in network.modules() if isinstance(m, (nn.Conv2d, FusedConv2d)))
+        convolutions = (m for m in network.modules() if isinstance(m, _CONVOLUTIONS))
         dtypes = (t.dtype for t in (*(m.weight for m in convolutions), *network.parameters()))
         dtype = next((d for d in dtypes if d.is_floating_point), torch.float32)
         return torch.empty(tuple(input), dtype=dtype, device="meta")  # type: ignore[arg-type]
@@ -130,7 +137,7 @@ def meta_input(operator: str, input: Input, network: nn.Module) -> Maps:
     return high if isinstance(input, Tensor) and high is not None else (high, low)
 
 
-def _weights(layer: nn.Conv2d | nn.Linear | FusedConv2d) -> list[Tensor]:
+def _weights(layer: Any) -> list[Tensor]:
     """What the layer reads beside its maps."""
     own = (
         (layer.weight, layer.scale, layer.shift)
@@ -146,7 +153,8 @@ def _macs(module: Any, weight: torch.Size, input: Maps, size: Pair | None, outpu
     elif isinstance(module, FusedConv2d) and module.octave:
         stride, groups = (2 if module.pools else 1), module.geometry["groups"]
     else:
-        return _elements(output) * math.prod(weight[1:])
+        met = input if isinstance(module, _TRANSPOSED) else output
+        return _elements(met) * math.prod(weight[1:])
     high, low = as_parts("cost", input)
     given = present(high, low)
     height, width = size or (n * (2 if high is None else 1) for n in given.shape[2:])
@@ -161,5 +169,10 @@ def _macs(module: Any, weight: torch.Size, input: Maps, size: Pair | None, outpu
     )
 
 
-def _elements(maps: Maps) -> int:
-    return sum(part.numel() for part in as_parts("cost", maps) if part is not None)
+def _elements(value: Any) -> int:
+    """Of all tensors, in whatever a layer takes or gives."""
+    if isinstance(value, Tensor):
+        return value.numel()
+    if isinstance(value, Mapping):
+        return sum(map(_elements, value.values()))
+    return sum(map(_elements, value)) if isinstance(value, (tuple, list)) else 0
