@@ -24,7 +24,7 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
       "input_grad(Tensor dy_high, Tensor dy_low, Tensor weight, SymInt high_in, SymInt[2] size, "
       "int stride, bool allow_tf32, str family=\"\") -> (Tensor, Tensor)");
   // What the kernels leave to PyTorch's own operators, which take a family and do not look at it:
-  // they get None of it, for PyTorch leaks a text that it is given.
+  // they get None of it, for PyTorch before 2.15 leaks a text that it is given.
   m.def(
       "composed_forward(Tensor? x_high, Tensor? x_low, Tensor weight, Tensor? bias, "
       "SymInt high_out, SymInt[2] size, int stride, bool allow_tf32, str? family=None) -> (Tensor, "

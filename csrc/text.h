@@ -8,7 +8,7 @@
 
 namespace octconv {
 
-// In place of std::string, of which PyTorch's own conversion leaks one in each call.
+// In place of std::string, of which PyTorch's own conversion leaks one in each call before 2.15.
 struct Text {
   std::string value;
 
