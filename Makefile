@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # PYTHON makes the venv; it and TORCH, once chosen, stay the defaults of this checkout.
-PYTHON_CHOICE := $(shell cat $(VENV)/python-choice 2>/dev/null)
-PYTHON ?= $(or $(PYTHON_CHOICE),python3)
+CHOSEN := $(shell cat $(VENV)/python-choice 2>/dev/null)
+PYTHON ?= $(or $(CHOSEN),python3)
 
 # pip leaves compiling to Python, which compiles what is imported and keeps that.
 PIP := $(BIN)/python -m pip install --quiet --no-compile
@@ -31,18 +31,23 @@ SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
 
 build: $(VENV)/installed-torch-$(TORCH)
 
-ifneq ($(PYTHON),$(PYTHON_CHOICE))
+# Another PYTHON makes the venv anew, unless it is the same one by another name, or the venv's own.
+PREFIX = $(shell "$(1)" -c "import sys; print(sys.prefix)" 2>/dev/null)
+ifneq ($(CHOSEN),)
+ifneq ($(PYTHON),$(CHOSEN))
+ifeq ($(filter $(call PREFIX,$(CHOSEN)) $(abspath $(VENV)),$(call PREFIX,$(PYTHON))),)
+CLEAR := --clear
 $(VENV)/installed-torch-$(TORCH): another-venv
-another-venv:
-	rm -rf $(VENV)
+endif
+endif
 endif
 
 $(VENV)/installed-torch-$(TORCH): $(SOURCES)
+	"$(PYTHON)" -m venv $(CLEAR) $(VENV)
 	rm -f $(VENV)/installed-torch-*
-	"$(PYTHON)" -m venv $(VENV)
-	$(ADD_TORCH)
 	echo $(TORCH) > $(VENV)/torch-choice
 	echo "$(PYTHON)" > $(VENV)/python-choice
+	$(ADD_TORCH)
 	$(PIP) "setuptools>=77" wheel ninja
 	$(PIP) --no-build-isolation --editable ".[test,bench,lint]"
 	$(BIN)/python -m octconv_cuda

@@ -49,15 +49,16 @@ def convolution(
         groups: One for what goes into the convolution.
     """
     geometry = (stride, padding, dilation, groups)
-    if activation in ("relu", "relu6") and _cudnn_serves(x, weight, groups):
+    function, most = ACTIVATIONS[activation].function, ACTIVATIONS[activation].most
+    if ACTIVATIONS[activation].epilogue == 1 and _cudnn_serves(x, weight, groups):
         y = _with_relu(x, weight, bias, residual, *geometry)
         if y is not None:
-            return y if activation == "relu" else y.clamp_max_(6)
+            return y if most is None else y.clamp_max_(most)
     if _is_product(x, weight, padding, groups):
         y = _product(x, weight, bias, stride)
     else:
         y = F.conv2d(x, weight, bias, *geometry)
-    return ACTIVATIONS[activation].function(y if residual is None else y + residual)
+    return function(y if residual is None else y + residual)
 
 
 def _on_cuda(x: Tensor) -> bool:

@@ -164,12 +164,13 @@ class FusedConv2d(nn.Module):
 
     def _operator(self, x: Parts, size: Pair, r: Parts, weight: Tensor, scale: Tensor) -> Parts:
         high_out, low_out = self.out_split
+        activation = ACTIVATIONS[self.activation]
         high, low = torch.ops.octconv_cuda.inference(
-            *x, weight, None, scale, self.shift, *r, ACTIVATIONS[self.activation].epilogue,
+            *x, weight, None, scale, self.shift, *r, activation.epilogue,
             high_out, size, 2 if self.pools else 1, allow_tf32(weight), self.family or "",
         )  # fmt: skip
-        if self.activation == "relu6":
-            high, low = high.clamp_max(6), low.clamp_max(6)
+        if activation.most is not None:
+            high, low = high.clamp_max(activation.most), low.clamp_max(activation.most)
         return high if high_out else None, low if low_out else None
 
     def _composition(self, x: Parts, r: Parts, weight: Tensor) -> Parts:

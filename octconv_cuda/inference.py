@@ -1,15 +1,15 @@
 """The operator ``inference``, forward with an epilogue, from PyTorch's own operators."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from .activations import ACTIVATIONS
 from .operands import check_inference
 from .problem import Pair
 
-__all__ = ["finish", "inference"]
+__all__ = ["composed_inference", "finish", "inference"]
 
-_ACTIVATIONS = (lambda y: y, F.relu, F.silu)
+_FUNCTIONS = {a.epilogue: a.function for a in ACTIVATIONS.values() if a.most is None}
 
 
 def inference(
@@ -56,6 +56,33 @@ def inference(
     return finish(y, scale, shift, (residual_high, residual_low), activation)
 
 
+def composed_inference(
+    x_high: Tensor | None,
+    x_low: Tensor | None,
+    weight: Tensor,
+    bias: Tensor | None,
+    scale: Tensor,
+    shift: Tensor,
+    residual_high: Tensor | None,
+    residual_low: Tensor | None,
+    activation: int,
+    high_out: int,
+    size: Pair,
+    stride: int,
+    allow_tf32: bool,
+    family: str | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The same without this library's kernels."""
+    check_inference(
+        x_high, x_low, weight, bias, scale, shift, residual_high, residual_low, activation,
+        high_out, size, stride,
+    )  # fmt: skip
+    y = torch.ops.octconv_cuda.composed_forward(
+        x_high, x_low, weight, bias, high_out, size, stride, allow_tf32
+    )
+    return finish(y, scale, shift, (residual_high, residual_low), activation)
+
+
 def finish(
     y: tuple[Tensor, Tensor],
     scale: Tensor,
@@ -81,5 +108,5 @@ def _finish(
     result = y.to(wide) * scale.to(wide)[:, None, None] + shift.to(wide)[:, None, None]
     if residual is not None:
         result = result + residual
-    finished: Tensor = _ACTIVATIONS[activation](result)
+    finished: Tensor = _FUNCTIONS[activation](result)
     return finished.to(y.dtype)

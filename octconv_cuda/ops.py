@@ -35,6 +35,8 @@ SERVED: dict[str, Callable[..., Any]] = {
     "pool2x2": resample.pool2x2,
     "upsample2x2_": resample.upsample2x2_,
 }
+# What native kernels leave to PyTorch: the same, but where that would come back to them.
+_COMPOSED = {**SERVED, "inference": inference.composed_inference}
 
 
 def native_kernels(device_type: str) -> tuple[str, ...]:
@@ -76,5 +78,6 @@ for _name, _function in SERVED.items():
     _registrations.impl(_name, _served, _EVERY_DEVICE)  # type: ignore[no-untyped-call]
     _composed = f"composed_{_name}"  # to which native kernels turn for what they do not cover
     if hasattr(torch.ops.octconv_cuda, _composed):
+        _served = _as_kernel(_COMPOSED[_name])
         _registrations.impl(_composed, _served, _EVERY_DEVICE)  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"octconv_cuda::{_name}", getattr(fakes, _name), lib=_registrations)

@@ -53,7 +53,6 @@ def test_build_info_names_the_compiler(setup_py: ModuleType, nvcc: Path) -> None
     if info.nvcc is None:
         pytest.skip("built without kernels")
     assert info.nvcc == setup_py.nvcc_version(nvcc.parents[1])
-    assert info.archs == setup_py.checked_archs(info.archs)
 
 
 def test_headers_that_the_compiler_knows_are_not_named(

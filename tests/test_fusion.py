@@ -70,6 +70,7 @@ LAYERS: list[tuple[Any, dict[str, Any]]] = [
 def test_each_activation_has_tests() -> None:
     modules = {name: activation.module for name, activation in ACTIVATIONS.items()}
     assert modules == {name: type(module) for name, module in MODULES.items()}
+    assert [ACTIVATIONS[name].epilogue for name in ("", "relu", "silu", "relu6")] == [0, 1, 2, 1]
 
 
 @pytest.mark.usefixtures("_path")

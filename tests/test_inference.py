@@ -235,6 +235,16 @@ def test_refuses_before_any_work(position, value, text):
     assert not any("conv" in name for name in names)
 
 
+def test_what_kernels_leave_does_not_come_back_to_them(monkeypatch):
+    """As it would by the operator forward, though the family none is asked for."""
+    call = inference_call(CASE, Extras(CASE, True), torch.float32, 1)
+    expected = infer(*call)
+    monkeypatch.setattr(torch.ops.octconv_cuda, "forward", None)
+    composed = torch.ops.octconv_cuda.composed_inference(*call)
+    for part, of_kernel in zip(composed, expected, strict=True):
+        torch.testing.assert_close(part, of_kernel, rtol=1e-4, atol=1e-4)
+
+
 def test_traces():
     call = inference_call(CASE, Extras(CASE, True), torch.float32, 1)
     torch.library.opcheck(infer.default, call)

@@ -329,7 +329,10 @@ class Float(nn.Module):
 
 
 class _OfManyKinds(nn.Module):
-    """Convolutions of other ranks, transposed ones; tensors that are no parameters or buffers."""
+    """Convolutions of other ranks, transposed ones; tensors that are no parameters or buffers.
+
+    Some of their values are asked for, as no map's may be.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -339,11 +342,13 @@ class _OfManyKinds(nn.Module):
         self.slices = nn.Conv3d(4, 5, (1, 1, 3))
         self.head = nn.Linear(5, 2)
         self.mean = torch.tensor([0.1, 0.2, 0.3])[:, None, None]
+        self.order = torch.tensor([1, 0, 5, 4, 3, 2])
         prune.l1_unstructured(self.down, "weight", 0.5)
         self.kept = self.down(torch.randn(1, 3, 8, 8))  # with a graph behind it
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.up(self.down(x - self.mean)) + torch.linspace(0, 1, x.shape[3])
+        y = y[:, self.order > -1] * self.order[0].item() if self.order.tolist() else y
         y = self.rows(y.flatten(2))[..., None, None]
         y = self.slices(y.expand(-1, -1, -1, 2, 3)).mean((2, 3, 4))
         return self.head(y)
@@ -366,6 +371,16 @@ class _GivesADict(nn.Conv2d):
     def forward(self, input: Tensor) -> dict[str, Tensor]:  # type: ignore[override]
         y = super().forward(input)
         return {"y": y, "mean": y.mean((2, 3))}
+
+
+class _GivesAText(nn.Linear):
+    def forward(self, input: Tensor) -> str:  # type: ignore[override]
+        return str(super().forward(input).shape)
+
+
+def test_a_layer_that_gives_no_tensors() -> None:
+    with pytest.raises(TypeError, match="network_cost: layers must take and give tensors, got str"):
+        cost.network_cost(_GivesAText(3, 4), (2, 3))
 
 
 def test_a_layer_that_gives_no_map() -> None:

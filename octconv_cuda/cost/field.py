@@ -17,7 +17,7 @@ from .. import reference
 from ..fused import FusedConv2d
 from ..maps import Maps, as_parts
 from ..problem import Pair
-from .network import Input, meta_copy, meta_input
+from .network import Input, OnMeta, meta_copy, meta_input
 
 __all__ = ["receptive_field"]
 
@@ -88,7 +88,7 @@ def _fields(network: nn.Module, input: Input) -> dict[str, Pair]:
     ]
     maps = meta_input("receptive_field", input, network)
     tracker.start(maps)
-    with torch.device("meta"), torch.no_grad(), tracker:
+    with OnMeta(), torch.no_grad(), tracker:
         network(maps)
     for handle in handles:
         handle.remove()

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..fused import FusedConv2d
@@ -15,7 +17,7 @@ from ..modules import OctConv2d
 from ..problem import Pair, check_network, is_int, present
 from .layer import macs
 
-__all__ = ["Input", "LayerCost", "NetworkCost", "meta_copy", "meta_input", "network_cost"]
+__all__ = ["Input", "LayerCost", "NetworkCost", "OnMeta", "meta_copy", "meta_input", "network_cost"]
 
 # A map, or the shape of a tensor.
 Input = Maps | tuple[int, ...]
@@ -94,7 +96,7 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
             # Asked for here: one that is computed from others may count multiply-adds of its own.
             hook = record(name, module.weight.shape, sum(t.numel() for t in _weights(module)))
             module.register_forward_hook(hook, with_kwargs=True)
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with OnMeta(), torch.no_grad(), FlopCounterMode(display=False) as counter:
         copied(meta_input("network_cost", input, network))
     fused = (module for module in network.modules() if isinstance(module, FusedConv2d))
     parameters = (*network.parameters(), *(t for module in fused for t in _weights(module)))
@@ -106,15 +108,32 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
     )
 
 
+class OnMeta(TorchFunctionMode):
+    """Tensors with values join those without, where they meet.
+
+    Such as a forward makes, or a module keeps beside its parameters and buffers.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Calls the function, of tensors on meta if one is, but for indices."""
+        given = args, kwargs or {}
+        on_meta = {leaf.is_meta for leaf in tree_leaves(given) if isinstance(leaf, Tensor)}
+        if len(on_meta) == 2 and func not in (Tensor.__getitem__, Tensor.__setitem__):
+            given = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), given)
+        return func(*given[0], **given[1])
+
+
 def meta_copy(operator: str, network: nn.Module) -> nn.Module:
-    """A copy for evaluation on the meta device, without copying values on the way."""
+    """A copy for evaluation on the meta device, without copying weights on the way."""
     check_network(operator, network)
-    attributes = (value for module in network.modules() for value in vars(module).values())
-    tensors = (*network.parameters(), *network.buffers(), *attributes)
     memo: dict[int, Any] = {}
-    for tensor in tensors:
-        if not isinstance(tensor, Tensor):
-            continue
+    for module in network.modules():
+        for value in vars(module).values():
+            if isinstance(value, Tensor):  # with a graph behind it deepcopy refuses it
+                memo[id(value)] = value.detach().clone()
+    for tensor in (*network.parameters(), *network.buffers()):
         empty = torch.empty_like(tensor, device="meta")
         memo[id(tensor)] = nn.Parameter(empty) if isinstance(tensor, nn.Parameter) else empty
     return copy.deepcopy(network, memo).eval()
@@ -171,8 +190,12 @@ def _macs(module: Any, weight: torch.Size, input: Maps, size: Pair | None, outpu
 
 def _elements(value: Any) -> int:
     """Of all tensors, in whatever a layer takes or gives."""
+    if value is None:
+        return 0
     if isinstance(value, Tensor):
         return value.numel()
     if isinstance(value, Mapping):
         return sum(map(_elements, value.values()))
-    return sum(map(_elements, value)) if isinstance(value, (tuple, list)) else 0
+    if isinstance(value, (tuple, list)):
+        return sum(map(_elements, value))
+    raise TypeError(f"network_cost: layers must take and give tensors, got {type(value).__name__}")
