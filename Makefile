@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # PYTHON makes the venv; it and TORCH, once chosen, stay the defaults of this checkout.
-CHOSEN := $(shell cat $(VENV)/python-choice 2>/dev/null)
-PYTHON ?= $(or $(CHOSEN),python3)
+PYTHON_CHOICE := $(shell cat $(VENV)/python-choice 2>/dev/null)
+PYTHON ?= $(or $(PYTHON_CHOICE),python3)
 
 # pip leaves compiling to Python, which compiles what is imported and keeps that.
 PIP := $(BIN)/python -m pip install --quiet --no-compile
@@ -33,9 +33,9 @@ build: $(VENV)/installed-torch-$(TORCH)
 
 # Another PYTHON makes the venv anew, unless it is the same one by another name, or the venv's own.
 PREFIX = $(shell "$(1)" -c "import sys; print(sys.prefix)" 2>/dev/null)
-ifneq ($(CHOSEN),)
-ifneq ($(PYTHON),$(CHOSEN))
-ifeq ($(filter $(call PREFIX,$(CHOSEN)) $(abspath $(VENV)),$(call PREFIX,$(PYTHON))),)
+ifneq ($(PYTHON_CHOICE),)
+ifneq ($(PYTHON),$(PYTHON_CHOICE))
+ifeq ($(filter $(call PREFIX,$(PYTHON_CHOICE)) $(abspath $(VENV)),$(call PREFIX,$(PYTHON))),)
 CLEAR := --clear
 $(VENV)/installed-torch-$(TORCH): another-venv
 endif
