@@ -1,5 +1,7 @@
 """The operator ``inference``, forward with an epilogue, from PyTorch's own operators."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -7,7 +9,7 @@ from .activations import ACTIVATIONS
 from .operands import check_inference
 from .problem import Pair
 
-__all__ = ["composed_inference", "finish", "inference"]
+__all__ = ["finish", "inference"]
 
 _FUNCTIONS = {a.epilogue: a.function for a in ACTIVATIONS.values() if a.most is None}
 
@@ -27,6 +29,8 @@ def inference(
     stride: int,
     allow_tf32: bool,
     family: str = "",
+    *,
+    forward: Callable[..., tuple[Tensor, Tensor]] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Activation(forward * scale + shift + residual), part by part, without gradients.
 
@@ -45,41 +49,14 @@ def inference(
         stride: Likewise.
         allow_tf32: Likewise.
         family: Likewise.
+        forward: What computes that; None: the operator, whoever serves it.
     """
     check_inference(
         x_high, x_low, weight, bias, scale, shift, residual_high, residual_low, activation,
         high_out, size, stride,
     )  # fmt: skip
-    y = torch.ops.octconv_cuda.forward(
-        x_high, x_low, weight, bias, high_out, size, stride, allow_tf32, family
-    )
-    return finish(y, scale, shift, (residual_high, residual_low), activation)
-
-
-def composed_inference(
-    x_high: Tensor | None,
-    x_low: Tensor | None,
-    weight: Tensor,
-    bias: Tensor | None,
-    scale: Tensor,
-    shift: Tensor,
-    residual_high: Tensor | None,
-    residual_low: Tensor | None,
-    activation: int,
-    high_out: int,
-    size: Pair,
-    stride: int,
-    allow_tf32: bool,
-    family: str | None = None,
-) -> tuple[Tensor, Tensor]:
-    """The same without this library's kernels."""
-    check_inference(
-        x_high, x_low, weight, bias, scale, shift, residual_high, residual_low, activation,
-        high_out, size, stride,
-    )  # fmt: skip
-    y = torch.ops.octconv_cuda.composed_forward(
-        x_high, x_low, weight, bias, high_out, size, stride, allow_tf32
-    )
+    forward = forward or torch.ops.octconv_cuda.forward
+    y = forward(x_high, x_low, weight, bias, high_out, size, stride, allow_tf32, family)
     return finish(y, scale, shift, (residual_high, residual_low), activation)
 
 

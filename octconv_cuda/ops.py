@@ -36,7 +36,12 @@ SERVED: dict[str, Callable[..., Any]] = {
     "upsample2x2_": resample.upsample2x2_,
 }
 # What native kernels leave to PyTorch: the same, but where that would come back to them.
-_COMPOSED = {**SERVED, "inference": inference.composed_inference}
+_COMPOSED: dict[str, Callable[..., Any]] = {
+    **SERVED,
+    "inference": functools.partial(
+        inference.inference, forward=torch.ops.octconv_cuda.composed_forward
+    ),
+}
 
 
 def native_kernels(device_type: str) -> tuple[str, ...]:

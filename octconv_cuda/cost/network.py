@@ -71,8 +71,8 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
     """What one forward pass costs.
 
     Args:
-        network: Any module; it is neither run nor changed. A copy without values is, whose hooks
-            run.
+        network: Any module; it is neither run nor changed. A copy is run, without the weights'
+            values but with its hooks.
         input: What it takes: a map, or the shape of a tensor, such as (1, 3, 224, 224).
 
     Raises:
