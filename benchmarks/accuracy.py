@@ -62,14 +62,17 @@ def expect(
     searching = torch.backends.cudnn.benchmark
     torch.backends.cudnn.benchmark = False  # for float64 the search would outlast all else
     try:
-        exact, *plain = results(Tensor.double), results(lambda t: t)
-        if weight.dtype == torch.float32 and torch.backends.cudnn.conv.fp32_precision == "tf32":
-            plain.append(results(rounded_to_tf32))
-        if weight.dtype == torch.float32 and weight.device.type == "cpu":
-            with _OneDnnConvolutions():
-                plain.append(results(lambda t: t))
+        exact = results(Tensor.double)
     finally:
         torch.backends.cudnn.benchmark = searching
+    # With the search, if it is on: of a shape and dtype PyTorch keeps the first algorithm that it
+    # met, searched for or not, and so for the contenders, too.
+    plain = [results(lambda t: t)]
+    if weight.dtype == torch.float32 and torch.backends.cudnn.conv.fp32_precision == "tf32":
+        plain.append(results(rounded_to_tf32))
+    if weight.dtype == torch.float32 and weight.device.type == "cpu":
+        with _OneDnnConvolutions():
+            plain.append(results(lambda t: t))
     names = _names(len(inputs), mode, bias is not None)
     allowed: dict[str, float] = {}
     for name, value, *same_dtype in zip(names, exact, *plain, strict=True):

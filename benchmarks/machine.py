@@ -42,13 +42,16 @@ def on_trial() -> bool:
 def describe(device: torch.device) -> dict[str, str | int | None]:
     """Device, versions, threads, commit ("-dirty": with local changes) and UTC date.
 
+    A CPU's name often stands for several processors: ``processor`` tells them apart.
+
     What does not apply (the driver of a CPU) or is unknown (the commit outside a checkout) is None.
     """
     cuda = device.type == "cuda"
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     driver = _output_of(query) if cuda else None
     return {
-        "device": torch.cuda.get_device_name(device) if cuda else _cpu_name(),
+        "device": torch.cuda.get_device_name(device) if cuda else _cpu_fact("model name") or "CPU",
+        "processor": None if cuda else _processor(),
         "driver": driver.splitlines()[0] if driver else None,
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
@@ -136,9 +139,18 @@ def _fastest(call: Callable[[], object], device: torch.device) -> float:
     return min(times)
 
 
-def _cpu_name() -> str:
-    names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return names[0] if names else "CPU"
+def _processor() -> str:
+    numbers = [f"{name} {_cpu_fact(fact)}" for name, fact in _CPU_FACTS.items() if _cpu_fact(fact)]
+    return ", ".join([*numbers, torch.backends.cpu.get_cpu_capability()])
+
+
+_CPU_FACTS = {"family": "cpu family", "model": "model"}
+
+
+def _cpu_fact(name: str) -> str | None:
+    """What Linux says of the first processor; ARM's have none of these names."""
+    facts = re.findall(rf"^{name}\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return facts[0] if facts else None
 
 
 def _output_of(command: list[str]) -> str | None:

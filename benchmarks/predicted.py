@@ -123,8 +123,8 @@ def _vanilla_us(layer: Layer, batch: int, share: float) -> float:
     kernel = (layer.kernel_size, layer.kernel_size)
     flops = 2 * macs(inputs, outputs, kernel, layer.size, batch=batch)
     numbers = [batch, *layer.size, *inputs, *outputs, layer.kernel_size, 1, 0]
-    of_memory = json.loads(torch.ops.octconv_cuda.plan(numbers, DTYPE, PEAK_GPU))["us"]["memory"]
-    return LAUNCH_US + max(1e6 * flops / (share * FLOPS_PER_SECOND), of_memory)
+    plan = json.loads(torch.ops.octconv_cuda.plan_forward(numbers, DTYPE, PEAK_GPU))
+    return LAUNCH_US + max(1e6 * flops / (share * FLOPS_PER_SECOND), plan["us"]["memory"])
 
 
 def _is_of(device: str, gpu: str) -> bool:

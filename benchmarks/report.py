@@ -139,18 +139,23 @@ def markdown(result: Result, alpha: float) -> str:
 def summary(results: Mapping[str, Result], alpha: float) -> str:
     """Speed-ups of octconv_cuda at one alpha: a line for each mode of each result, by its name."""
     heads = ["result", "machine", "settings", "mode", "layers", "batch", "mean", "least", "most"]
+    heads += ["wall, mean", "over composed"]
     text = [
         "Speed-up of octconv_cuda over PyTorch's vanilla convolution, measured beside it, and over "
-        f"the composition of PyTorch's operators, at alpha {alpha}; means are geometric",
+        "the faster of the compositions of PyTorch's operators that were, at alpha "
+        f"{alpha}; means are geometric; beside kernel time, wall time has the host's, too",
         "",
-        "| " + " | ".join([*heads, "over composed"]) + " |",
-        "|---" * 4 + "|--:" * 6 + "|",
+        "| " + " | ".join(heads) + " |",
+        "|---" * 4 + "|--:" * 7 + "|",
     ]
     for name, result in results.items():
         settings, _ = _settings(result, ("dtype",))
         of_mode: dict[str, list[tuple[Line, Line | None]]] = {}
         at_alpha = [line for line in lines(result) if line.row["alpha"] == alpha and line.speedup]
-        composed = {_group(x.row): x for x in at_alpha if x.row["contender"] == "composed"}
+        composed: dict[tuple[object, ...], Line] = {}
+        for line in sorted(at_alpha, key=lambda line: -line.row["median_us"]):
+            if line.row["contender"].startswith("composed"):
+                composed[_group(line.row)] = line  # of several the fastest
         for line in at_alpha:
             if line.row["contender"] == "octconv_cuda":
                 pair = (line, composed.get(_group(line.row)))
@@ -158,11 +163,13 @@ def summary(results: Mapping[str, Result], alpha: float) -> str:
         for mode, pairs in of_mode.items():
             batches = sorted({line.row["batch"] for line, _ in pairs})
             ours = [line.speedup or 0 for line, _ in pairs]
+            walls = [line.wall_speedup for line, _ in pairs if line.wall_speedup]
             over = [(line.speedup or 0) / (c.speedup or 1) for line, c in pairs if c]
-            cells = [name, machine_text(result), settings, mode, str(len(pairs))]
+            machine = f"{machine_text(result)}, commit {_commit(result)}"
+            cells = [name, machine, settings, mode, str(len(pairs))]
             cells.append(" to ".join(map(str, dict.fromkeys((batches[0], batches[-1])))))
             cells += [f"{x:.2f}x" for x in (geometric_mean(ours), min(ours), max(ours))]
-            cells.append(f"{geometric_mean(over):.2f}x" if over else "")
+            cells += [f"{geometric_mean(x):.2f}x" if x else "" for x in (walls, over)]
             text.append("| " + " | ".join(cells) + " |")
     return "\n".join(text)
 
@@ -261,6 +268,8 @@ def _settings(
         family = result["settings"].get("family")
         shared += [f"family {family}"] * bool(family)
         shared += ["kernels on trial"] * result["settings"].get("trial", False)
+        unsearched = kernel_times(result) and not result["settings"]["cudnn_benchmark"]
+        shared += ["cuDNN's heuristics"] * unsearched
     return ", ".join(shared + ["kernel time"] * kernel_times(result)), varying
 
 
@@ -273,5 +282,13 @@ def machine_text(result: Result) -> str:
     """The device, its threads, the torch and the date of a result."""
     machine = result["machine"]
     threads = f"{machine['threads']} thread" + "s" * (machine["threads"] != 1)
-    parts = [machine["device"], threads, f"torch {machine['torch']}", machine["date"][:10]]
+    processor = machine.get("processor")  # not in older files
+    device = f"{machine['device']} ({processor})" if processor else machine["device"]
+    parts = [device, threads, f"torch {machine['torch']}", machine["date"][:10]]
     return ", ".join(parts)
+
+
+def _commit(result: Result) -> str:
+    """Short, and whether there were changes beside it."""
+    commit, dirty, _ = (result["machine"]["commit"] or "unknown").partition("-dirty")
+    return str(commit[:7] + dirty)

@@ -62,7 +62,7 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def("build_info() -> str");
   m.def("why_no_kernels(int device) -> str");
   m.def("allow_onednn(bool allowed) -> ()");
-  m.def("plan(int[] numbers, str dtype, str device) -> str");
+  m.def("plan_forward(int[] numbers, str dtype, str device) -> str");
   m.def("plan_forward_sm90(int[] numbers, str dtype, str device, bool trial=False) -> str");
   m.def("plan_weight_grad(int[] numbers, str dtype, str device) -> str");
   m.def("plan_weight_grad_sm90(int[] numbers, str dtype, str device) -> str");

@@ -1,4 +1,4 @@
-// octconv_cuda::plan and its like, which show how a problem would be launched on a GPU by its name,
+// octconv_cuda::plan_forward and its like, which show how a problem would be launched on a GPU by its name,
 // as JSON.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -80,8 +80,8 @@ std::string device_text(const DeviceFacts& facts) {
   return json.str();
 }
 
-std::string plan(std::vector<int64_t> numbers, Text dtype, Text device) {
-  const auto [problem, type, facts] = question_of("plan", numbers, dtype, device);
+std::string plan_forward_text(std::vector<int64_t> numbers, Text dtype, Text device) {
+  const auto [problem, type, facts] = question_of("plan_forward", numbers, dtype, device);
   const Plan plan = plan_forward(problem, type, facts);
 
   std::ostringstream json;
@@ -245,7 +245,7 @@ std::string plan_weight_grad_sm90_text(std::vector<int64_t> numbers, Text dtype,
 }  // namespace octconv
 
 STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CompositeExplicitAutograd, m) {
-  m.impl("plan", TORCH_BOX(&octconv::plan));
+  m.impl("plan_forward", TORCH_BOX(&octconv::plan_forward_text));
   m.impl("plan_forward_sm90", TORCH_BOX(&octconv::plan_forward_sm90_text));
   m.impl("plan_weight_grad", TORCH_BOX(&octconv::plan_weight_grad_text));
   m.impl("plan_weight_grad_sm90", TORCH_BOX(&octconv::plan_weight_grad_sm90_text));

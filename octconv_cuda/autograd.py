@@ -42,11 +42,21 @@ def _run(function: Any, operator: Callable[..., TensorPair], *arguments: Any) ->
     """The operator alone where no graph is wanted: a Function costs several times its call.
 
     Raises:
-        NotImplementedError: Tangents, which only a backward pass meets that was recorded without.
+        NotImplementedError: Tangents, which only a backward pass meets that was recorded without;
+            a graph of several backward passes at once, which a Function would lose silently.
     """
     if torch.is_grad_enabled() and any(
         isinstance(a, Tensor) and a.requires_grad for a in arguments
     ):
+        if not torch.compiler.is_compiling() and any(
+            isinstance(a, Tensor) and torch._C._functorch.is_legacy_batchedtensor(a)
+            for a in arguments
+        ):
+            raise NotImplementedError(
+                "octconv_cuda: several backward passes at once (is_grads_batched=True, or "
+                "vectorize=True) have no derivatives of their own, got create_graph=True; run "
+                "them one by one, or under torch.func"
+            )
         result: TensorPair = function.apply(*arguments)
         return result
     if forward_ad._current_level >= 0 and any(

@@ -24,6 +24,7 @@ from .problem import (
     check_maps,
     check_size,
     check_weight,
+    is_pair,
 )
 
 __all__ = [
@@ -214,7 +215,7 @@ def _check(
     geometry = Geometry.of(
         operator, check_kernel(operator, w), stride, padding, dilation, groups, padding_mode
     )
-    if not isinstance(out_channels, (tuple, list)):
+    if not is_pair(out_channels):
         raise TypeError(
             f"{operator}: out_channels must be a (high, low) pair of ints, got {out_channels!r}"
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 from . import autograd
 from .call import allow_tf32, autocast, insist, transform
 from .decompositions import plain_forward
-from .problem import KERNEL_FAMILIES, Pair
+from .problem import KERNEL_FAMILIES, Pair, check_family
 
 __all__ = ["oct_conv2d"]
 
@@ -38,8 +38,9 @@ def oct_conv2d(
         family: Likewise.
 
     Raises:
-        ValueError: A family for a device without kernels, or within a transform.
+        ValueError: No family; one for a device without kernels, or within a transform.
     """
+    check_family("octconv_cuda::oct_conv2d", family or None)
     if family in KERNEL_FAMILIES:
         insist("octconv_cuda::oct_conv2d", family, weight.device, transform())
     tensors = (x_high, x_low, weight, bias)

@@ -14,6 +14,8 @@ from .problem import DTYPES, Geometry, Pair
 
 __all__ = ["geometry_of", "is_altered", "refusal", "scale_and_shift", "scaled", "splits"]
 
+_NORMS = (nn.BatchNorm2d, nn.SyncBatchNorm)  # in evaluation mode the same
+
 
 def refusal(
     conv: nn.Module, norm: nn.Module | None, activation: str | None
@@ -56,23 +58,23 @@ def refusal(
 
 
 def _refusal_of_norm(norm: nn.Module, split: Pair) -> TypeError | ValueError | None:
-    expected = "an nn.BatchNorm2d or an OctaveBatchNorm2d itself"
+    expected = "an nn.BatchNorm2d, nn.SyncBatchNorm or OctaveBatchNorm2d itself"
     if not isinstance(norm, nn.Module):
         return _wrong_type("norm", expected, norm)
     if is_altered(norm):
         return _altered("norm")
     own: object = norm.split if isinstance(norm, OctaveBatchNorm2d) else split
-    if own != split or (type(norm) is nn.BatchNorm2d and split[1]):
-        got = own if own != split else "an nn.BatchNorm2d"
+    if own != split or (type(norm) in _NORMS and split[1]):
+        got = own if own != split else f"an nn.{type(norm).__name__}"
         return ValueError(
             f"FusedConv2d: norm must have the (high, low) channels of conv, {split}, got {got}"
         )
     for part, channels in _norms(norm, split):
-        if type(part) not in (nn.Identity, nn.BatchNorm2d):
+        if type(part) not in (nn.Identity, *_NORMS):
             return _wrong_type("norm", expected, part)
         if is_altered(part):
             return _altered("norm")
-        if not isinstance(part, nn.BatchNorm2d):
+        if not isinstance(part, _NORMS):
             continue
         if part.num_features != channels:
             return ValueError(
@@ -138,7 +140,7 @@ def scale_and_shift(conv: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Te
     start = 0
     for part, channels in _norms(norm or nn.Identity(), splits(conv)[1]):
         own = slice(start, start := start + channels)
-        if not isinstance(part, nn.BatchNorm2d):
+        if not isinstance(part, _NORMS):
             continue
         assert part.running_mean is not None
         assert part.running_var is not None

@@ -40,13 +40,14 @@ class FusedConv2d(nn.Module):
     """activation(norm(convolution) + residual), without gradients.
 
     It computes with the tensors that it has, but for what PyTorch does not tell on the CPU: writes
-    through ``.data`` or to inference tensors, and any after ``torch.compile``.
+    through ``.data`` or NumPy, by collectives or other processes, or to inference tensors, and any
+    after ``torch.compile``. ``load_state_dict(state_dict())`` sees to it that they count.
 
     Args:
         conv: ``nn.Conv2d`` or ``OctConv2d`` that pads with zeros. A family that it names must serve
             the calls of what it becomes, too.
-        norm: ``nn.BatchNorm2d`` or ``OctaveBatchNorm2d`` behind it, of which the statistics count;
-            ``nn.Identity``, also for one of the parts, or None: no norm.
+        norm: ``nn.BatchNorm2d``, ``nn.SyncBatchNorm`` or ``OctaveBatchNorm2d`` behind it, of which
+            the statistics count; ``nn.Identity``, also for one of the parts, or None: no norm.
         activation: "", "relu", "silu" or "relu6".
 
     Raises:

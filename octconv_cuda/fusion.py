@@ -25,8 +25,9 @@ def fuse(network: nn.Module) -> nn.Module:
     class, no base of it, has a method ``fused()``, as those of ``octconv_cuda.models``: it gives
     what stands in the module's place, or the module itself where its parts are not those that it
     was made for; what is within is fused in turn. All else stays as it is, subclasses of those
-    layers too, and what has forward hooks. Fuse a network where it will run. On the CPU ReLU and
-    ReLU6 can make 0 of NaN there, as oneDNN's do.
+    layers too, and what has forward hooks. Fuse a network where it will run, with the weights that
+    it is to have: ``FusedConv2d`` says which changes it cannot see. On the CPU weights are kept
+    laid out for up to four sizes of maps, and ReLU and ReLU6 can make 0 of NaN, as oneDNN's do.
 
     Args:
         network: In evaluation mode; it is not changed.
@@ -36,8 +37,13 @@ def fuse(network: nn.Module) -> nn.Module:
         TypeError: No module.
     """
     check_network("fuse", network)
-    if any(module.training for module in network.modules()):
-        raise ValueError("fuse: the network must be in evaluation mode: call network.eval() first")
+    for name, module in network.named_modules():
+        if module.training:
+            raise ValueError(
+                "fuse: the network must be in evaluation mode, got one in training mode"
+                + f" at {name!r}" * bool(name)
+                + ": call network.eval() first"
+            )
     return _fused(copy.deepcopy(network).requires_grad_(False), {}).eval()
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from . import reference
-from .problem import TensorLike, check_maps, check_part, is_int
+from .problem import TensorLike, check_maps, check_part, is_int, is_pair
 
 __all__ = [
     "Maps",
@@ -134,9 +134,7 @@ def channel_pair(
             return split_channels(channels, 0.5 if alpha is None else alpha)
         except (TypeError, ValueError) as error:
             raise type(error)(f"{operator}: {name}: {error}") from None
-    if not (
-        isinstance(channels, (tuple, list)) and len(channels) == 2 and all(map(is_int, channels))
-    ):
+    if not is_pair(channels):
         raise TypeError(
             f"{operator}: {name} must be an int or a (high, low) pair of ints, got {channels!r}"
         )

@@ -17,6 +17,7 @@ from .problem import Pair, Parts
 __all__ = ["Packed", "Stamp", "can_pack"]
 
 _CHANNELS_LAST = torch.channels_last
+_MOST_SIZES = 4  # of maps, whose layouts are kept
 _pointwise: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 _pointwise_in_place: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise_", None)
 
@@ -77,7 +78,7 @@ class Packed:
         self._geometry = (list(padding), list(stride), list(dilation))
         self._biases = dict(zip("hl", bias.split_with_sizes(out_split), strict=True))
         self._blocks: dict[str, tuple[Tensor, int]] = {}
-        self._layouts: dict[str, tuple[torch.Size, Tensor]] = {}
+        self._layouts: dict[tuple[str, torch.Size], Tensor] = {}
         # A low output meets [pool(x_high) ; x_low] in one product, and at stride 2 a high one, too.
         self._joined = groups == 1
         columns = [c // groups for c in in_split]
@@ -147,19 +148,21 @@ class Packed:
             self._blocks[name] = (block.contiguous(memory_format=_CHANNELS_LAST), groups)
 
     def _laid_out(self, name: str, x: Tensor) -> Tensor:
-        """The block's weight as oneDNN wants it for maps of this size; the last size's is kept.
+        """The block's weight as oneDNN wants it for maps of this size; a few sizes' are kept.
 
         For another size than it was made for, a layout can be twenty times slower.
         """
         block, groups = self._blocks[name]
-        size = x.shape[2:]
-        kept = self._layouts.get(name)
-        if kept is None or kept[0] != size:
+        key = (name, x.shape[2:])
+        layout = self._layouts.get(key)
+        if layout is None:
             layout = torch.ops.mkldnn._reorder_convolution_weight(
                 block, *self._geometry, groups, x.shape
             )
-            kept = self._layouts[name] = (size, layout)
-        return kept[1]
+            if len(self._layouts) >= _MOST_SIZES * len(self._blocks):  # sizes without end
+                self._layouts.clear()
+            self._layouts[key] = layout
+        return layout
 
     def _convolve(
         self,

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from .problem import (
+    TENSOR_TYPES,
     Pair,
     TensorLike,
     check_dense,
@@ -65,6 +66,8 @@ def check_inference(
     operator = "octconv_cuda::inference"
     check_forward(x_high, x_low, weight, bias, high_out, size, stride, operator)
     for name, factors in (("scale", scale), ("shift", shift)):
+        if not isinstance(factors, TENSOR_TYPES):
+            raise TypeError(f"{operator}: {name} must be a tensor, got {type(factors).__name__}")
         check_dense(operator, name, factors)
         if factors.shape != weight.shape[:1] or factors.dtype != torch.float32:
             raise ValueError(

@@ -28,6 +28,7 @@ __all__ = [
     "check_weight",
     "is_depthwise",
     "is_int",
+    "is_pair",
     "low_size",
     "present",
 ]
@@ -78,7 +79,8 @@ class Geometry(NamedTuple):
         """Checks ``nn.Conv2d``'s arguments; each may be an int or a pair.
 
         Raises:
-            TypeError: An argument is neither an int nor a pair of ints.
+            TypeError: An argument is neither an int nor a pair of ints; groups that are no int, a
+                padding_mode that is no string.
             ValueError: What would break the 2:1 ratio of the parts, or is out of range.
         """
         kernel = _pair(operator, "kernel_size", kernel_size)
@@ -98,9 +100,11 @@ class Geometry(NamedTuple):
                 f"or the parts would not keep their 2:1 ratio, got {padding!r}"
             )
         if not is_int(groups) or groups < 1:
-            raise ValueError(f"{operator}: groups must be a positive int, got {groups!r}")
+            error = ValueError if is_int(groups) else TypeError
+            raise error(f"{operator}: groups must be a positive int, got {groups!r}")
         if not isinstance(padding_mode, str) or padding_mode not in PADDING_MODES:
-            raise ValueError(
+            error = ValueError if isinstance(padding_mode, str) else TypeError
+            raise error(
                 f"{operator}: padding_mode must be one of {PADDING_MODES}, got {padding_mode!r}"
             )
         return cls(kernel, strides[0], same, dilations, groups, padding_mode)
@@ -142,15 +146,18 @@ def is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, _INTS) and not isinstance(value, bool)
 
 
+def is_pair(value: object) -> TypeGuard[tuple[int, int] | list[int]]:
+    """Whether a value is two ints."""
+    return isinstance(value, (tuple, list)) and len(value) == 2 and all(map(is_int, value))
+
+
 def _pair(operator: str, name: str, value: object) -> Pair:
     if type(value) is tuple and len(value) == 2 and type(value[0]) is int and type(value[1]) is int:
         return value  # nearly always, and this runs in every call of a layer
     if is_int(value):
         return (value, value)
-    if isinstance(value, (tuple, list)) and len(value) == 2:
-        first, second = value
-        if is_int(first) and is_int(second):
-            return (first, second)
+    if is_pair(value):
+        return (value[0], value[1])
     expected = "'same', an int" if name == "padding" else "an int"
     raise TypeError(f"{operator}: {name} must be {expected} or a pair of ints, got {value!r}")
 
@@ -163,7 +170,7 @@ def check_network(operator: str, network: object) -> None:
 
 def check_size(operator: str, size: object) -> None:
     """Raises TypeError unless ``size`` is (H, W)."""
-    if not (isinstance(size, (tuple, list)) and len(size) == 2 and all(map(is_int, size))):
+    if not is_pair(size):
         raise TypeError(f"{operator}: size must be (H, W), a pair of ints, got {size!r}")
 
 
@@ -290,8 +297,8 @@ def check_odd(operator: str, kernel_size: Sequence[int]) -> None:
     """Raises ValueError unless both extents of a kernel are odd."""
     if len(kernel_size) != 2 or min(kernel_size) < 1 or not all(k % 2 for k in kernel_size):
         raise ValueError(
-            f"{operator}: kernel_size must be odd, or the parts would not keep their 2:1 ratio, "
-            f"got {tuple(kernel_size)}"
+            f"{operator}: kernel_size must be odd and positive, or the parts would not keep their "
+            f"2:1 ratio, got {tuple(kernel_size)}"
         )
 
 
@@ -335,11 +342,10 @@ def check_weight(
 
 def check_family(operator: str, family: str | None) -> None:
     """Raises unless ``family`` is None or names what can serve a call."""
-    names = ("none", *KERNEL_FAMILIES)
-    if family is not None and not (isinstance(family, str) and family in names):
-        raise ValueError(
-            f"{operator}: family must be None, 'none', 'sm80' or 'sm90', got {family!r}"
-        )
+    if family is None or (isinstance(family, str) and family in ("none", *KERNEL_FAMILIES)):
+        return
+    error = ValueError if isinstance(family, str) else TypeError
+    raise error(f"{operator}: family must be None, 'none', 'sm80' or 'sm90', got {family!r}")
 
 
 def check_same(

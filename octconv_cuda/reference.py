@@ -36,6 +36,8 @@ def oct_conv2d(
 ) -> tuple[Tensor | None, Tensor | None]:
     """The four paths of the paper's section 3.3, with "same" padding in each path's own pixels.
 
+    Nothing is checked here; ``octconv_cuda.oct_conv2d`` does that.
+
     Args:
         x_high: (N, C_high, H, W), or None when every input channel is low.
         x_low: (N, C_low, ceil(H/2), ceil(W/2)), or None when every input channel is high.

@@ -53,7 +53,7 @@ def problem_of(layer: Layer, alpha: float, batch: int, input_grad: bool = False)
 
 
 def plan_of(problem: Problem, dtype: str = "bfloat16", device: str = "H200") -> dict[str, Any]:
-    return json.loads(torch.ops.octconv_cuda.plan(list(map(int, problem)), dtype, device))
+    return json.loads(torch.ops.octconv_cuda.plan_forward(list(map(int, problem)), dtype, device))
 
 
 def tiles_of(plan: dict[str, Any]) -> Tiles | JointTiles:

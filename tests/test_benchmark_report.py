@@ -31,7 +31,13 @@ def row(contender, alpha, median_us, flops):
 @pytest.fixture
 def result():
     return {
-        "machine": {"device": "Abacus", "threads": 2, "torch": "2.13.0", "date": "2026-01-02T03"},
+        "machine": {
+            "device": "Abacus",
+            "threads": 2,
+            "torch": "2.13.0",
+            "date": "2026-01-02T03",
+            "commit": "0123456789-dirty",
+        },
         "ceilings": {"flops_per_second": {"float32": 1e9}, "bytes_per_second": 1e8},
         "rows": [
             row("vanilla", 0.0, 200.0, 100_000),
@@ -72,9 +78,28 @@ def test_summary(result):
         {**row("octconv_cuda", 0.5, 600.0, 40_000), "layer": "another"},
     ]
     assert report.summary({"abacus/layers": result}, 0.5).splitlines()[-1] == (
-        "| abacus/layers | Abacus, 2 threads, torch 2.13.0, 2026-01-02 | float32 | forward | 2 | 4 "
-        "| 1.00x | 0.50x | 2.00x | 1.60x |"
+        "| abacus/layers | Abacus, 2 threads, torch 2.13.0, 2026-01-02, commit 0123456-dirty "
+        "| float32 | forward | 2 | 4 | 1.00x | 0.50x | 2.00x |  | 1.60x |"
     )
+
+
+def test_summary_of_a_gpu_has_wall_time_and_what_search_there_was(result):
+    result["settings"] = {"bias": False, "cudnn_benchmark": False}
+    for measured in result["rows"]:
+        measured["wall_us"] = 300.0 if measured["contender"] == "vanilla" else 400.0
+    result["rows"].append(
+        {**row("composed_compiled", 0.5, 125.0, 40_000), "wall_us": 500.0},
+    )
+    last = report.summary({"abacus/layers": result}, 0.5).splitlines()[-1]
+    assert "float32, no bias, cuDNN's heuristics, kernel time" in last
+    assert last.endswith("| 2.00x | 2.00x | 2.00x | 0.75x | 1.25x |")  # over the faster composition
+    result["settings"]["cudnn_benchmark"] = True
+    assert "heuristics" not in report.summary({"abacus/layers": result}, 0.5)
+
+
+def test_processors_of_one_name_are_told_apart(result):
+    result["machine"]["processor"] = "family 25, model 1, AVX2"
+    assert report.machine_text(result).startswith("Abacus (family 25, model 1, AVX2), 2 threads")
 
 
 def test_readme_block(result, tmp_path, capsys):

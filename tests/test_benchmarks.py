@@ -5,6 +5,8 @@ import time
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
 
 from benchmarks import (
     accuracy,
@@ -226,6 +228,24 @@ def test_tf32_may_round_operands_where_the_plain_operators_do_not():
         accuracy.check(rounded, expected)
 
 
+def test_the_search_of_cudnn_is_off_for_float64_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch keeps what it first meets for a shape and dtype, and so for the contenders, too."""
+    seen: dict[torch.dtype, set[bool]] = {}
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(self, function, types, args=(), kwargs=None):
+            if function is F.conv2d:
+                seen.setdefault(args[0].dtype, set()).add(torch.backends.cudnn.benchmark)
+            return function(*args, **(kwargs or {}))
+
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    maps = [torch.randn(2, 8, 6, 6), torch.randn(2, 8, 3, 3)]
+    with Watch():
+        accuracy.expect(maps, torch.randn(16, 16, 3, 3), None, maps, "forward_backward")
+    assert seen == {torch.float64: {False}, torch.float32: {True}}
+    assert torch.backends.cudnn.benchmark
+
+
 def test_precision_is_restored():
     before = torch.backends.cudnn.conv.fp32_precision
     with machine.precision("tf32"):
@@ -253,7 +273,8 @@ def test_command_writes_json_and_picture(monkeypatch, tmp_path, capsys):
     result = json.loads(out.read_text())
     assert set(result) == {"machine", "settings", "ceilings", "rows"}
     assert set(result["machine"]) == {
-        *("device", "driver", "cuda", "cudnn", "python", "torch", "threads", "commit", "date")
+        *("device", "processor", "driver", "cuda", "cudnn", "python", "torch", "threads"),
+        *("commit", "date"),
     }
     assert result["settings"] == {
         "cudnn_benchmark": True,

@@ -132,6 +132,12 @@ def test_transforms_of_an_exported_network(transform: Callable[..., Any]) -> Non
     torch.testing.assert_close(transform(exported)(image), transform(network)(image))
 
 
+def test_another_family_is_refused() -> None:
+    x, weight = torch.randn(1, 8, 4, 4), torch.randn(8, 8, 3, 3)
+    with pytest.raises(ValueError, match=r"oct_conv2d: family must be None.*'sm70'"):
+        torch.ops.octconv_cuda.oct_conv2d(x, None, weight, None, 4, (4, 4), 1, "sm70")
+
+
 def test_a_family_is_insisted_on_where_the_program_runs() -> None:
     layer = OctConv2d(8, 8, 3, family="sm80", device="meta")
     maps = OctaveMaps(*(part.to("meta") for part in octave_maps()))

@@ -357,3 +357,14 @@ def test_gives_no_tangents() -> None:
         with forward_ad.dual_level():
             y = FusedConv2d(conv)((None, forward_ad.make_dual(low, torch.ones_like(low))))
             assert all(p is None or forward_ad.unpack_dual(p).tangent is None for p in y)
+
+
+def test_synchronised_norms_are_fused_like_others() -> None:
+    """As training on several GPUs leaves them."""
+    network = randomized(models.OctResNet((1, 1), 0.5, variant="v1", num_classes=5))
+    synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(copy.deepcopy(network))
+    fused, expected = fuse(synchronised), fuse(network)
+    kinds = [[type(m) for m in n.modules()] for n in (fused, expected)]
+    assert kinds[0] == kinds[1]
+    image = torch.randn(2, 3, 40, 40)
+    torch.testing.assert_close(fused(image), expected(image), rtol=0, atol=0)

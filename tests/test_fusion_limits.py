@@ -225,7 +225,7 @@ def test_refuses() -> None:
         fuse(nn.Sequential(OctConv2d(8, 8, 3)))
     network = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8)).eval()
     network[1].train()
-    with pytest.raises(ValueError, match="fuse: the network must be in evaluation mode"):
+    with pytest.raises(ValueError, match="fuse: the network must be in evaluation mode.* at '1'"):
         fuse(network)
     with pytest.raises(ValueError, match="FusedConv2d: the low part of the input must have 4"):
         FusedConv2d(OctConv2d(8, 8, 3))(torch.randn(1, 4, 8, 8))
@@ -270,8 +270,11 @@ CONV, OCTAVE = nn.Conv2d(8, 8, 3), OctConv2d(8, 8, 3)
         ((OctConv2d(8, 8, 3, padding_mode="circular"),), "padding_mode of conv .*got 'circular'"),
         ((nn.Conv2d(8, 8, 3, padding="same"),), "padding of conv must be in numbers, got 'same'"),
         ((nn.Conv2d(8, 8, 3, dtype=torch.complex64),), "conv must be float32, .*complex64"),
-        ((CONV, nn.GroupNorm(2, 8)), "norm must be an nn.BatchNorm2d or .*got GroupNorm"),
-        ((CONV, Batch(8)), "norm must be an nn.BatchNorm2d or .*got Batch"),
+        (
+            (CONV, nn.GroupNorm(2, 8)),
+            "norm must be an nn.BatchNorm2d, nn.SyncBatchNorm or .*got GroupNorm",
+        ),
+        ((CONV, Batch(8)), "norm must be an nn.BatchNorm2d, nn.SyncBatchNorm or .*got Batch"),
         ((CONV, hooked(nn.BatchNorm2d(8))), "norm must compute what its class does"),
         ((CONV, nn.BatchNorm2d(4)), "norm must have 8 channels like conv, got 4"),
         ((CONV, nn.BatchNorm2d(8, track_running_stats=False)), "norm must have running statistics"),
@@ -280,7 +283,7 @@ CONV, OCTAVE = nn.Conv2d(8, 8, 3), OctConv2d(8, 8, 3)
         ((CONV, None, "gelu"), "activation must be one of .*got 'gelu'"),
         ((CONV, None, None), "activation must be one of .*got None"),
         ((CONV, None, ["relu"]), r"activation must be one of .*got \['relu'\]"),
-        ((CONV, 3), "norm must be an nn.BatchNorm2d or .*got int"),
+        ((CONV, 3), "norm must be an nn.BatchNorm2d, nn.SyncBatchNorm or .*got int"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )

@@ -138,3 +138,25 @@ def test_inference_tensors_have_no_version() -> None:
 def test_a_residual_without_parts_is_none() -> None:
     fused, maps = FusedConv2d(OctConv2d(8, 8, 3)), octave_maps()
     assert_maps_close(fused(maps, (None, None)), fused(maps), rtol=0, atol=0)
+
+
+def test_layouts_of_a_few_sizes_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights are not laid out anew where sizes of images alternate, and not without end."""
+    fused = FusedConv2d(OctConv2d(8, 8, 3).eval())
+    if fused.packed is None:
+        pytest.skip("PyTorch without oneDNN")
+    made = []
+    reorder = torch.ops.mkldnn._reorder_convolution_weight
+
+    def counted(*arguments: Any) -> Tensor:
+        made.append(arguments)
+        return reorder(*arguments)
+
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_convolution_weight", counted)
+    blocks = len(fused.packed._blocks)
+    for size in (8, 12, 8, 12, 8):
+        fused((torch.randn(1, 4, size, size), torch.randn(1, 4, size // 2, size // 2)))
+    assert len(made) == 2 * blocks
+    for size in range(14, 40, 2):
+        fused((torch.randn(1, 4, size, size), torch.randn(1, 4, size // 2, size // 2)))
+        assert len(fused.packed._layouts) <= 4 * blocks

@@ -216,6 +216,7 @@ def test_residuals_of_other_columns_pass_by_in_every_schedule(
 @pytest.mark.parametrize(
     ("position", "value", "text"),
     [
+        (4, None, "scale must be a tensor, got NoneType"),
         (4, torch.ones(3), r"scale must be float32 \(56,\), got .* \(3,\)"),
         (5, torch.ones(56, dtype=torch.float64), "shift must be float32"),
         (4, torch.ones(56, device="meta"), "scale must be on cpu like the weight, got meta"),

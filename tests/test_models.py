@@ -1,4 +1,4 @@
-"""The networks: multiply-adds of the paper's table, placement, twins, shapes, gradients."""
+"""The networks: multiply-adds of the authors' ones, placement, twins, shapes, gradients."""
 
 import json
 from pathlib import Path
@@ -166,3 +166,26 @@ def test_initialisation_is_by_what_goes_out() -> None:
     for conv in (network.conv1, network.layer2[0].conv1, network.layer2[0].conv2):
         fan_out = conv.out_channels * conv.kernel_size[0] * conv.kernel_size[1]
         assert conv.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        ({"blocks": ()}, TypeError, "blocks must be a count for each stage"),
+        ({"blocks": 3}, TypeError, "blocks must be a count for each stage"),
+        ({"blocks": (1, 0)}, ValueError, r"blocks\[1\] must be at least 1, got 0"),
+        ({"blocks": (1.0,)}, TypeError, r"blocks\[0\] must be an int, got 1.0"),
+        ({"groups": 0}, ValueError, "groups must be at least 1, got 0"),
+        ({"width_factor": 0.5}, TypeError, "width_factor must be an int, got 0.5"),
+        ({"num_classes": "x"}, TypeError, "num_classes must be an int, got 'x'"),
+    ],
+)
+def test_counts_are_checked(arguments: dict[str, Any], error: type[Exception], text: str) -> None:
+    with pytest.raises(error, match=f"OctResNet: {text}"):
+        models.OctResNet(**{"blocks": (1, 1), **arguments})
+
+
+@pytest.mark.parametrize("name", ["oct_mobilenet_v1", "oct_mobilenet_v2"])
+def test_mobilenets_have_classes(name: str) -> None:
+    with pytest.raises(ValueError, match="num_classes must be at least 1, got 0"):
+        getattr(models, name)(num_classes=0)

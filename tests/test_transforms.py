@@ -10,7 +10,7 @@ from networks import Network, octave_maps
 from torch import Tensor
 from torch.func import functional_call, grad, hessian, jacfwd, jacrev, jvp, vmap
 
-from octconv_cuda import OctaveMaps, explain, oct_conv2d, reference
+from octconv_cuda import OctaveMaps, OctConv2d, explain, oct_conv2d, reference
 
 close = torch.testing.assert_close
 MAPS = octave_maps(batch=1, channels=(2, 2), size=(3, 4), dtype=torch.float64)
@@ -157,3 +157,25 @@ def test_forward_mode_in_forward_mode_through_such_a_backward_pass() -> None:
     dy = torch.randn_like(y)
     with pytest.raises(NotImplementedError, match="octconv_cuda: forward-mode derivatives go"):
         jvp(inner, (dy,), (dy,))
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_several_backward_passes_at_once(create_graph: bool) -> None:
+    """Their graph would be lost without a word, as that of any Function is."""
+    layer = OctConv2d(4, 4, 3, alpha_in=0, alpha_out=0.5, dtype=torch.float64)
+    x = torch.randn(1, 4, 6, 6, dtype=torch.float64)
+
+    def loss(x: Tensor) -> Tensor:
+        y = layer(x)
+        return torch.stack([y.high.pow(3).sum(), y.low.pow(3).sum()])
+
+    jacobian = torch.autograd.functional.jacobian
+    one_by_one = jacobian(loss, x, create_graph=create_graph)
+    if create_graph:
+        with pytest.raises(NotImplementedError, match="several backward passes at once"):
+            jacobian(loss, x, create_graph=True, vectorize=True)
+        at_once = torch.func.jacrev(loss)(x)
+        assert at_once.requires_grad
+    else:
+        at_once = jacobian(loss, x, vectorize=True)
+    torch.testing.assert_close(at_once, one_by_one)

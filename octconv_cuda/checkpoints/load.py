@@ -22,6 +22,8 @@ def read(path: str | PathLike[str]) -> dict[str, Tensor]:
         ImportError: A .safetensors file without the package safetensors.
         TypeError: No path.
         ValueError: No tensors by names.
+        OSError, pickle.UnpicklingError, safetensors.SafetensorError: What the libraries say of a
+            file that is not there, or not theirs.
     """
     if not isinstance(path, (str, PathLike)):
         raise TypeError(f"checkpoints.read: path must be a path, got {type(path).__name__}")

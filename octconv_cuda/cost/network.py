@@ -77,6 +77,8 @@ def network_cost(network: nn.Module, input: Input) -> NetworkCost:
 
     Raises:
         TypeError: No module; another input.
+        ValueError: A shape with negative sizes.
+            And what the network raises of an input that does not fit.
     """
     copied = meta_copy("network_cost", network)
     layers: list[LayerCost] = []
@@ -144,6 +146,8 @@ def meta_input(operator: str, input: Input, network: nn.Module) -> Maps:
     if isinstance(input, (tuple, list, torch.Size)) and all(map(is_int, input)):
         convolutions = (m for m in network.modules() if isinstance(m, _CONVOLUTIONS))
         dtypes = (t.dtype for t in (*(m.weight for m in convolutions), *network.parameters()))
+        if any(size < 0 for size in input):  # type: ignore[operator]
+            raise ValueError(f"{operator}: no size may be negative, got {tuple(input)}")
         dtype = next((d for d in dtypes if d.is_floating_point), torch.float32)
         return torch.empty(tuple(input), dtype=dtype, device="meta")  # type: ignore[arg-type]
     parts = as_parts(operator, input)  # type: ignore[arg-type]

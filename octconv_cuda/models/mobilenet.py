@@ -4,7 +4,16 @@ from torch import Tensor, nn
 
 from ..fusion import fuse_convolutions
 from ..maps import Maps, OctaveMaps
-from .blocks import Alphas, activation, check_alpha, check_width, conv2d, initialize, norm2d
+from .blocks import (
+    Alphas,
+    activation,
+    check_alpha,
+    check_counts,
+    check_width,
+    conv2d,
+    initialize,
+    norm2d,
+)
 from .fused import FusedResidual
 
 __all__ = [
@@ -64,14 +73,15 @@ class MobileNetV1(nn.Module):
         num_classes: Outputs of the classifier.
 
     Raises:
-        TypeError: alpha or width is no number.
-        ValueError: alpha outside [0, 1], a width that leaves no channels.
+        TypeError: alpha or width is no number, num_classes no int.
+        ValueError: alpha outside [0, 1], a width that leaves no channels, no classes.
     """
 
     def __init__(self, alpha: float = 0.5, *, width: float = 1.0, num_classes: int = 1000) -> None:
         super().__init__()
         check_alpha("MobileNetV1", alpha)
         check_width("MobileNetV1", width, 32)
+        check_counts("MobileNetV1", num_classes=num_classes)
         channels = [
             int(c * width) for c in (32, 64, *[128] * 2, *[256] * 2, *[512] * 6, 1024, 1024)
         ]
@@ -144,14 +154,15 @@ class MobileNetV2(nn.Module):
         num_classes: Outputs of the classifier.
 
     Raises:
-        TypeError: alpha or width is no number.
-        ValueError: alpha outside [0, 1], a width that leaves no channels.
+        TypeError: alpha or width is no number, num_classes no int.
+        ValueError: alpha outside [0, 1], a width that leaves no channels, no classes.
     """
 
     def __init__(self, alpha: float = 0.5, *, width: float = 1.0, num_classes: int = 1000) -> None:
         super().__init__()
         check_alpha("MobileNetV2", alpha)
         check_width("MobileNetV2", width, 16)
+        check_counts("MobileNetV2", num_classes=num_classes)
         # (factor of the width within, channels, blocks, stride of the first block)
         plan = (
             (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2),

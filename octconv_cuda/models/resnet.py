@@ -19,6 +19,7 @@ from .blocks import (
     SqueezeExcitation,
     activation,
     check_alpha,
+    check_counts,
     conv2d,
     initialize,
     norm2d,
@@ -165,8 +166,9 @@ class OctResNet(nn.Module):
         num_classes: Outputs of the classifier.
 
     Raises:
-        TypeError: alpha is no number.
-        ValueError: alpha outside [0, 1], another variant, groups that no split allows.
+        TypeError: alpha is no number, the counts are no ints.
+        ValueError: alpha outside [0, 1], another variant, counts below 1, groups that no split
+            allows.
     """
 
     def __init__(
@@ -184,6 +186,10 @@ class OctResNet(nn.Module):
         check_alpha("OctResNet", alpha)
         if variant not in ("v1", "v2"):
             raise ValueError(f"OctResNet: variant must be 'v1' or 'v2', got {variant!r}")
+        if not isinstance(blocks, Sequence) or isinstance(blocks, str) or not blocks:
+            raise TypeError(f"OctResNet: blocks must be a count for each stage, got {blocks!r}")
+        check_counts("OctResNet", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
+        check_counts("OctResNet", groups=groups, width_factor=width_factor, num_classes=num_classes)
         block = BottleneckV1 if variant == "v1" else BottleneckV2
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
