@@ -225,7 +225,7 @@ def test_refuses() -> None:
         fuse(nn.Sequential(OctConv2d(8, 8, 3)))
     network = nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8)).eval()
     network[1].train()
-    with pytest.raises(ValueError, match="fuse: the network must be in evaluation mode.* at '1'"):
+    with pytest.raises(ValueError, match=r"fuse: the network must be in evaluation mode.* at '1'"):
         fuse(network)
     with pytest.raises(ValueError, match="FusedConv2d: the low part of the input must have 4"):
         FusedConv2d(OctConv2d(8, 8, 3))(torch.randn(1, 4, 8, 8))
