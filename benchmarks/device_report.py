@@ -7,6 +7,7 @@ GPU, or with ``--rehearse``, tiny versions of the stages run on the CPU, and the
 """
 
 import argparse
+import shutil
 import signal
 import sys
 import tempfile
@@ -59,10 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         "budget_s": args.budget_seconds,
         "stages": [],
     }
-    with tempfile.TemporaryDirectory(prefix=f"{out.stem}-", dir=out.parent) as name:
-        make = rehearsal_stages if rehearsal else device_stages
-        stages = [stage for stage in make(Path(name)) if stage.name in args.stages]
-        run_all(report, stages, out, args.budget_seconds, console)
+    # Whoever is stopped leaves it, with what the stage had written that ran.
+    folder = Path(tempfile.mkdtemp(prefix=f"{out.stem}-", dir=out.parent))
+    make = rehearsal_stages if rehearsal else device_stages
+    stages = [stage for stage in make(folder) if stage.name in args.stages]
+    run_all(report, stages, out, args.budget_seconds, console)
+    shutil.rmtree(folder)
     console.print(f"Wrote {out}, {out.with_suffix('.md')} and {out.with_suffix('.log')}")
     return int(any(stage["status"] in BAD for stage in report["stages"]))
 

@@ -7,12 +7,12 @@ import os
 import re
 import shutil
 import sys
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from .contenders import MODES
 from .layer_list import HEADLINE_ALPHA
+from .outcomes import OUTCOMES, facts_of
 from .stages import Stage
 
 __all__ = ["BUDGET_S", "STAGES", "device_stages", "find_sanitizer", "rehearsal_stages"]
@@ -20,8 +20,10 @@ __all__ = ["BUDGET_S", "STAGES", "device_stages", "find_sanitizer", "rehearsal_s
 BUDGET_S = 480.0
 ALL = ("composed", "composed_compiled", "octconv_cuda")
 EAGER = ("composed", "octconv_cuda")  # compiling takes seconds per shape
-# Whatever the caller's environment asks for.
+# Whatever the caller's environment asks for. What is on trial has stages of its own: an error of a
+# kernel is one of all that its process does behind it.
 DEFAULT_KERNELS = {"OCTCONV_CUDA_FAMILY": "", "OCTCONV_CUDA_TRIAL": ""}
+ON_TRIAL = {**DEFAULT_KERNELS, "OCTCONV_CUDA_TRIAL": "1"}
 
 
 class _Layers(NamedTuple):
@@ -41,34 +43,48 @@ class _Layers(NamedTuple):
 
 
 LAYERS = {
-    "layers-bfloat16": _Layers(150, ("bfloat16",), ("headline",), ("forward",), ALL),
-    "layers-sm80": _Layers(60, ("bfloat16",), ("headline",), ("forward",), EAGER, "sm80"),
-    "layers-trial": _Layers(60, ("bfloat16",), ("1", "headline"), ("forward",), EAGER, trial=True),
+    "layers-bfloat16": _Layers(60, ("bfloat16",), ("headline",), ("forward",), EAGER),
+    "layers-trial": _Layers(60, ("bfloat16",), ("headline", "1"), ("forward",), EAGER, trial=True),
+    "layers-gradients": _Layers(90, ("bfloat16",), ("headline",), MODES[1:], EAGER),
     "layers-float16": _Layers(60, ("float16",), ("headline",), ("forward",), EAGER),
     "layers-tf32": _Layers(60, ("tf32",), ("headline",), ("forward",), EAGER),
-    "layers-bfloat16-small": _Layers(150, ("bfloat16",), ("1", "32"), ("forward",), ALL),
+    "layers-sm80": _Layers(60, ("bfloat16",), ("headline",), ("forward",), EAGER, "sm80"),
+    "layers-bfloat16-small": _Layers(90, ("bfloat16",), ("1", "32"), ("forward",), EAGER),
     "layers-others-small": _Layers(90, ("float16", "tf32"), ("1", "32"), ("forward",), EAGER),
-    "layers-gradients": _Layers(120, ("bfloat16",), ("headline",), MODES[1:], EAGER),
+    "layers-compiled": _Layers(150, ("bfloat16",), ("headline",), ("forward",), ALL),
 }
-STAGES = ("known-answers", "small-case", "tests", "memcheck", "synccheck", "racecheck", *LAYERS)
+# The limits of the first six are three quarters of the budget, so that these have their time.
+STAGES = (
+    *("known-answers", "small-case", "layers-bfloat16", "tests", "memcheck", "layers-trial"),
+    *("layers-gradients", "tests-trial", "synccheck", "memcheck-trial", "synccheck-trial"),
+    *("layers-float16", "layers-tf32", "layers-sm80", "racecheck", "layers-bfloat16-small"),
+    *("layers-others-small", "layers-compiled"),
+)
 
 
 def device_stages(folder: Path) -> list[Stage]:
     """What runs on a GPU; results are left in the folder."""
     # A file of tests is run by one process: its fixtures compile.
     parallel = ("-n", "8", "--dist", "loadfile") if importlib.util.find_spec("xdist") else ()
-    tests = ("-k", "cuda or (test_device_layer and gpu)", "--maxfail=20", *parallel)
-    return [
+    # test_memory.py compiles the emulation, and has nothing for a GPU.
+    chosen = "(cuda or (test_device_layer and gpu)) and not test_memory"
+    tests = ("-k", chosen, *parallel, "-m")
+    made = (
         _known_answers(),
         _small_case("cuda"),
-        _tests(folder, 150, *tests),
+        _tests("tests", folder, 120, *tests, "not trial and not tsan"),
+        _tests("tests-trial", folder, 60, *tests, "trial"),
         _checked_by("memcheck"),
+        _checked_by("memcheck", trial=True),
         _checked_by("synccheck"),
+        _checked_by("synccheck", trial=True),
         # It sees a hazard wherever a warp arrives at a barrier that another waits for, and does not
         # know those that count bytes: results/nvidia-h100-80gb-hbm3/racecheck-barriers.cu.
         _checked_by("racecheck", "--kernel-name-exclude", "kernel_substring=forward_sm"),
         *(_suite(name, folder, layers) for name, layers in LAYERS.items()),
-    ]
+    )
+    by_name = {stage.name: stage for stage in made}
+    return [by_name[name] for name in STAGES]
 
 
 def rehearsal_stages(folder: Path) -> list[Stage]:
@@ -78,8 +94,8 @@ def rehearsal_stages(folder: Path) -> list[Stage]:
     tiny = (
         _known_answers(),
         _small_case("cpu"),
-        _tests(folder, 120, "tests/test_known_answers.py"),
         _layers(next(iter(LAYERS)), folder, 120, *cpu),
+        _tests("tests", folder, 120, "tests/test_known_answers.py"),
     )
     by_name = {stage.name: stage for stage in tiny}
     return [by_name.get(name) or Stage(name, (), 0, "needs a GPU") for name in STAGES]
@@ -93,47 +109,27 @@ def find_sanitizer() -> str | None:
 
 
 def _known_answers() -> Stage:
-    return Stage("known-answers", (sys.executable, "-m", "octconv_cuda"), 60)
+    return Stage("known-answers", (sys.executable, "-m", "octconv_cuda"), 30)
 
 
 def _small_case(device: str) -> Stage:
     command = (sys.executable, "-m", "benchmarks.small_case", "--device", device)
-    return Stage("small-case", command, 60)
+    return Stage("small-case", command, 30, environment=DEFAULT_KERNELS)
 
 
-def _tests(folder: Path, limit_s: float, *selection: str) -> Stage:
-    junit = folder / "tests.xml"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"]
-    command += [f"--junitxml={junit}", *selection]
+def _tests(name: str, folder: Path, limit_s: float, *selection: str) -> Stage:
+    outcomes = folder / f"{name}.jsonl"
+    command = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short")
     return Stage(
-        "tests",
-        tuple(command),
+        name,
+        (*command, "-p", "benchmarks.outcomes", *selection),
         limit_s,
-        environment=DEFAULT_KERNELS,
-        facts=lambda _: _test_facts(junit),
+        environment={**DEFAULT_KERNELS, OUTCOMES: str(outcomes)},
+        facts=lambda _: facts_of(outcomes),
     )
 
 
-def _test_facts(junit: Path) -> dict[str, Any]:
-    """Counts and the names of what failed, from pytest's XML; none where it wrote none."""
-    if not junit.exists():
-        return {}
-    suite = ElementTree.parse(junit).getroot().find("testsuite")
-    assert suite is not None
-    count = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
-    passed = count["tests"] - count["failures"] - count["errors"] - count["skipped"]
-    failed = [
-        f"{case.get('classname')}::{case.get('name')}"
-        for case in suite.iter("testcase")
-        if case.find("failure") is not None or case.find("error") is not None
-    ]
-    facts = {"passed": passed, "skipped": count["skipped"], "failed": failed}
-    # Where a GPU is, hardly any is: then the tests did not see it.
-    problem = "more tests were skipped than passed" if passed <= count["skipped"] else ""
-    return {"tests": facts, "problem": problem}
-
-
-def _checked_by(tool: str, *options: str) -> Stage:
+def _checked_by(tool: str, *options: str, trial: bool = False) -> Stage:
     """The small case under a tool of compute-sanitizer, which looks at this library's kernels."""
     sanitizer = find_sanitizer()
     command = (
@@ -143,12 +139,15 @@ def _checked_by(tool: str, *options: str) -> Stage:
         *_small_case("cuda").command,
     )  # fmt: skip
     return Stage(
-        tool,
+        tool + "-trial" * trial,
         command,
         60,
         unavailable="" if sanitizer else "absent: compute-sanitizer, on the PATH and in CUDA_HOME",
         # Each tensor an allocation of its own, so that a read behind its end is seen.
-        environment={"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"},
+        environment={
+            "PYTORCH_NO_CUDA_MEMORY_CACHING": "1",
+            **(ON_TRIAL if trial else DEFAULT_KERNELS),
+        },
         facts=_sanitizer_facts,
     )
 
@@ -161,7 +160,8 @@ def _sanitizer_facts(output: str) -> dict[str, Any]:
 def _suite(name: str, folder: Path, layers: _Layers) -> Stage:
     options = ["--dtype", *layers.dtypes, "--batches", *layers.batches, "--mode", *layers.modes]
     options += ["--contenders", *layers.contenders, "--min-time", "0.05"]
-    kernels = {"OCTCONV_CUDA_FAMILY": layers.family, "OCTCONV_CUDA_TRIAL": "1" * layers.trial}
+    kernels = ON_TRIAL if layers.trial else DEFAULT_KERNELS
+    kernels = {**kernels, "OCTCONV_CUDA_FAMILY": layers.family}
     return _layers(name, folder, layers.limit_s, *options, environment=kernels)
 
 

@@ -75,9 +75,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         done = 0
         for case in cases:
             progress.update(task, description=str(case))
-            outcome = run_case(
-                case, device, args.samples, args.min_time, lambda: progress.advance(task)
-            )
+            try:
+                outcome = run_case(
+                    case, device, args.samples, args.min_time, lambda: progress.advance(task)
+                )
+            except RuntimeError as error:  # of one case, for want of memory, say; others go on
+                outcome = Outcome([], [f"{case}: {type(error).__name__}: {error}"], [])
             total.rows.extend(outcome.rows)
             total.refused.extend(outcome.refused)
             total.skipped.extend(outcome.skipped)

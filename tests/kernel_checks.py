@@ -64,7 +64,7 @@ def poison(results: Sequence[Tensor]) -> None:
 
 def check_exact(results: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
     for result, exact in zip(results, expected, strict=True):
-        torch.testing.assert_close(result.double(), exact, rtol=0, atol=1e-6)
+        torch.testing.assert_close(result.double(), exact, rtol=0, atol=0)
 
 
 def families(case: Case, platform: Platform, dtype: torch.dtype) -> list[str]:
@@ -139,6 +139,20 @@ def check_weight_grad(case: Case, platform: Platform, dtype: torch.dtype) -> Non
     arguments = (case.size, case.kernel_size, case.stride, True, case.batch % 2 == 0)
     names = grad_families(case, platform, dtype)
     check_operator("weight_grad", [*x, *dy], arguments, platform, dtype, names)
+
+
+def check_smallest_gradients(case: Case, platform: Platform, dtype: torch.dtype) -> None:
+    """Integers times what they make the smallest numbers of float16 with: sums are as exact."""
+    *dy, weight = input_grad_operands(case)
+    arguments = (case.in_channels[0], case.size, case.stride, True)
+    operands = [*(2.0**-26 * g for g in dy), weight]
+    names = families(case, platform, dtype)
+    check_operator("input_grad", operands, arguments, platform, dtype, names)
+    x, dy = integer_operands(case)
+    arguments = (case.size, case.kernel_size, case.stride, True)
+    operands = [*x, *(2.0**-24 * g for g in dy)]
+    names = grad_families(case, platform, dtype)
+    check_operator("weight_grad", operands, arguments, platform, dtype, names)
 
 
 CHECKS = pytest.mark.parametrize(

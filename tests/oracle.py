@@ -122,7 +122,8 @@ def oct_conv2d(
 def assert_accurate(result: Tensor, torch_result: Tensor, exact: Tensor) -> None:
     """Raises unless ``result`` is about as near to ``exact`` as PyTorch's own operators come.
 
-    Two times their error, plus two times what a rounding of the dtype does to the exact values. The
+    Two times their error, plus two times what a rounding of the dtype does to the exact values,
+    even where all of these are small. The
     error is the largest one in the 16-bit types, which accumulate in float32. In float32 and
     float64 it is the root mean square: there the order of a sum decides, and the largest of many
     such errors is luck. What is exact for float64 is itself a sum in some order, which may be
@@ -143,7 +144,8 @@ def assert_accurate(result: Tensor, torch_result: Tensor, exact: Tensor) -> None
     size = _largest if result.dtype.itemsize == 2 else _root_mean_square
     exact = exact.to(result.device)
     rounded = exact.to(result.dtype)
-    rounding = size(((rounded + 0.3) - 0.3) - rounded)
+    aside = 0.3 * _root_mean_square(exact)  # so that what the dtype holds is rounded, too
+    rounding = size(((rounded + aside) - aside) - rounded)
     torch_error = size(torch_result.double() - exact)
     error = size(result.double() - exact)
     times = 8 if exact.is_cuda and result.dtype.itemsize > 2 else 2

@@ -310,6 +310,22 @@ def test_command_fails_on_a_wrong_result(monkeypatch, tmp_path, capsys):
     assert contenders_timed == {"vanilla", "composed"}
 
 
+@pytest.mark.usefixtures("_restore_threads")
+def test_what_a_case_raises_ends_no_other(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(layers, "LAYERS", (TINY,))
+
+    def failing(case, *arguments):
+        if case.mode == "forward":
+            raise RuntimeError("no memory is left")
+        return harness.run_case(case, *arguments)
+
+    monkeypatch.setattr(layers, "run_case", failing)
+    out = tmp_path / "result.json"
+    assert layers.main([*RUN, "--mode", "forward", "input_gradient", "--out", str(out)]) == 1
+    assert "RuntimeError: no memory is left" in capsys.readouterr().out
+    assert {row["mode"] for row in json.loads(out.read_text())["rows"]} == {"input_gradient"}
+
+
 def test_quick_compiles_at_one_alpha_and_feeds_a_photo():
     cases = layers._cases(layers._parse(["--quick", "--device", "cpu"]))
     assert [(case.layer.name, case.batch) for case in cases[:3]] == [

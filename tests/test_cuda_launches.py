@@ -153,6 +153,7 @@ def overlapping_layer(kernel: int) -> OctConv2d:
     return layer.to(memory_format=torch.channels_last)
 
 
+@pytest.mark.trial
 def test_launches_that_overlap_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """A chain of layers on trial, each of which reads what the last one wrote, also in a graph."""
     layers = [overlapping_layer(kernel) for kernel in (1, 3, 1, 3, 3, 1)]
@@ -181,6 +182,7 @@ def test_launches_that_overlap_wait_for_each_other(monkeypatch: pytest.MonkeyPat
             assert all(map(torch.equal, chain(), first))
 
 
+@pytest.mark.trial
 @pytest.mark.parametrize("kernel", [1, 3])
 @pytest.mark.parametrize("before", ["copy", "fill", "other_stream"])
 def test_a_launch_that_overlaps_waits_for_others(

@@ -26,6 +26,7 @@ from kernel_checks import (
     check_inference_of_integers,
     check_input_grad,
     check_relu_keeps_nan,
+    check_smallest_gradients,
     covered_cases,
     exact_forward,
     families,
@@ -69,6 +70,11 @@ def test_integers_are_exact(
 ) -> None:
     check(case, emulated.platform, dtype)
     assert emulated.launches()
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_smallest_gradients_are_exact(case: Case, emulated: EmulatedOperators) -> None:
+    check_smallest_gradients(case, emulated.platform, torch.float16)
 
 
 @EACH_DTYPE

@@ -103,7 +103,10 @@ CUDA_CASES = (
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize(("family", "trial"), [("sm80", ""), ("", ""), ("", "1")])
+@pytest.mark.parametrize(
+    ("family", "trial"),
+    [("sm80", ""), ("", ""), pytest.param("", "1", marks=pytest.mark.trial)],
+)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("case", CUDA_CASES, ids=str)
 def test_cuda_is_accurate(

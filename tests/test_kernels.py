@@ -19,6 +19,7 @@ from kernel_checks import (
     Platform,
     check_forward,
     check_input_grad,
+    check_smallest_gradients,
     check_weight_grad,
     covered_cases,
     families,
@@ -138,6 +139,7 @@ HOPPER_CHECKS = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.trial
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
 @HOPPER_CHECKS
 @pytest.mark.parametrize(("case", "forward", "input_grad"), TRIAL_CASES, ids=str)
@@ -211,18 +213,11 @@ def check_family_sm90(case: Case, check, dtype: torch.dtype, platform: Platform)
     return text
 
 
-def test_sums_of_the_high_gradient_do_not_overflow(device: torch.device) -> None:
-    """They are 120,000 where float16 ends at 65,504, and a quarter of that times the weight."""
+@pytest.mark.parametrize("case", SM90_CASES + SM90_1X1_CASES, ids=str)
+def test_smallest_gradients_are_exact(case: Case, device: torch.device) -> None:
     if device.type != "cuda":
         pytest.skip("CUDA only")
-    case = Case((64, 64), (64, 64), size=(16, 16))
-    high, low, weight = map(torch.zeros_like, input_grad_operands(case))
-    high.fill_(30000)
-    weight[0, 64:, 1, 1] = 0.25
-    operands = moved([high, low, weight], device, torch.float16)
-    for name in families(case, Platform.of(device), torch.float16):
-        _, result = OPS.input_grad(*operands, 64, case.size, 1, True, name)
-        assert (result == 30000).all(), name
+    check_smallest_gradients(case, Platform.of(device), torch.float16)
 
 
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks import device_stages, layers, stages
+from benchmarks import outcomes as outcomes_plugin
 from benchmarks.stages import Stage
 
 
@@ -104,16 +105,33 @@ def test_pytest_is_counted(log, tmp_path):
         "def test_bad(): assert 0\n"
         "def test_left_out(): pytest.skip('no')\n"
     )
-    stage = device_stages._tests(tmp_path, 60, str(tmp_path / "test_some.py"))
+    stage = device_stages._tests("tests", tmp_path, 60, str(tmp_path / "test_some.py"))
     record = stages.run(stage, 60, log)
     assert record["status"] == "failed"
     assert (record["tests"]["passed"], record["tests"]["skipped"]) == (1, 1)
     assert [name.rpartition("::")[2] for name in record["tests"]["failed"]] == ["test_bad"]
 
 
+@pytest.mark.parametrize("parallel", [(), ("-n", "2")], ids=["alone", "shared"])
+def test_tests_that_are_stopped_leave_outcomes(log, tmp_path, parallel):
+    """Also where a test cannot be interrupted."""
+    (tmp_path / "test_some.py").write_text(
+        "import signal, time\n"
+        "def test_bad(): assert 0\n"
+        "def test_hangs():\n"
+        "    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})\n"
+        "    time.sleep(60)\n"
+    )
+    selection = (str(tmp_path / "test_some.py"), *parallel, "--dist", "loadfile")
+    stage = device_stages._tests("tests", tmp_path, 60, *selection)
+    record = stages.run(stage, 15, log)
+    assert record["status"] == "timed out"
+    assert [name.rpartition("::")[2] for name in record["tests"]["failed"]] == ["test_bad"]
+
+
 def test_tests_that_cannot_start_say_why(log, tmp_path):
     (tmp_path / "conftest.py").write_text("import a_package_that_is_missing\n")
-    stage = device_stages._tests(tmp_path, 60, str(tmp_path))
+    stage = device_stages._tests("tests", tmp_path, 60, str(tmp_path))
     record = stages.run(stage, 60, log)
     assert record["status"] == "failed"
     assert "No module named 'a_package_that_is_missing'" in record["detail"]
@@ -121,9 +139,10 @@ def test_tests_that_cannot_start_say_why(log, tmp_path):
 
 @pytest.mark.parametrize(("skipped", "enough"), [(4, False), (2, False), (1, True)])
 def test_mostly_skipped_tests_are_no_success(skipped, enough, tmp_path):
-    junit = tmp_path / "tests.xml"
-    junit.write_text(f'<x><testsuite tests="4" failures="0" errors="0" skipped="{skipped}" /></x>')
-    facts = device_stages._test_facts(junit)
+    path = tmp_path / "tests.jsonl"
+    outcomes = skipped * ["skipped"] + (4 - skipped) * ["passed"]
+    path.write_text("".join(f'["a test", "{outcome}"]\n' for outcome in outcomes))
+    facts = outcomes_plugin.facts_of(path)
     assert (facts["problem"] == "") is enough
     assert facts["tests"]["passed"] == 4 - skipped
 
@@ -169,12 +188,14 @@ def test_device_stages_are_the_commands_they_should_be(tmp_path, monkeypatch):
     suites = [stage for stage in made if stage.name.startswith("layers-")]
     args = [layers._parse(stage.command[3:]) for stage in suites]
     assert {args.device for args in args} == {"cuda"}
-    assert [a.dtypes for a in args[:5]] == [*3 * [["bfloat16"]], ["float16"], ["tf32"]]
     families = {stage.name: stage.environment["OCTCONV_CUDA_FAMILY"] for stage in suites}
     assert families == {name: "sm80" if name == "layers-sm80" else "" for name in families}
-    trial = [stage.name for stage in suites if stage.environment["OCTCONV_CUDA_TRIAL"] == "1"]
-    assert trial == ["layers-trial"]
-    assert "composed_compiled" in args[0].contenders
+    assert [
+        s.name for s, a in zip(suites, args, strict=True) if "composed_compiled" in a.contenders
+    ] == ["layers-compiled"]
+    trial = {s.name for s in made if s.environment.get("OCTCONV_CUDA_TRIAL") == "1"}
+    assert trial == {"layers-trial", "memcheck-trial", "synccheck-trial"}  # tests set it themselves
+    assert sum(stage.limit_s for stage in made[:6]) <= 0.75 * device_stages.BUDGET_S
     forward = {(d, b) for a in args if a.modes == ["forward"] for d in a.dtypes for b in a.batches}
     assert forward == {
         (d, b) for d in ("bfloat16", "float16", "tf32") for b in ("1", "32", "headline")

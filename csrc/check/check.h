@@ -91,6 +91,16 @@ inline bool may_overlap(const Tensor& map) {
   return false;
 }
 
+// Each fits 32 bits.
+template <typename Sizes>
+void check_sizes(const char* op, const char* name, const Sizes& sizes) {
+  for (const int64_t size : sizes) {
+    if (size > std::numeric_limits<int32_t>::max()) {
+      fail(op, "each size of ", name, " must be below 2^31, got ", shape_text(sizes));
+    }
+  }
+}
+
 // A feature map: (N, C, H, W), one of the four floating-point types, sizes that fit 32 bits, and
 // at least one pixel; N and C may be 0.
 inline void check_map(const char* op, const char* name, const Tensor& map) {
@@ -104,11 +114,7 @@ inline void check_map(const char* op, const char* name, const Tensor& map) {
   if (sizes[2] < 1 || sizes[3] < 1) {
     fail(op, name, " must have a positive height and width, got ", shape_text(sizes));
   }
-  for (const int64_t size : sizes) {
-    if (size > std::numeric_limits<int32_t>::max()) {
-      fail(op, "each size of ", name, " must be below 2^31, got ", shape_text(sizes));
-    }
-  }
+  check_sizes(op, name, sizes);
   check_storage(op, name, map);
 }
 

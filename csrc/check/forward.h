@@ -60,7 +60,9 @@ inline void check_gradients(const char* op, const Tensor& dy_high, const Tensor&
   check_like(op, "dy_low", dy_low, "dy_high", dy_high);
 }
 
-inline void check_kernel_size(const char* op, const Tensor& weight) {
+// Of a weight of four dimensions: an odd kernel, and sizes that fit 32 bits.
+inline void check_weight_sizes(const char* op, const Tensor& weight) {
+  check_sizes(op, "weight", weight.sizes());
   if (weight.size(2) % 2 == 0 || weight.size(3) % 2 == 0) {
     const std::initializer_list<int64_t> kernel_size = {weight.size(2), weight.size(3)};
     fail(op, "kernel_size must be odd, got ", shape_text(kernel_size));
@@ -84,7 +86,7 @@ inline void check_forward(const char* op, const Part& x_high, const Part& x_low,
   if (weight.dim() != 4 || weight.size(1) != c_in) {
     fail(op, "weight must be (C_out, ", c_in, ", k_h, k_w), got ", shape_text(weight.sizes()));
   }
-  check_kernel_size(op, weight);
+  check_weight_sizes(op, weight);
   check_like(op, "weight", weight, x_name, x);
   const int64_t c_out = weight.size(0);
   if (c_in < 1 || c_out < 1) {

@@ -16,7 +16,7 @@ inline void check_input_grad(const char* op, const Tensor& dy_high, const Tensor
   if (weight.dim() != 4 || weight.size(0) != c_out || weight.size(1) < 1) {
     fail(op, "weight must be (", c_out, ", C_in, k_h, k_w), got ", shape_text(weight.sizes()));
   }
-  check_kernel_size(op, weight);
+  check_weight_sizes(op, weight);
   check_like(op, "weight", weight, "dy_high", dy_high);
   if (high_in < 0 || high_in > weight.size(1)) {
     fail(op, "high_in must be in [0, ", weight.size(1), "], got ", high_in);

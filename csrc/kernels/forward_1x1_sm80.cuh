@@ -169,8 +169,7 @@ __device__ __forceinline__ void store_item(const Forward1x1Params& p, JointSums<
 }
 
 // Behind the low input all phases of a quad begin with what its low pixel gave. In the input
-// gradient that is divided by the pixels that are there; and the low sums go on with a quarter of
-// what comes. factor: as multiply_high_input takes it.
+// gradient that is divided by the pixels that are there. factor: as multiply_high_input takes it.
 template <typename Traits>
 __device__ __forceinline__ void spread_low_input(const Forward1x1Params& p, const ItemPlace& place,
                                                  JointSums<Traits>& sum, float (&factor)[2]) {
@@ -181,11 +180,11 @@ __device__ __forceinline__ void spread_low_input(const Forward1x1Params& p, cons
       const Pixel quad = row_quad<Traits>(p, place, half);
       mean = share(p.grid_height - 2 * quad.y, p.grid_width - 2 * quad.x);
     }
-    factor[half] = Traits::kTransposed ? 0.25f : mean;
+    factor[half] = Traits::kTransposed ? 1.0f : mean;
 #pragma unroll
     for (int n = 0; n < Traits::kTilesN; ++n) {
       for (int i = 2 * half; i < 2 * half + 2; ++i) {
-        if (Traits::kTransposed) sum.high[0][n][i] *= mean, sum.low[n][i] *= 0.25f;
+        if (Traits::kTransposed) sum.high[0][n][i] *= mean;
         for (int phase = 1; phase < 4; ++phase) sum.high[phase][n][i] = sum.high[0][n][i];
       }
     }
@@ -222,12 +221,6 @@ __device__ __forceinline__ void run_item(const Forward1x1Params& p, ChunkStream<
       } else {
         multiply_high_input(sum, parts, factor, stage + lane.cells, stage + lane.weight, bytes);
       }
-    }
-  }
-  if (Traits::kTransposed) {
-#pragma unroll
-    for (int n = 0; n < Traits::kTilesN; ++n) {
-      for (int i = 0; i < 4; ++i) sum.low[n][i] *= 4;
     }
   }
   if (!multiplies) return;

@@ -37,34 +37,29 @@ __device__ __forceinline__ void begin_sums(Sums<Tile>& sum, const ForwardParams&
   }
 }
 
-// Behind the last chunk of the first segment.
+// Behind the last chunk of the first segment of a high tile, if that is at quads: all phases of a
+// quad begin with what its low pixel gave, in the input gradient divided by the pixels in it.
 template <typename Tile>
 __device__ __forceinline__ void finish_first_segment(Sums<Tile>& sum, const ForwardParams& p,
                                                      const Program& program,
                                                      const TilePlace& place) {
+  if (!Tile::kHigh) return;
 #pragma unroll
-  for (int m = 0; m < Tile::kTilesM; ++m) {
-    if (!Tile::kHigh && !program.times_four) continue;
-    if (Tile::kHigh && program.segment[0].phases) continue;
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      float factor = program.times_four ? 4.0f : 1.0f;
-      if (Tile::kHigh && program.divide_quads) {
-        factor = 0.25f;
-        if (!quads_are_whole(p)) {
-          const Pixel quad = row_quad<Tile>(p, program, place, half);
-          factor = share(p.grid_height - 2 * quad.y, p.grid_width - 2 * quad.x);
-        }
+  for (int half = 0; half < 2; ++half) {
+    float mean = 1;
+    if (Tile::kTransposed) {
+      mean = 0.25f;
+      if (!quads_are_whole(p)) {
+        const Pixel quad = row_quad<Tile>(p, program, place, half);
+        mean = share(p.grid_height - 2 * quad.y, p.grid_width - 2 * quad.x);
       }
+    }
+    if (program.segment[0].phases) continue;
 #pragma unroll
-      for (int n = 0; n < Tile::kTilesN; ++n) {
-        for (int i = 2 * half; i < 2 * half + 2; ++i) {
-          if (!Tile::kHigh) sum[m][n][i] *= factor;
-          // All phases of a quad begin with what its low pixel gave.
-          if (Tile::kHigh) {
-            sum[m][n][i] = m == 0 ? sum[0][n][i] * factor : sum[0][n][i];
-          }
-        }
+    for (int n = 0; n < Tile::kTilesN; ++n) {
+      for (int i = 2 * half; i < 2 * half + 2; ++i) {
+        sum[0][n][i] *= mean;
+        for (int m = 1; m < Tile::kTilesM; ++m) sum[m][n][i] = sum[0][n][i];
       }
     }
   }

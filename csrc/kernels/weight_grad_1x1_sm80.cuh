@@ -60,7 +60,7 @@ struct JobOutput {
       for (int n = 0; n < Traits::kTilesN; ++n) {
         const float* two = sum[i / 2][n] + i % 2 * 2;
         to.store_beside(of_lane < rows && first_column + 8 * n < columns,
-                        of_row + 8 * n * to.bytes.column, two[0] * job.factor, two[1] * job.factor);
+                        of_row + 8 * n * to.bytes.column, two[0], two[1]);
       }
     }
   }
@@ -88,7 +88,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
   const int32_t group = warp / (Traits::kWarpsN * Traits::kWarpsM);
   const bool of_bias = p.job[kHighToHigh].bias && item.tile_column == 0;
   const LaneQuads<Traits> lane(warp_m, warp_n);
-  const QuadWeights<T> quarters(0.25f);
+  const QuadWeights<T> ones(1.0f), quarters(0.25f);
 
   GradSums<Traits> sum;
   BiasSums<Traits> bias[2];
@@ -123,7 +123,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
 #pragma unroll 1
       for (int32_t step = group; step < Traits::kQuads / Traits::kStepQuads;
            step += Traits::kGroups) {
-        multiply_quads<Traits>(sum, bias, of_bias && warp_n == 0, p, quarters,
+        multiply_quads<Traits>(sum, bias, of_bias && warp_n == 0, p, ones, quarters,
                                tile * Traits::kQuads + step * Traits::kStepQuads, stage + lane.rows,
                                stage + lane.columns, step);
       }
@@ -133,7 +133,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
 
   if (of_bias) {
     for (int part = 0; part < 2; ++part) {
-      const float of_row = add_bias<Traits>(bias[part], memory) * (part == 0 ? 4.0f : 1.0f);
+      const float of_row = add_bias<Traits>(bias[part], memory);
       JobOutput<Traits>{p, p.job[part == 0 ? kHighToHigh : kHighToLow], item}.store_bias(of_row);
     }
   }

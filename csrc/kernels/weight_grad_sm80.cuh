@@ -185,7 +185,7 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
       splits ? Output::of_partial(partial, {p.tile_taps * Traits::kColumns, Traits::kColumns, 1})
              : Output::of_weight(p).from(job.first_row + place.row, place.tap_row * taps,
                                          job.first_column + place.column);
-  store_sums<Traits>(sum, to, rows, taps, columns, job.factor);
+  store_sums<Traits>(sum, to, rows, taps, columns);
 }
 
 }  // namespace octconv

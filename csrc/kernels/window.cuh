@@ -1,4 +1,4 @@
-// The 2x2 mean of the high input, as 16 bytes of each pixel of a window.
+// The 2x2 mean, or sum, of the high input, as 16 bytes of each pixel of a window.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace octconv {
 
-// The mean of the pixels that are there, or a quarter of their sum; rounded once.
+// The mean of the pixels that are there, or their sum; rounded once.
 template <typename T>
 struct Pooled {
   static constexpr int kElements = 16 / sizeof(T);
@@ -46,8 +46,8 @@ struct Window {
   float factor = 0;
 
   __device__ __forceinline__ void load(const char* source, int64_t row_bytes, int64_t pixel_bytes,
-                                       int32_t rows, int32_t columns, bool quarter_sums) {
-    factor = quarter_sums ? 0.25f : share(rows, columns);
+                                       int32_t rows, int32_t columns, bool sums) {
+    factor = sums ? 1.0f : share(rows, columns);
     ptx::load_constant(word[0], source);
     if (columns > 1) ptx::load_constant(word[1], source + pixel_bytes);
     if (rows > 1) ptx::load_constant(word[2], source + row_bytes);

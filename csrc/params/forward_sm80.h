@@ -41,8 +41,6 @@ struct Program {
   int32_t phase_row_stride, quad_row_stride;  // bytes, of a halo in shared memory
   int32_t chunks[2];                          // of the channels of each segment
   int32_t splits;                             // of all chunks, among blocks
-  bool divide_quads;                          // what quads gave is divided by the pixels of a quad
-  bool times_four;                            // what the first segment gave is multiplied by 4
 
   constexpr int32_t tiles() const { return tiles_across * tiles_down * tiles_columns; }
   constexpr int32_t items() const { return tiles() * splits; }

@@ -17,8 +17,7 @@ struct JointGradSm90Cut {
   int32_t splits;
 };
 
-// No factor is left for the jobs' sums. Images of an even height are one image, one below the
-// other.
+// Images of an even height are one image, one below the other.
 struct JointGradSm90Params : JointGradTiles {
   TensorMap dy[kPlanes], x[kPlanes];
   int32_t height, width;  // pixels

@@ -16,7 +16,6 @@ struct WeightGradJob {
   PixelMap x, dy;
   int32_t height, width;
   int32_t first_row, first_column;  // of the weight
-  float factor;                     // of all sums of products
   bool bias;                        // the first column of tiles sums up dy, too
   int32_t row_tiles, column_tiles, tap_tiles;
   int32_t tile_width, tile_height;  // of a pixel tile

@@ -135,15 +135,12 @@ ForwardParams forward_params(const Problem& problem, const ForwardLimits& limits
     // the gradient of z = [pool(x_high); x_low], all columns alike.
     high.segment[0] = setup.segment(false, 0, false, low_row, 0);
     high.segment[1] = setup.segment(true, 0, true, 0, 0);
-    high.divide_quads = true;
     if (problem.stride == 1) {
       high.columns = problem.high_in;
       high.output[0] = {pointers.out_high, nullptr, problem.height, problem.width, 0,
                         problem.high_in,   false};
-      // dx_low = 4 conv(sumpool(dy_high) / 4, t(W_LH)) + conv(dy_low, t(W_LL))
+      // dx_low = conv(sumpool(dy_high), t(W_LH)) + conv(dy_low, t(W_LL))
       low.segment[0] = setup.segment(true, 1, false, 0, low_column);
-      low.segment[0].quarter_sums = true;
-      low.times_four = true;
       low.segment[1] = setup.segment(false, 0, false, low_row, low_column);
       low.columns = problem.low_in;
       low.output[0] = {pointers.out_low, nullptr, p.quad_height, p.quad_width, 0,

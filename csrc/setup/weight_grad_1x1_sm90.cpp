@@ -45,7 +45,6 @@ JointGradSm90Params joint_grad_sm90_params(const Problem& problem, const JointGr
   JointGradSm90Params p{};
   static_cast<JointGradTiles&>(p) =
       joint_grad_tiles(q, limits_of(cut), {kJointGradQuads, 1, cut.splits}, pointers);
-  for (WeightGradJob& job : p.job) job.factor = 1;
   p.shared_bytes = shared_bytes_of(cut);
   p.height = q.height, p.width = q.width;
   p.box = cut.box;

@@ -28,7 +28,6 @@ WeightGradJob operands(const Problem& q, const WeightGradPointers& pointers, boo
                ? PixelMap{pointers.dy_low, q.quad_height(), q.quad_width(), q.low_out, 0, false}
                : PixelMap{pointers.dy_high, q.grid_height(), q.grid_width(),
                           q.high_out,       sums ? 1 : 0,    sums};
-  job.factor = sums ? 4 : 1;
   job.first_row = low_rows ? q.high_out : 0;
   job.first_column = low_columns ? q.high_in : 0;
   return job;

@@ -81,10 +81,11 @@ __device__ __forceinline__ void load_fragments(Fragment (&fragments)[kCount], ui
   for (int i = 0; i < kCount; ++i) ptx::load_matrix_transposed(fragments[i], cells + 32 * i);
 }
 
-// weights: a quarter. bias: sums of a quarter of dy, of high and of low rows.
+// bias: sums of dy, of high and of low rows.
 template <typename Traits>
 __device__ __forceinline__ void multiply_quads(GradSums<Traits>& sum, BiasSums<Traits> (&bias)[2],
                                                bool with_bias, const JointGradParams& p,
+                                               const QuadWeights<typename Traits::T>& ones,
                                                const QuadWeights<typename Traits::T>& quarters,
                                                int32_t first_quad, uint32_t rows, uint32_t columns,
                                                int32_t step) {
@@ -95,10 +96,10 @@ __device__ __forceinline__ void multiply_quads(GradSums<Traits>& sum, BiasSums<T
   const uint32_t high_columns = columns + step * 4 * Traits::kStepQuads * Traits::kXPitch;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    QuadWeights<T> shares = quarters;
+    QuadWeights<T> means = quarters;
     if (!maps_are_whole(p)) {
       const QuadPixels quad(p, first_quad + 8 * half + ptx::lane() / 4);
-      shares = QuadWeights<T>(share(quad.below ? 2 : 1, quad.beside ? 2 : 1));
+      means = QuadWeights<T>(share(quad.below ? 2 : 1, quad.beside ? 2 : 1));
     }
     float row_sum[kTilesM][4] = {}, column_sum[kPairs][4] = {};
 #pragma unroll
@@ -107,8 +108,8 @@ __device__ __forceinline__ void multiply_quads(GradSums<Traits>& sum, BiasSums<T
       load_fragments(a, high_rows + (2 * half + i) * 16 * Traits::kDyPitch);
       load_fragments(b, high_columns + (2 * half + i) * 16 * Traits::kXPitch);
       multiply_all<Traits>(sum[0][0], a, b);
-      for (int m = 0; m < kTilesM; ++m) quarters.add(row_sum[m], a[m], i);
-      for (int n = 0; n < kPairs; ++n) shares.add(column_sum[n], b[n], i);
+      for (int m = 0; m < kTilesM; ++m) ones.add(row_sum[m], a[m], i);
+      for (int n = 0; n < kPairs; ++n) means.add(column_sum[n], b[n], i);
     }
     for (int m = 0; m < kTilesM; ++m) {
       set_half<T>(pooled_rows[m], half, row_sum[m]);

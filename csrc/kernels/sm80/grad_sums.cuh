@@ -60,7 +60,7 @@ __device__ __forceinline__ void add_groups(GradSums<Traits>& sum, int32_t group,
 template <typename Traits>
 __device__ __forceinline__ void store_sums(const GradSums<Traits>& sum,
                                            const GradOutput<typename Traits::T>& to, int32_t rows,
-                                           int32_t taps, int32_t columns, float factor) {
+                                           int32_t taps, int32_t columns) {
   static_assert(Traits::kLeastTaps == Traits::kMostTaps || Traits::kTapRows == 1);
   const int32_t warp = ptx::thread_x() / 32;
   const int32_t first_row =
@@ -78,7 +78,7 @@ __device__ __forceinline__ void store_sums(const GradSums<Traits>& sum,
         for (int n = 0; n < Traits::kTilesN; ++n) {
           const float (&four)[4] = sum[tap / Traits::kTaps][tap % Traits::kTaps][i / 2][n];
           store_pair(row < rows && first_column + 8 * n < columns, of_tap + 8 * n * to.bytes.column,
-                     four[i % 2 * 2] * factor, four[i % 2 * 2 + 1] * factor);
+                     four[i % 2 * 2], four[i % 2 * 2 + 1]);
         }
       }
     }

@@ -233,7 +233,7 @@ struct HaloLoader {
         for (int i = 0; i < kWindows; ++i) {
           if (has_channels && row.inside() && entry[i].inside() && cell + i * kStep < cells) {
             windows[i].load(source + row.first() + entry[i].first(), row_bytes, pixel_bytes,
-                            row.count(), entry[i].count(), segment.quarter_sums);
+                            row.count(), entry[i].count(), Traits::kTransposed);
           }
         }
         for (int i = 0; i < kWindows && cell + i * kStep < cells; ++i) {

@@ -64,7 +64,7 @@ __device__ __forceinline__ void fill_cells(const PixelMap& map, int32_t rows, in
       for (int i = 0; i < kWindows; ++i) {
         const CellSource from = source_of(cell + i * kStep);
         if (rows > 0 && from.columns > 0) {
-          windows[i].load(from.pixel, row_bytes, pixel_bytes, rows, from.columns, map.quarter_sums);
+          windows[i].load(from.pixel, row_bytes, pixel_bytes, rows, from.columns, map.sums);
         }
       }
       for (int i = 0; i < kWindows && cell + i * kStep < cells; ++i) {

@@ -103,6 +103,7 @@ __device__ __forceinline__ void pool_grad_tiles(const WeightGradSm90Params& p, c
     float factor[Turns::kWindows];
     for (int i = 0; i < Turns::kWindows; ++i) {
       factor[i] = at.x + turns.x[i] == more.single_column ? 0.5f : 0.25f;
+      if (job.dy.sums) factor[i] = 1;
     }
     ptx::wait_barrier(stages.full(), stages.parity);
     uint32_t image = stages.buffer();

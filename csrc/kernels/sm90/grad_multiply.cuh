@@ -62,8 +62,7 @@ __device__ __forceinline__ void multiply_stage(float (&sum)[Traits::kSums], uint
 template <typename Traits>
 __device__ __forceinline__ void store_taps(const float (&sum)[Traits::kSums],
                                            const GradOutput<typename Traits::T>& to, int32_t fixed,
-                                           int32_t shifted, float factor, int32_t tap,
-                                           int32_t next_tap) {
+                                           int32_t shifted, int32_t tap, int32_t next_tap) {
   const int32_t first = ptx::thread_x() / 32 % 4 * 16 + ptx::lane() / 4;
   const int32_t column = ptx::lane() % 4 * 2;
   to.with_pairs([&](const auto& store_pair) {
@@ -76,8 +75,8 @@ __device__ __forceinline__ void store_taps(const float (&sum)[Traits::kSums],
 #pragma unroll
         for (int n = 0; n < Traits::kTile / 8; ++n) {
           const float* two = sum + t * (Traits::kTile / 2) + 4 * n + 2 * half;
-          store_pair(row < fixed && row < Traits::kTile && column + 8 * n < shifted, at,
-                     two[0] * factor, two[1] * factor);
+          store_pair(row < fixed && row < Traits::kTile && column + 8 * n < shifted, at, two[0],
+                     two[1]);
           at += 8 * to.bytes.column;
         }
       }
@@ -121,8 +120,7 @@ __device__ __forceinline__ void multiply_grad(const WeightGradSm90Params& p, con
   if (turned) to.bytes = {to.bytes.column, to.bytes.tap, to.bytes.row};
   // Shifted dy meets x at the opposite tap.
   const int32_t tap = turned ? 8 - 3 * tap_row : 3 * tap_row, next_tap = turned ? -1 : 1;
-  store_taps<Traits>(sum, to, turned ? columns : rows, turned ? rows : columns, job.factor, tap,
-                     next_tap);
+  store_taps<Traits>(sum, to, turned ? columns : rows, turned ? rows : columns, tap, next_tap);
 }
 
 }  // namespace octconv::sm90

@@ -187,9 +187,6 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
       const uint32_t area =
           from == kHigh ? memory.area(pooled.area()) + pooled.first_byte() : memory.area(kLow);
       ptx::wait_barrier(memory.box_full(barrier), from == kHigh ? pooled.parity : low.parity);
-      // The input gradient wants sums of quads, of which it pools quarters: they cannot overflow.
-      const bool quarters = Traits::kInputGrad && from == kHigh;
-      if (quarters) scale(sum, 0.25f);
       with_steps(p.channels_in[from], chunk, [&](auto steps) {
         multiply_area<Traits, decltype(steps)::value>(sum, memory, slots, area, warpgroup, stay,
                                                       first && warpgroup == 0);
@@ -200,7 +197,6 @@ __device__ __forceinline__ void multiply_low(const ForwardSm90Params& p, const M
       } else {
         low.advance();
       }
-      if (quarters) scale(sum, 4.0f);
     }
     const int32_t channel = first_channel(column);
     finish_sums<Traits>(sum, p, memory, kLow, channel, [&](int j, int half) {

@@ -34,7 +34,7 @@ __device__ __forceinline__ void pool_strip(const ForwardSm90Params& p, uint32_t 
     if (quad >= kWidth) continue;
     Window<typename Traits::T> window;
     window.factor =
-        Traits::kInputGrad ? 0.25f : share(rows, 2 * (x + quad) + 1 < p.width[kHigh] ? 2 : 1);
+        Traits::kInputGrad ? 1.0f : share(rows, 2 * (x + quad) + 1 < p.width[kHigh] ? 2 : 1);
 #pragma unroll
     for (int pixel = 0; pixel < 4; ++pixel) {
       ptx::load_shared(window.word[pixel], from_pixel[pixel % 2] + 2 * begin * kPixel +

@@ -89,10 +89,4 @@ __device__ __forceinline__ void divide_quads(float (&sum)[kSums], const ForwardS
   }
 }
 
-template <int kPatches, int kSums>
-__device__ __forceinline__ void scale(float (&sum)[kPatches][kSums], float factor) {
-#pragma unroll
-  for (int i = 0; i < kPatches * kSums; ++i) sum[i / kSums][i % kSums] *= factor;
-}
-
 }  // namespace octconv::sm90

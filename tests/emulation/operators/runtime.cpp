@@ -57,7 +57,10 @@ size_t bytes_of(AtenTensorHandle tensor) {
     if (sizes[i] == 0) return 0;
     elements += (sizes[i] - 1) * strides[i];
   }
-  return elements * (dtype == aoti_torch_dtype_float32() ? 4 : 2);
+  const int64_t bytes = dtype == aoti_torch_dtype_float64()   ? 8
+                        : dtype == aoti_torch_dtype_float32() ? 4
+                                                              : 2;
+  return elements * bytes;
 }
 
 std::string name_of(const char* type) {

@@ -1,0 +1,47 @@
+"""A plugin of pytest's that writes outcomes as they come: what is killed leaves those before.
+
+Into the file that the environment variable OUTCOMES names, a line of JSON for each test: its name
+and "passed", "skipped" or "failed".
+"""
+
+import json
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+__all__ = ["OUTCOMES", "facts_of", "pytest_configure"]
+
+OUTCOMES = "OCTCONV_CUDA_OUTCOMES"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Called by pytest; of processes that share the tests, the one that they report to writes."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Writer(Path(os.environ[OUTCOMES])))
+
+
+class _Writer:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.passed and report.when != "call":
+            return
+        with self.path.open("a") as file:
+            file.write(json.dumps([report.nodeid, report.outcome]) + "\n")
+
+
+def facts_of(path: Path) -> dict[str, Any]:
+    """Counts and the names of what failed; nothing where no test has come to its end."""
+    if not path.exists():
+        return {}
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    count = Counter(outcome for _, outcome in lines)
+    failed = [name for name, outcome in lines if outcome == "failed"]
+    facts = {"passed": count["passed"], "skipped": count["skipped"], "failed": failed}
+    # Where a GPU is, hardly any is: then the tests did not see it.
+    problem = "more tests were skipped than passed" if count["passed"] <= count["skipped"] else ""
+    return {"tests": facts, "problem": problem}
