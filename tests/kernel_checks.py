@@ -149,7 +149,7 @@ def check_smallest_gradients(case: Case, platform: Platform, dtype: torch.dtype)
     names = families(case, platform, dtype)
     check_operator("input_grad", operands, arguments, platform, dtype, names)
     x, dy = integer_operands(case)
-    arguments = (case.size, case.kernel_size, case.stride, True)
+    arguments = (case.size, case.kernel_size, case.stride, True, False)
     operands = [*x, *(2.0**-24 * g for g in dy)]
     names = grad_families(case, platform, dtype)
     check_operator("weight_grad", operands, arguments, platform, dtype, names)

@@ -88,11 +88,8 @@ def test_forward_is_made_of_tensor_core_instructions(library_code, arch):
             of_small = 5.6 if tf32 else {1: 2.2, 3: 1.65}.get(taps, 1.85)
             of_large = 3.8 if tf32 else 1.5
             assert longest <= (of_large if wide else of_small) * phases, kernel.name
-        # What is stored of registers comes back outside of them, but with many taps of transposed
-        # tf32 a few in a hundred.
-        some = 0.02 * (tf32 and transposed and max(sizes) > 3)
-        assert not any("STL" in loop for loop in loops), kernel.name
-        assert sum(loop.count("LDL") for loop in loops) <= some * sum(map(len, loops)), kernel.name
+        # What is stored of registers is stored outside of them, and comes back there.
+        assert not any("STL" in loop or "LDL" in loop for loop in loops), kernel.name
 
 
 def inner_loops(code: str) -> list[list[str]]:
