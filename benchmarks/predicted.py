@@ -113,7 +113,7 @@ def _plan(numbers: list[int], mode: str, gpu: str) -> dict[str, Any]:
     except RuntimeError as error:
         if "does not cover" not in str(error):
             raise
-    operator = ops.plan_weight_grad if of_weight else ops.plan
+    operator = ops.plan_weight_grad if of_weight else ops.plan_forward
     return json.loads(operator(numbers, DTYPE, gpu))  # type: ignore[no-any-return]
 
 
