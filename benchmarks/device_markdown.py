@@ -110,6 +110,8 @@ def _summary(stage: Record) -> str:
         parts.append(f"{len(rows)} rows")
     if "remarks" in stage:
         parts.append(f"{len(stage['remarks'])} not timed, see below")
+    if stage.get("problem"):
+        parts.append(stage["problem"])
     if not parts and stage["detail"]:
         parts.append(stage["detail"].splitlines()[-1])
     return ", ".join(parts)

@@ -60,11 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "budget_s": args.budget_seconds,
         "stages": [],
     }
-    # Whoever is stopped leaves it, with what the stage had written that ran.
     folder = Path(tempfile.mkdtemp(prefix=f"{out.stem}-", dir=out.parent))
     make = rehearsal_stages if rehearsal else device_stages
     stages = [stage for stage in make(folder) if stage.name in args.stages]
-    run_all(report, stages, out, args.budget_seconds, console)
+    try:
+        run_all(report, stages, out, args.budget_seconds, console)
+    except BaseException:
+        console.print(f"Stopped; what the stages had written by then is in {folder}")
+        raise
     shutil.rmtree(folder)
     console.print(f"Wrote {out}, {out.with_suffix('.md')} and {out.with_suffix('.log')}")
     return int(any(stage["status"] in BAD for stage in report["stages"]))

@@ -186,7 +186,7 @@ def _layers(
 
 def _layer_facts(out: Path, output: str) -> dict[str, Any]:
     """The rows so far, and what was refused or not timed."""
-    texts = re.findall(r"^(?:wrong result, refused|not timed): .*$", output, re.MULTILINE)
+    texts = re.findall(r"^(?:refused|not timed): .*$", output, re.MULTILINE)
     facts: dict[str, Any] = {"remarks": texts} if texts else {}
     if out.exists():
         facts["result"] = json.loads(out.read_text())

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.layers --quick`` takes under two minutes; ``--help`` lists the rest. Results
 go to benchmarks/results/<machine>/ as JSON with a picture beside it. Exit code 1: a contender
-computed a wrong result.
+computed a wrong result, or raised.
 """
 
 import argparse
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for text in total.skipped:
         console.print(f"not timed: {text}", style="yellow", markup=False, soft_wrap=True)
     for text in total.refused:
-        console.print(f"wrong result, refused: {text}", style="red", markup=False, soft_wrap=True)
+        console.print(f"refused: {text}", style="red", markup=False, soft_wrap=True)
     return 1 if total.refused else 0
 
 

@@ -73,11 +73,14 @@ def run(stage: Stage, limit_s: float, log: Path) -> Record:
     except Exception as error:  # of a process that was killed, anything may be left
         facts = {"problem": f"unreadable result: {type(error).__name__}: {error}"}
     problem = facts.pop("problem", "")
+    if code is not None and code < 0:
+        problem = f"ended by signal {-code}"
     status = "timed out" if code is None else "failed" if code or problem else "passed"
     record = _record(stage, status, seconds)
     if status in BAD:
         last = "\n".join(output.strip().splitlines()[-_LAST_LINES:])
         record["detail"] = "\n".join(text for text in (problem, last) if text)
+        record["problem"] = problem
     return {**record, **facts}
 
 

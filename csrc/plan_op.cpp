@@ -1,5 +1,5 @@
-// octconv_cuda::plan_forward and its like, which show how a problem would be launched on a GPU by its name,
-// as JSON.
+// octconv_cuda::plan_forward and its like, which show how a problem would be launched on a GPU by
+// its name, as JSON.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 

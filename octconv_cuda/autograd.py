@@ -54,8 +54,8 @@ def _run(function: Any, operator: Callable[..., TensorPair], *arguments: Any) ->
         ):
             raise NotImplementedError(
                 "octconv_cuda: several backward passes at once (is_grads_batched=True, or "
-                "vectorize=True) have no derivatives of their own, got create_graph=True; run "
-                "them one by one, or under torch.func"
+                "vectorize=True) must be without a graph of their own (create_graph=False), got "
+                "some that record one; run them one by one, or under torch.func"
             )
         result: TensorPair = function.apply(*arguments)
         return result

@@ -3,6 +3,8 @@
 It shares no code and no operator with the package: windows and taps are written out as indices.
 """
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -123,12 +125,12 @@ def assert_accurate(result: Tensor, torch_result: Tensor, exact: Tensor) -> None
     """Raises unless ``result`` is about as near to ``exact`` as PyTorch's own operators come.
 
     Two times their error, plus two times what a rounding of the dtype does to the exact values,
-    even where all of these are small. The
-    error is the largest one in the 16-bit types, which accumulate in float32. In float32 and
-    float64 it is the root mean square: there the order of a sum decides, and the largest of many
-    such errors is luck. What is exact for float64 is itself a sum in some order, which may be
-    PyTorch's own: there roundings count sixteen times. On GPUs PyTorch's error counts eight times:
-    there cuDNN sums differently in every shape that it is given.
+    even where all of these are small. The error is the largest one in the 16-bit types, which
+    accumulate in float32. In float32 and float64 it is the root mean square: there the order of a
+    sum decides, and the largest of many such errors is luck. What is exact for float64 is itself a
+    sum in some order, which may be PyTorch's own: there roundings count sixteen times. On GPUs
+    PyTorch's error counts eight times: there cuDNN sums differently in every shape that it is
+    given.
 
     Args:
         result: What is judged, in the dtype under test.
@@ -146,6 +148,7 @@ def assert_accurate(result: Tensor, torch_result: Tensor, exact: Tensor) -> None
     rounded = exact.to(result.dtype)
     aside = 0.3 * _root_mean_square(exact)  # so that what the dtype holds is rounded, too
     rounding = size(((rounded + aside) - aside) - rounded)
+    assert math.isfinite(rounding), "the test's own values overflow"
     torch_error = size(torch_result.double() - exact)
     error = size(result.double() - exact)
     times = 8 if exact.is_cuda and result.dtype.itemsize > 2 else 2

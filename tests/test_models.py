@@ -171,7 +171,7 @@ def test_initialisation_is_by_what_goes_out() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
-        ({"blocks": ()}, TypeError, "blocks must be a count for each stage"),
+        ({"blocks": ()}, ValueError, "blocks must have at least one stage"),
         ({"blocks": 3}, TypeError, "blocks must be a count for each stage"),
         ({"blocks": (1, 0)}, ValueError, r"blocks\[1\] must be at least 1, got 0"),
         ({"blocks": (1.0,)}, TypeError, r"blocks\[0\] must be an int, got 1.0"),

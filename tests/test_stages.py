@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from benchmarks import device_stages, layers, stages
+from benchmarks import device_markdown, device_stages, layers, stages
 from benchmarks import outcomes as outcomes_plugin
 from benchmarks.stages import Stage
 
@@ -74,6 +74,14 @@ def _runs(pid):
         return False
 
 
+def test_a_process_that_dies_says_so_beside_what_it_left(log):
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+    counted = {"tests": {"passed": 3, "skipped": 0, "failed": []}}
+    record = stages.run(python("dies", code, facts=lambda output: dict(counted)), 60, log)
+    assert record["status"] == "failed"
+    assert "3 passed, 0 skipped, 0 failed, ended by signal 11" in device_markdown._summary(record)
+
+
 def test_a_program_that_is_not_there(log):
     record = stages.run(Stage("none", ("no-such-program",), 60), 60, log)
     assert record["status"] == "failed"
@@ -104,12 +112,16 @@ def test_pytest_is_counted(log, tmp_path):
         "def test_good(): pass\n"
         "def test_bad(): assert 0\n"
         "def test_left_out(): pytest.skip('no')\n"
+        "@pytest.fixture\n"
+        "def bad_end():\n    yield\n    assert 0\n"
+        "def test_bad_twice(bad_end): assert 0\n"
     )
     stage = device_stages._tests("tests", tmp_path, 60, str(tmp_path / "test_some.py"))
     record = stages.run(stage, 60, log)
     assert record["status"] == "failed"
     assert (record["tests"]["passed"], record["tests"]["skipped"]) == (1, 1)
-    assert [name.rpartition("::")[2] for name in record["tests"]["failed"]] == ["test_bad"]
+    names = [name.rpartition("::")[2] for name in record["tests"]["failed"]]
+    assert names == ["test_bad", "test_bad_twice"]
 
 
 @pytest.mark.parametrize("parallel", [(), ("-n", "2")], ids=["alone", "shared"])
@@ -141,7 +153,8 @@ def test_tests_that_cannot_start_say_why(log, tmp_path):
 def test_mostly_skipped_tests_are_no_success(skipped, enough, tmp_path):
     path = tmp_path / "tests.jsonl"
     outcomes = skipped * ["skipped"] + (4 - skipped) * ["passed"]
-    path.write_text("".join(f'["a test", "{outcome}"]\n' for outcome in outcomes))
+    lines = (f'["test {i}", "{outcome}"]\n' for i, outcome in enumerate(outcomes))
+    path.write_text("".join(lines))
     facts = outcomes_plugin.facts_of(path)
     assert (facts["problem"] == "") is enough
     assert facts["tests"]["passed"] == 4 - skipped

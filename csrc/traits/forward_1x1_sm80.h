@@ -1,5 +1,6 @@
-// The tiles of forward_1x1_sm80: joint ones, each of which gives the high and the low results of its
-// quads, so that each pixel of the input is read once. A stage of a block's shared memory holds one chunk:
+// The tiles of forward_1x1_sm80: joint ones, each of which gives the high and the low results of
+// its quads, so that each pixel of the input is read once. A stage of a block's shared memory holds
+// one chunk:
 //   cells   of the high input (phases, quads, kChunk), or of the low one (quads, kChunk)
 //   weight  of both parts' columns (columns, kChunk), transposed (kChunk, columns)
 // and each warp, in registers:

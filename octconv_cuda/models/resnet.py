@@ -167,8 +167,8 @@ class OctResNet(nn.Module):
 
     Raises:
         TypeError: alpha is no number, the counts are no ints.
-        ValueError: alpha outside [0, 1], another variant, counts below 1, groups that no split
-            allows.
+        ValueError: alpha outside [0, 1], another variant, no stages, counts below 1, groups
+            that no split allows.
     """
 
     def __init__(
@@ -186,8 +186,10 @@ class OctResNet(nn.Module):
         check_alpha("OctResNet", alpha)
         if variant not in ("v1", "v2"):
             raise ValueError(f"OctResNet: variant must be 'v1' or 'v2', got {variant!r}")
-        if not isinstance(blocks, Sequence) or isinstance(blocks, str) or not blocks:
+        if not isinstance(blocks, (tuple, list)):
             raise TypeError(f"OctResNet: blocks must be a count for each stage, got {blocks!r}")
+        if not blocks:
+            raise ValueError("OctResNet: blocks must have at least one stage, got none")
         check_counts("OctResNet", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
         check_counts("OctResNet", groups=groups, width_factor=width_factor, num_classes=num_classes)
         block = BottleneckV1 if variant == "v1" else BottleneckV2
