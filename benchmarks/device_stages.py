@@ -68,12 +68,12 @@ def device_stages(folder: Path) -> list[Stage]:
     parallel = ("-n", "8", "--dist", "loadfile") if importlib.util.find_spec("xdist") else ()
     # test_memory.py compiles the emulation, and has nothing for a GPU.
     chosen = "(cuda or (test_device_layer and gpu)) and not test_memory"
-    tests = ("-k", chosen, *parallel, "-m")
+    tests = ("-k", chosen, *parallel)
     made = (
         _known_answers(),
         _small_case("cuda"),
-        _tests("tests", folder, 120, *tests, "not trial and not tsan"),
-        _tests("tests-trial", folder, 60, *tests, "trial"),
+        _tests("tests", folder, 120, *tests, "-m", "not trial and not tsan"),
+        _tests("tests-trial", folder, 60, *tests, "-m", "trial"),
         _checked_by("memcheck"),
         _checked_by("memcheck", trial=True),
         _checked_by("synccheck"),

@@ -140,11 +140,9 @@ def _fastest(call: Callable[[], object], device: torch.device) -> float:
 
 
 def _processor() -> str:
-    numbers = [f"{name} {_cpu_fact(fact)}" for name, fact in _CPU_FACTS.items() if _cpu_fact(fact)]
+    facts = {"family": _cpu_fact("cpu family"), "model": _cpu_fact("model")}
+    numbers = [f"{name} {number}" for name, number in facts.items() if number]
     return ", ".join([*numbers, torch.backends.cpu.get_cpu_capability()])
-
-
-_CPU_FACTS = {"family": "cpu family", "model": "model"}
 
 
 def _cpu_fact(name: str) -> str | None:

@@ -38,7 +38,7 @@ def oct_conv2d(
         family: Likewise.
 
     Raises:
-        ValueError: No family; one for a device without kernels, or within a transform.
+        ValueError: Another family; one for a device without kernels, or within a transform.
     """
     check_family("octconv_cuda::oct_conv2d", family or None)
     if family in KERNEL_FAMILIES:

@@ -41,6 +41,7 @@ def test_raw_operator_refuses_geometry(name: str, bad: Bad) -> None:
 
 
 EVEN = torch.randn(8, 8, 2, 2)
+HUGE = torch.zeros(1, 8, 1, 1).expand(2**31, 8, 1, 1)  # rows that lie upon each other
 NO_CHANNELS = {"dy_high": HIGH[:, :0], "dy_low": LOW[:, :0]}
 
 
@@ -53,6 +54,7 @@ NO_CHANNELS = {"dy_high": HIGH[:, :0], "dy_low": LOW[:, :0]}
         ("forward", {"weight": WEIGHT[:0], "bias": None, "high_out": 0}, ("one channel",)),
         ("forward", {"x_high": None, "x_low": None}, ("x_high and x_low", "neither")),
         ("forward", {"bias": BIAS[:7]}, ("bias must be (8,)", "(7,)")),
+        ("forward", {"weight": HUGE, "bias": None}, ("weight must be below 2^31", str(2**31))),
         ("input_grad", {"high_in": -1}, ("high_in must be in [0, 8]", "-1")),
         ("input_grad", {"high_in": 9}, ("high_in must be in [0, 8]", "9")),
         ("input_grad", {"weight": EVEN}, ("odd", "(2, 2)")),

@@ -45,8 +45,8 @@ bool use_onednn(const Tensor& x, const Tensor& weight) {
 }
 
 // A convolution at stride 1 with "same" padding. PyTorch's own choice takes 1x1 taps of few images
-// on one thread, and small maps, to BLAS. Where that was measured, with AVX2, octave layers took
-// 0.84 to 1.02 of the time with it for one image, 1.01 to 1.23 for eight.
+// on one thread, and small maps, to BLAS: with AVX2 faster for one image, slower for eight
+// (benchmarks/results/amd-epyc/onednn-or-blas.txt).
 Tensor convolve(const Tensor& x, const Tensor& weight, const Part& bias) {
   using torch::stable::detail::to;
   const std::vector<int64_t> ones = {1, 1}, zeros = {0, 0};
