@@ -30,6 +30,7 @@ class Resources(NamedTuple):
     arch: str
     registers: int
     stack: int  # bytes of a thread's local memory that are not in registers; of LOCAL, too
+    shared: int  # static bytes, those of the system included
     local: int
 
 
@@ -60,7 +61,7 @@ class MachineCode:
         self._folder = folder
         cuobjdump = find_tool("cuobjdump", nvcc)
         text = subprocess.check_output([cuobjdump, "--dump-resource-usage", binary], text=True)
-        usage = r"Function (\S+):\s+REG:(\d+) STACK:(\d+) SHARED:\d+ LOCAL:(\d+)"
+        usage = r"Function (\S+):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)"
         self.resources = [
             Resources(name, part.split()[0], *map(int, numbers))
             for part in text.split("arch = sm_")[1:]

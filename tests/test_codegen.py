@@ -19,9 +19,10 @@ REGISTERS = {
 
 # Bytes of a thread's local memory that a kernel may take for registers, by architecture and a
 # pattern of its name; 0 unless listed. Where threads cannot pass registers to others, 128 of them
-# are few for the multipliers of small tiles: what is the same for a row of taps is stored.
+# are few for the multipliers of the input gradient's small tiles in 16-bit types: what is the same
+# for an item or a row of taps is stored.
 STACK = {
-    ("80", "forward_sm80.*Small"): 112,
+    ("80", "forward_sm80.*Float16ELb1.*Small"): 48,
 }
 
 
@@ -47,6 +48,8 @@ def check_registers(every):
     for each in every:
         assert each.registers <= REGISTERS[kernel_of(each.kernel)], each
         assert each.local == 0, each
+        # Nothing static lies before the dynamic part, which is aligned like all of it: to 1024.
+        assert each.shared % 1024 == 0, each
         if each.arch in ARCHS:
             assert each.stack <= most_stack(each.arch, each.kernel), each
         # What its threads pass on; with fewer a block would wait for ever.
@@ -181,7 +184,7 @@ def test_weight_grad_is_made_of_tensor_core_instructions(library_code, arch):
             taps = of_tf32[int(re.search(r"Li(\d)ENS_", kernel.name)[1])]
             assert hmma == kernel.count("HMMA") == 2 * 2 * taps, kernel.name
             # Each word of both operands is loaded and rounded.
-            assert inner_loop_density(kernel.code) <= 4.0, kernel.name
+            assert inner_loop_density(kernel.code) <= 4.2, kernel.name
             continue
         products, fragments = next(v for name, v in steps.items() if name in kernel.name)
         hmma = kernel.count(r"HMMA\.16816\.F32[.\w]*")

@@ -65,15 +65,15 @@ struct RowVectors {
   }
 };
 
-// A map as a lane stores it: its results of the first pixel, and how far those of others are.
+// A map as a lane stores it: in bytes, where its results of the first pixel are, and how far those
+// of others are from it.
 struct LaneMap {
-  char* first;
+  int64_t first;
   int32_t pixel_bytes, row_bytes;
 
   template <typename T>
   static __device__ __forceinline__ LaneMap of(const Output& output, int32_t column) {
-    return {static_cast<char*>(output.map) + (column - output.first) * int64_t{sizeof(T)},
-            output.pixel_bytes, output.row_bytes};
+    return {(column - output.first) * int64_t{sizeof(T)}, output.pixel_bytes, output.row_bytes};
   }
   // row: counted over all images.
   __device__ __forceinline__ int64_t offset(int32_t row, int32_t x) const {
@@ -98,18 +98,18 @@ class QuadStore {
   __device__ __forceinline__ void store(const float (*tiles)[Tile::kTilesN][4], int half,
                                         const Pixel& quad) const {
     const uint32_t inside = pixels_inside(quad);
-    const int64_t corner = corner_of(quad);
-    const void* from = program_.output[0].residual;
+    const int64_t corner = map_.first + corner_of(quad);
+    char* to = static_cast<char*>(program_.output[0].map);
+    const char* from = static_cast<const char*>(program_.output[0].residual);
 #pragma unroll
     for (int first = 0; first < kVectors; first += kTogether) {
       ptx::Word128 residual[kTogether] = {};
       if (kFinishes && from) {
-        const char* of_lane = static_cast<const char*>(from) + column_ * kSize + corner;
 #pragma unroll
         for (int i = 0; i < kTogether; ++i) {
           const int phase = (first + i) / Row::kCount, v = (first + i) % Row::kCount;
           if (!is_inside(inside, phase, v)) continue;
-          ptx::load_constant(residual[i], of_lane + offset_of(phase, v));
+          ptx::load_constant(residual[i], from + corner + offset_of(phase, v));
         }
       }
 #pragma unroll
@@ -118,7 +118,7 @@ class QuadStore {
         typename Row::Values value;
         Row::values(value, tiles[phase], v, half);
         if constexpr (kFinishes) finish_values<T>(value, residual[i], p_.activation);
-        ptx::store_global_if(is_inside(inside, phase, v), map_.first + corner + offset_of(phase, v),
+        ptx::store_global_if(is_inside(inside, phase, v), to + corner + offset_of(phase, v),
                              row_.vector(value));
       }
     }
@@ -132,9 +132,10 @@ class QuadStore {
     const LaneMap grid_map = LaneMap::of<T>(grid, column_);
     const uint32_t inside = quad.inside ? phases_inside(p_, quad) : 0;
     const int32_t y = 4 * quad.y, x = 4 * quad.x;
-    char* in_wide = map_.first + map_.offset(quad.image * wide.height + y, x);
-    char* in_grid =
-        grid_map.first + grid_map.offset(quad.image * p_.grid_height + 2 * quad.y, 2 * quad.x);
+    char* in_wide =
+        static_cast<char*>(wide.map) + map_.first + map_.offset(quad.image * wide.height + y, x);
+    char* in_grid = static_cast<char*>(grid.map) + grid_map.first +
+                    grid_map.offset(quad.image * p_.grid_height + 2 * quad.y, 2 * quad.x);
 #pragma unroll
     for (int phase = 0; phase < kPhases; ++phase) {
       const int dy = phase / 2, dx = phase % 2;
