@@ -148,6 +148,19 @@ def test_as_accurate_as_torch(emulator_in: Get, mode, case, shape, dtype):
         assert_accurate(gradient, of_torch, expected)
 
 
+@pytest.mark.parametrize("value", [0.1, 0.7, 3.3])
+def test_tf32_sums_of_many_gradients_keep_their_digits(emulator_in: Get, value):
+    """Of the same value, where each addition of one long chain would round off the same way."""
+    case = Case((8, 0), (8, 0), (1, 1), size=(128, 128), batch=1)
+    x, dy = (torch.full((1, 8, 128, 128), value) for _ in range(2))
+    nothing = torch.zeros(1, 0, 64, 64)
+    result = run_weight_grad(
+        emulator_in("plain"), case, tiles("narrow", (8, 8, 1)), (x, None), (dy, nothing)
+    )
+    exact = dy.double().sum((0, 2, 3))
+    assert ((result.dbias - exact) / exact).abs().max() < 3e-7  # five roundings
+
+
 @in_modes([2, 4, 15, 16, 22, 30], [2, 4, 22], [2, 3, 4, 16, 22, 30])
 def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, case, shape, dtype):
     if mode == "tsan":  # a few blocks suffice for races

@@ -90,19 +90,8 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
   const LaneQuads<Traits> lane(warp_m, warp_n);
   const QuadWeights<T> ones(1.0f), quarters(0.25f);
 
-  GradSums<Traits> sum;
-  BiasSums<Traits> bias[2];
-#pragma unroll
-  for (int part = 0; part < 4; ++part) {
-#pragma unroll
-    for (int m = 0; m < Traits::kTilesM; ++m) {
-      bias[part / 2][m][part % 2] = 0;
-#pragma unroll
-      for (int n = 0; n < Traits::kTilesN; ++n) {
-        for (int i = 0; i < 4; ++i) sum[part / 2][part % 2][m][n][i] = 0;
-      }
-    }
-  }
+  GradSums<Traits> sum{};
+  BiasSums<Traits> bias[2] = {};
 
   // All splits sweep over the images side by side, and so do all tiles: what one reads another
   // finds in the second-level cache. A turn multiplies one tile of quads and loads another, as many

@@ -107,19 +107,8 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
   const bool with_bias = WeightPlace(in_shared).has_bias(job);
 
   fill_steps<Traits>(p, job, memory);
-  GradSums<Traits> sum;
-  BiasSums<Traits> bias;
-#pragma unroll
-  for (int m = 0; m < Traits::kTilesM; ++m) {
-    bias[m][0] = bias[m][1] = 0;
-#pragma unroll
-    for (int tap = 0; tap < Traits::kTapRows * Traits::kTaps; ++tap) {
-#pragma unroll
-      for (int n = 0; n < Traits::kTilesN; ++n) {
-        for (int i = 0; i < 4; ++i) sum[tap / Traits::kTaps][tap % Traits::kTaps][m][n][i] = 0;
-      }
-    }
-  }
+  GradSums<Traits> sum{};
+  BiasSums<Traits> bias{}, excess{};
 
   // All splits sweep over the images side by side, and so do all jobs: what one reads another finds
   // in the second-level cache. A turn multiplies one pixel tile and loads another, kStages - 1
@@ -156,8 +145,17 @@ __global__ void __launch_bounds__(Traits::kThreads, 1)
       }
       if (first) ptx::commit_copies();
       if (first && pixel_tile >= 0) {
-        multiply_tile<Traits>(sum, bias, with_bias, p, job, place_of(job, pixel_tile), current,
-                              current + job.x_offset);
+        const auto multiply = [&](BiasSums<Traits>& of_dy) {
+          multiply_tile<Traits>(sum, of_dy, with_bias, p, job, place_of(job, pixel_tile), current,
+                                current + job.x_offset);
+        };
+        if constexpr (sizeof(typename Traits::T) == 2) {
+          multiply(bias);
+        } else {
+          BiasSums<Traits> of_tile{};
+          multiply(of_tile);
+          if (with_bias) add_compensated<Traits>(bias, excess, of_tile);
+        }
       }
     }
   }

@@ -11,6 +11,21 @@
 
 namespace octconv {
 
+// Adds the sums of dy of a pixel tile to those of all before it. What that rounds off goes into the
+// next addition (Kahan, "Further remarks on reducing truncation errors", 1965): sums of many pixels
+// show it in float32.
+template <typename Traits>
+__device__ __forceinline__ void add_compensated(BiasSums<Traits>& sum, BiasSums<Traits>& excess,
+                                                const BiasSums<Traits>& of_tile) {
+#pragma unroll
+  for (int i = 0; i < 2 * Traits::kTilesM; ++i) {
+    const float term = of_tile[i / 2][i % 2] - excess[i / 2][i % 2], before = sum[i / 2][i % 2];
+    const float after = before + term;
+    excess[i / 2][i % 2] = (after - before) - term;
+    sum[i / 2][i % 2] = after;
+  }
+}
+
 // All groups' sums into those of the first group, in a fixed order. `memory` is nobody's any more.
 template <typename Traits>
 __device__ __forceinline__ void add_groups(GradSums<Traits>& sum, int32_t group, uint32_t memory) {
