@@ -34,7 +34,7 @@ class PlanCacheOf {
                   10 * device.major + device.minor,
                   device.multiprocessors,
                   device.shared_per_block,
-                  device.passes_registers};
+                  device.passes_registers()};
     const auto found = plans_.find(key);
     if (found != plans_.end()) return found->second;
     if (plans_.size() == kMostPlans) plans_.clear();  // shapes that change without end
@@ -43,7 +43,8 @@ class PlanCacheOf {
 
  private:
   static constexpr size_t kMostPlans = 256;
-  using Key = std::array<int32_t, 15>;  // the problem, the type, how devices' facts differ
+  // The problem, the type, and of a device what device_facts puts in place of the known one's.
+  using Key = std::array<int32_t, 15>;
   std::map<Key, Plan> plans_;
 };
 

@@ -12,13 +12,13 @@ namespace {
 // has the same but for its memory, measured with copies. Of others hmma, the peak rate, and
 // memory_bytes are nominal, l2_bytes guessed. launch_us is guessed everywhere.
 constexpr DeviceFacts kDevices[] = {
-    // name, capability, SMs, shared of block and SM, passes_registers, clock, hmma, wavefronts,
-    // l2_bytes, memory_bytes, launch_us
-    {"A100", 8, 0, 108, 166912, 167936, false, 1.41e9, 0.5, 1, 30, 1.56e12, 2.5},
-    {"RTX 3090", 8, 6, 82, 101376, 102400, false, 1.70e9, 0.125, 1, 15, 0.94e12, 2.5},
-    {"RTX 4090", 8, 9, 128, 101376, 102400, false, 2.52e9, 0.125, 1, 15, 1.01e12, 2.5},
-    {"H100", 9, 0, 132, 232448, 233472, true, 1.84e9, 0.66, 1, 31.6, 3.0e12, 2.5},
-    {"H200", 9, 0, 132, 232448, 233472, true, 1.84e9, 0.66, 1, 31.6, 4.3e12, 2.5},
+    // name, capability, SMs, shared of block and SM, clock, hmma, wavefronts, l2_bytes,
+    // memory_bytes, launch_us
+    {"A100", 8, 0, 108, 166912, 167936, 1.41e9, 0.5, 1, 30, 1.56e12, 2.5},
+    {"RTX 3090", 8, 6, 82, 101376, 102400, 1.70e9, 0.125, 1, 15, 0.94e12, 2.5},
+    {"RTX 4090", 8, 9, 128, 101376, 102400, 2.52e9, 0.125, 1, 15, 1.01e12, 2.5},
+    {"H100", 9, 0, 132, 232448, 233472, 1.84e9, 0.66, 1, 31.6, 3.0e12, 2.5},
+    {"H200", 9, 0, 132, 232448, 233472, 1.84e9, 0.66, 1, 31.6, 4.3e12, 2.5},
 };
 
 // A target of the compiler, such as 8.0+PTX or 9.0a, whose code runs on just that.
@@ -97,8 +97,8 @@ DeviceFacts device_facts(int32_t major, int32_t minor, int32_t multiprocessors,
     if (distance(device) < distance(*nearest)) nearest = &device;
   }
   DeviceFacts facts = *nearest;
-  facts.major = major, facts.minor = minor;
-  facts.passes_registers = major == 9 && minor == 0 && serves_as_90a(archs);
+  facts.major = major, facts.minor = minor;  // all that is set here is part of PlanCacheOf's key
+  facts.has_code_90a = serves_as_90a(archs);
   facts.has_code = runs_on(archs, major, minor);
   facts.multiprocessors = multiprocessors;
   facts.shared_per_multiprocessor += shared_per_block - facts.shared_per_block;

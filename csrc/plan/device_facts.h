@@ -14,14 +14,17 @@ struct DeviceFacts {
   int32_t major, minor;  // compute capability
   int32_t multiprocessors;
   int32_t shared_per_block, shared_per_multiprocessor;  // bytes; the former opted in to
-  bool passes_registers;  // between threads: the card and the library's code for it can
-  double clock;           // Hz
+  double clock;                                         // Hz
   // Per clock and multiprocessor. hmma: instructions m16n8k16 of 16-bit types that mma.sync
   // reaches; m16n8k8 of tf32 goes at the same rate, with half the arithmetic.
   double hmma, wavefronts, l2_bytes;
-  double memory_bytes;   // per second, of the device's memory
-  double launch_us;      // of an empty kernel, ramp and end included
-  bool has_code = true;  // in the library
+  double memory_bytes;  // per second, of the device's memory
+  double launch_us;     // of an empty kernel, ramp and end included
+  // In the library: for this device, and such as only cards of 9.0 run.
+  bool has_code = true, has_code_90a = true;
+
+  // Between threads.
+  bool passes_registers() const { return major == 9 && minor == 0 && has_code_90a; }
 };
 
 // A known device by its name, such as "H200"; null if there is none.

@@ -243,7 +243,7 @@ Plan plan_forward(const Problem& problem, ElementType type, const DeviceFacts& d
   Plan best{};
   if (problem.batch < 1) return best;
   for (const Instance& instance : instances_for(problem, type)) {
-    if (instance.limits.needs_passing && !device.passes_registers) continue;
+    if (instance.limits.needs_passing && !device.passes_registers()) continue;
     for (int32_t blocks = instance.limits.blocks; blocks > 0; --blocks) {
       for (int32_t stages = 2; stages <= most_weight_stages(instance.limits); ++stages) {
         const Planner planner{problem, instance, device, stages, blocks};

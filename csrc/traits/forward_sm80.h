@@ -25,11 +25,13 @@ struct WideTiles {  // high: 128 quads x 64 columns, low: 256 x 128
   static constexpr const char* kName = "wide";
   static constexpr int kLeastTaps = 3, kMostTaps = 3;
   static constexpr int kWarps = 8, kBlocks = 1, kChunkBytes = 64, kTilesN = 8;
+  static constexpr bool kNeedsPassing = true;
 };
 struct SmallTiles {  // high: 64 quads x 32 columns, low: 128 x 64
   static constexpr const char* kName = "small";
   static constexpr int kLeastTaps = 1, kMostTaps = 3;
   static constexpr int kWarps = 4, kBlocks = 2, kChunkBytes = 64, kTilesN = 4;
+  static constexpr bool kNeedsPassing = false;
 };
 struct SmallTilesOfManyTaps : SmallTiles {  // whose halos leave room for half of the channels
   static constexpr int kLeastTaps = 5, kMostTaps = 7;
@@ -56,9 +58,10 @@ struct ForwardTraits {
   static constexpr int kMultiplierThreads = 32 * kWarps, kLoaderThreads = 32 * kLoaderWarps;
   static constexpr int kThreads = kMultiplierThreads + kLoaderThreads;
   static constexpr int kBlocks = Tiles::kBlocks;
-  // Of a thread. Large tiles have more sums than registers, unless loaders pass some of theirs.
-  // What is taken must have been given, or a block waits for ever.
-  static constexpr bool kNeedsPassing = kBlocks == 1;
+  // Of a thread. Large tiles have more sums than registers, unless loaders pass some of theirs:
+  // then nothing but Hopper's code serves. What is taken must have been given, or a block waits for
+  // ever.
+  static constexpr bool kNeedsPassing = Tiles::kNeedsPassing;
   static constexpr int kRegisters = 65536 / kBlocks / kThreads / 8 * 8;
   static constexpr int kMultiplierRegisters = kNeedsPassing ? 192 : 160;
   static constexpr int kLoaderRegisters = kNeedsPassing ? 120 : 96;

@@ -135,7 +135,7 @@ Value remembered_plans(const std::string& dtype, const std::string& device, cons
 Value facts_of_device(int32_t major, int32_t minor, int32_t multiprocessors,
                       int32_t shared_per_block, const std::string& archs, const Value&) {
   const auto facts = octconv::device_facts(major, minor, multiprocessors, shared_per_block, archs);
-  return Value::tuple({facts.name, facts.passes_registers, facts.has_code});
+  return Value::tuple({facts.name, facts.passes_registers(), facts.has_code});
 }
 
 // The tiles that a plan chooses on an H100 with a library built for `archs`.
