@@ -52,7 +52,8 @@ TensorMap tensor_map(const char* op, const TensorView& view, ScalarType dtype) {
       strides, box, kDense, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
       CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) {
-    fail(op, "the driver refuses a tensor map, with error ", static_cast<int>(result));
+    fail(op, "the driver refuses a tensor map, with error ", static_cast<int>(result),
+         "; OCTCONV_CUDA_FAMILY=sm80 chooses kernels without");
   }
   TensorMap copy;
   std::memcpy(&copy, &map, sizeof copy);

@@ -99,10 +99,12 @@ __device__ __forceinline__ void add_splits(float (&sum)[kGroups][kSums], int32_t
 }
 
 // By a warp that has asked for all of a tile, while others multiply and call add_splits: then what
-// it loads may come where they added.
+// it loads may come where they added, and where other blocks read, whose fences are of their own
+// shared memory alone.
 __device__ __forceinline__ void wait_for_added_splits() {
   meet_cluster();
   meet_cluster();
+  ptx::fence_shared();
 }
 
 }  // namespace octconv::sm90
