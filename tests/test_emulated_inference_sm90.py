@@ -14,12 +14,12 @@ from emulated_forward import (
 )
 from emulation.emulator import RUNS, Emulator
 from emulators import ASAN, NO_COMPILER, PLAIN
-from epilogues import Extras
+from epilogues import ACTIVATIONS, Extras
 from oracle import assert_accurate
 
 Get = Callable[[str], Emulator]
 BF16, F16 = torch.bfloat16, torch.float16
-NONE, RELU, SILU = range(3)
+NONE, RELU, *OTHERS = range(len(ACTIVATIONS))
 
 # Every geometry and width of tiles, odd and even sizes; channels that end blocks of columns early.
 # Of a first layer and a last one a part is absent.
@@ -97,9 +97,9 @@ def test_is_exact_on_integers(emulator_in: Get, mode, name, dtype, residual, act
 @pytest.mark.parametrize(
     ("name", "activation", "residual"),
     [
-        ("narrow", SILU, True),
-        ("first", SILU, True),
-        ("images", SILU, False),
+        *(("narrow", activation, True) for activation in OTHERS),
+        *(("first", activation, True) for activation in OTHERS),
+        *(("images", activation, False) for activation in OTHERS),
         ("images", RELU, True),
         ("last", NONE, True),
     ],
@@ -150,7 +150,7 @@ def test_every_schedule_gives_the_same_bits(emulator_in: Get, name):
     results = [
         run_forward(
             emulator_in("plain"), case, tiles_of(name), operands[:2], *operands[2:],
-            extras=extras.arrays(SILU), run=run._replace(count=False),
+            extras=extras.arrays(OTHERS[0]), run=run._replace(count=False),
         )
         for run in RUNS
     ]  # fmt: skip

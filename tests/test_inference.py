@@ -9,7 +9,7 @@ from cases import Case, check_equal, multiples_of
 from emulated_forward import HopperJointTiles, JointTiles, Tiles, present, run_forward
 from emulation.emulator import RUNS, Emulator
 from emulators import ASAN, PLAIN
-from epilogues import Extras
+from epilogues import ACTIVATIONS, Extras
 from kernel_checks import (
     EACH_DTYPE,
     Platform,
@@ -27,7 +27,7 @@ infer = torch.ops.octconv_cuda.inference
 
 
 @pytest.mark.parametrize("residual", [False, True])
-@pytest.mark.parametrize("activation", [0, 1, 2])
+@pytest.mark.parametrize("activation", range(len(ACTIVATIONS)))
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_is_the_formula(stride, dtype, activation, residual):
@@ -135,7 +135,7 @@ def test_cuda_relu_keeps_nan(kernel: int, dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("mode", [PLAIN, ASAN])
-@pytest.mark.parametrize("activation", [0, 1, 2])
+@pytest.mark.parametrize("activation", range(len(ACTIVATIONS)))
 @pytest.mark.parametrize("residual", [False, True])
 @pytest.mark.parametrize("name", TILES)
 def test_kernel_rounds_once(
@@ -226,7 +226,7 @@ def test_residuals_of_other_columns_pass_by_in_every_schedule(
         (6, torch.ones(2, 16, 3, 3), r"residual_high must be \(2, 16, 9, 7\) like the output"),
         (7, torch.ones(2, 40, 5, 4, dtype=torch.float64), "residual_low must have the dtype of"),
         (2, torch.ones(56, 3, 3, 3), "weight must be"),
-        (8, 3, "activation must be 0"),
+        (8, len(ACTIVATIONS), "activation must be 0"),
     ],
 )
 def test_refuses_before_any_work(position, value, text):
