@@ -80,7 +80,8 @@ def _head(report: Record) -> Iterator[str]:
     kernels = f"{library['archs']} by nvcc {library['nvcc']}" if library["nvcc"] else "none"
     facts["octconv_cuda"] = f"{library['version']}, built against torch {library['torch']}"
     facts["CUDA kernels"] = kernels
-    facts["native CUDA operators"] = ", ".join(library["native"]["cuda"]) or "none"
+    native = ", ".join(library["native"]["cuda"]) or "none"
+    facts["native CUDA operators"] = library["why_no_kernels"] or native
     facts["time"] = f"{report['seconds']:g} s of {report['budget_s']:g} s"
     shown = {name: "unknown" if fact is None else fact for name, fact in facts.items()}
     yield _table(["", ""], [[name, str(fact)] for name, fact in shown.items()], numbers=0)

@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 import octconv_cuda
-from octconv_cuda.build import build_info
+from octconv_cuda.build import build_info, why_no_kernels
 from octconv_cuda.ops import native_kernels
 
 from . import device_markdown
@@ -56,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "version": octconv_cuda.__version__,
             **build_info()._asdict(),
             "native": {kind: native_kernels(kind) for kind in ("cpu", "cuda")},
+            "why_no_kernels": "" if rehearsal else why_no_kernels(torch.cuda.current_device()),
         },
         "budget_s": args.budget_seconds,
         "stages": [],

@@ -1,7 +1,7 @@
 """A plugin of pytest's that writes outcomes as they come: what is killed leaves those before.
 
-Into the file that the environment variable OUTCOMES names, a line of JSON for each test: its name
-and "passed", "skipped" or "failed".
+Into the file that the environment variable OUTCOMES names, a line of JSON for each test: its name,
+"passed", "skipped" or "failed", and why it was skipped.
 """
 
 import json
@@ -30,8 +30,9 @@ class _Writer:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.passed and report.when != "call":
             return
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
         with self.path.open("a") as file:
-            file.write(json.dumps([report.nodeid, report.outcome]) + "\n")
+            file.write(json.dumps([report.nodeid, report.outcome, why]) + "\n")
 
 
 def facts_of(path: Path) -> dict[str, Any]:
@@ -39,13 +40,14 @@ def facts_of(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     outcomes: dict[str, str] = {}
-    for name, outcome in map(json.loads, path.read_text().splitlines()):
+    unseen = 0  # tests that say that there is no GPU
+    for name, outcome, why in map(json.loads, path.read_text().splitlines()):
+        unseen += "no CUDA device" in why
         if outcomes.get(name) != "failed":  # as a test may have, and then again behind its end
             outcomes[name] = outcome
     count = Counter(outcomes.values())
     failed = [name for name, outcome in outcomes.items() if outcome == "failed"]
     facts = {"passed": count["passed"], "skipped": count["skipped"], "failed": failed}
-    # Where a GPU is, hardly any is: then the tests did not see it.
-    seen = count["passed"] > count["skipped"]
-    problem = "" if seen else "no more tests passed than were skipped"
+    seen = count["passed"] > unseen
+    problem = "" if seen else "no more tests passed than were skipped for want of a GPU"
     return {"tests": facts, "problem": problem}

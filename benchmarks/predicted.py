@@ -10,6 +10,7 @@ that, or the traffic with memory.
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -128,8 +129,8 @@ def _vanilla_us(layer: Layer, batch: int, share: float) -> float:
 
 
 def _is_of(device: str, gpu: str) -> bool:
-    """Whether a device's name, such as "NVIDIA H100 80GB HBM3", is that of a GPU of the plans."""
-    return f" {gpu} ".lower() in f" {device} ".lower()
+    """Whether a device's name, such as "NVIDIA A100-SXM4-80GB", is that of a GPU of the plans."""
+    return bool(re.search(rf"\b{re.escape(gpu)}\b(?! (?:Laptop|D)\b)", device, re.IGNORECASE))
 
 
 def _predictions(args: argparse.Namespace) -> Iterator[Prediction]:

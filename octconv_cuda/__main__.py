@@ -28,6 +28,12 @@ def _devices() -> dict[str, str]:
     return devices
 
 
+def _native(device: str) -> tuple[str, ...]:
+    """The operators that kernels of the library serve on a device; "cuda": where they run."""
+    kind, _, index = device.partition(":")
+    return () if index and why_no_kernels(int(index)) else native_kernels(kind)
+
+
 def main() -> int:
     """Prints the report; 0 if every known answer came out right, else 1."""
     build = build_info()
@@ -47,8 +53,9 @@ def main() -> int:
         print(f"  {device}: {description}")
 
     print("\nWhat computes each operator ('PyTorch': composed of PyTorch's own operators)")
-    native = {kind: native_kernels(kind) for kind in ("cpu", "cuda")}
-    print(f"  {'':14}" + "".join(f"{kind:10}" for kind in native))
+    no_gpu = () if len(devices) > 1 else ("cuda",)  # what would be there
+    native = {device: _native(device) for device in (*devices, *no_gpu)}
+    print(f"  {'':14}" + "".join(f"{device:10}" for device in native))
     for name in SERVED:
         cells = ("native" if name in kernels else "PyTorch" for kernels in native.values())
         print(f"  {name:14}" + "".join(f"{cell:10}" for cell in cells))

@@ -7,10 +7,12 @@ import pytest
 import torch
 from cases import Case, multiples_of
 from emulated_weight_grad import integer_operands
-from epilogues import Extras
+from epilogues import ACTIVATIONS, Extras
 from hypothesis import strategies as st
 from oracle import assert_accurate
 from torch import Tensor
+
+from octconv_cuda.build import build_info, why_no_kernels
 
 OPS = torch.ops.octconv_cuda
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)  # float32 as tf32
@@ -18,7 +20,10 @@ EACH_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 
 
 class Platform(NamedTuple):
-    """Operators, the device of their tensors, and its compute capability; (0, 0): no GPU."""
+    """Operators, the device of their tensors, and the compute capability that kernels run for.
+
+    (0, 0): there are none.
+    """
 
     ops: Any
     device: torch.device
@@ -26,8 +31,12 @@ class Platform(NamedTuple):
 
     @classmethod
     def of(cls, device: torch.device) -> "Platform":
-        on_gpu = device.type == "cuda"
-        return cls(OPS, device, torch.cuda.get_device_capability(device) if on_gpu else (0, 0))
+        if device.type != "cuda" or why_no_kernels(device.index or 0):
+            return cls(OPS, device, (0, 0))
+        capability = torch.cuda.get_device_capability(device)
+        if capability == (9, 0) and "9.0a" not in build_info().archs:
+            capability = (8, 0)
+        return cls(OPS, device, capability)
 
     @property
     def has_kernels(self) -> bool:
@@ -91,10 +100,16 @@ def hopper_covers(case: Case) -> bool:
 
 
 def grad_families(case: Case, platform: Platform, dtype: torch.dtype) -> list[str]:
-    """The same of the weight gradient, whose kernels for Hopper take all parts at stride 1."""
+    """The same of the weight gradient, whose kernels for Hopper take all parts at stride 1.
+
+    Those of 3x3 windows serve maps of one row or column, too, where the forward's do not: there
+    "" chooses them.
+    """
     parts = case.stride == 1 and min(*case.in_channels, *case.out_channels) > 0
     names = families(case, platform, dtype)
-    return names if parts else [name for name in names if name != "sm90"]
+    if parts:
+        return names if {"", "sm90"} & {*names} else [*names, ""]
+    return [name for name in names if name != "sm90"]
 
 
 def check_operator(
@@ -182,13 +197,14 @@ def inference_call(
 
 
 def check_inference_of_integers(case: Case, platform: Platform, dtype: torch.dtype) -> None:
-    """Rounded once, by each of the families; float32 as tf32. Of SiLU, all but a last bit."""
+    """Rounded once, by each of the families; float32 as tf32. From SiLU on, all but a last bit."""
     operands = case.integers()
     flags = (case.out_channels[0], case.size, case.stride, True)
     exact = OPS.composed_forward(*moved(operands, torch.float64), *flags)
     last_bits = 1e-5 if dtype == torch.float32 else 2 * torch.finfo(dtype).eps
     for name in families(case, platform, dtype):
-        for parts, activation in (((0, 1), 1), ((0,), 0), ((1,), 2)):
+        for activation in range(len(ACTIVATIONS)):
+            parts = {0: (0,), 1: (0, 1)}.get(activation, (1,))
             extras = Extras.integers(case, True, dtype)
             extras.residuals = tuple(
                 r if i in parts else None for i, r in enumerate(extras.residuals)
@@ -200,7 +216,7 @@ def check_inference_of_integers(case: Case, platform: Platform, dtype: torch.dty
                 *moved((extras.scale, extras.shift, *extras.residuals), platform.device),
                 activation, *flags, name,
             )  # fmt: skip
-            tolerance = last_bits if activation == 2 else 0
+            tolerance = last_bits if activation > 1 else 0
             for part, rounded in zip(results, expected, strict=True):
                 torch.testing.assert_close(part.cpu(), rounded, rtol=tolerance, atol=tolerance)
 
@@ -219,7 +235,8 @@ def check_relu_keeps_nan(case: Case, platform: Platform, dtype: torch.dtype) -> 
 
 def check_inference(case: Case, platform: Platform, dtype: torch.dtype, family: str = "") -> None:
     """As near to float64 as PyTorch's convolutions with the formula behind them, or nearer."""
-    for residual, activation in ((True, 1), (False, 0), (True, 2), (False, 2)):
+    others = [(residual, a) for a in range(2, len(ACTIVATIONS)) for residual in (True, False)]
+    for residual, activation in ((True, 1), (False, 0), *others):
         call = [
             t.to(platform.device) if isinstance(t, Tensor) else t
             for t in inference_call(case, Extras(case, residual), dtype, activation)

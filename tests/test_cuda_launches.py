@@ -10,9 +10,15 @@ import torch
 from torch import Tensor
 
 from octconv_cuda import OctConv2d
+from octconv_cuda.build import why_no_kernels
 
 OPS = torch.ops.octconv_cuda
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+pytestmark = [
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+    pytest.mark.skipif(
+        torch.cuda.is_available() and bool(why_no_kernels(0)), reason="no kernels run on the device"
+    ),
+]
 
 CHANNELS, SIZE, BATCH = 64, [28, 28], 4
 LONG = 200_000_000  # clock cycles: a tenth of a second or more

@@ -41,6 +41,8 @@ def library(setup_py: ModuleType) -> Path:
 def gpu(library: Path) -> Iterator[Gpu]:
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
+    if torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("no device of compute capability 8.0 or more")
     device = Gpu(library)
     yield device
     device.close()

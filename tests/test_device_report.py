@@ -47,6 +47,7 @@ def empty_report():
             "nvcc": "13.0",
             "archs": "8.0;9.0a",
             "native": {"cpu": ["forward"], "cuda": ["forward", "pool2x2"]},
+            "why_no_kernels": "",
         },
         "budget_s": 480.0,
         "seconds": 1.5,

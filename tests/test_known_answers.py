@@ -1,6 +1,7 @@
 """The known answers are those of the oracle, and a wrong one is noticed."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -48,6 +49,24 @@ def test_a_wrong_answer_is_noticed(
     printed = capsys.readouterr().out
     assert printed.count("WRONG") == printed.count(case.name)
     assert "right" in printed
+
+
+def test_a_gpu_without_kernels_is_told_apart(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two, kernels run on the second alone."""
+    old = SimpleNamespace(name="Old", major=7, minor=0, multi_processor_count=80)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: old)
+    monkeypatch.setattr(__main__, "why_no_kernels", lambda index: "too old" if index == 0 else "")
+    monkeypatch.setattr(__main__, "native_kernels", lambda kind: ("forward",))
+    monkeypatch.setattr(__main__, "check", lambda device: [])
+    assert __main__.main() == 0
+    printed = capsys.readouterr().out
+    assert printed.count("no kernels run on it: too old") == 1
+    table = [line.split() for line in printed.splitlines()]
+    assert ["cpu", "cuda:0", "cuda:1"] in table
+    assert ["forward", "native", "PyTorch", "native"] in table
 
 
 def test_an_exception_is_a_wrong_answer(

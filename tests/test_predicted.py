@@ -133,3 +133,19 @@ def test_bad_options_are_refused(arguments, message, capsys):
     with pytest.raises(SystemExit, match="2"):
         predicted.main(arguments)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("device", "gpu", "same"),
+    [
+        ("NVIDIA H100 80GB HBM3", "H100", True),
+        ("NVIDIA A100-SXM4-80GB", "A100", True),
+        ("NVIDIA GeForce RTX 4090", "RTX 4090", True),
+        ("NVIDIA GeForce RTX 4090 Laptop GPU", "RTX 4090", False),
+        ("NVIDIA GeForce RTX 4090 D", "RTX 4090", False),
+        ("NVIDIA GH200 480GB", "H200", False),
+        ("NVIDIA H200", "H100", False),
+    ],
+)
+def test_results_are_of_the_gpu_that_is_asked_for(device, gpu, same):
+    assert predicted._is_of(device, gpu) is same

@@ -150,10 +150,11 @@ def test_tests_that_cannot_start_say_why(log, tmp_path):
 
 
 @pytest.mark.parametrize(("skipped", "enough"), [(4, False), (2, False), (1, True)])
-def test_mostly_skipped_tests_are_no_success(skipped, enough, tmp_path):
+def test_tests_that_see_no_gpu_are_no_success(skipped, enough, tmp_path):
     path = tmp_path / "tests.jsonl"
-    outcomes = skipped * ["skipped"] + (4 - skipped) * ["passed"]
-    lines = (f'["test {i}", "{outcome}"]\n' for i, outcome in enumerate(outcomes))
+    outcomes = skipped * [("skipped", "Skipped: no CUDA device")] + (4 - skipped) * [("passed", "")]
+    outcomes += 9 * [("skipped", "Skipped: no device of compute capability 9.0")]
+    lines = (f"{json.dumps([f'test {i}', *outcome])}\n" for i, outcome in enumerate(outcomes))
     path.write_text("".join(lines))
     facts = outcomes_plugin.facts_of(path)
     assert (facts["problem"] == "") is enough

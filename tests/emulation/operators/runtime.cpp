@@ -1,5 +1,5 @@
 // The operators on CUDA without CUDA: registered for tensors on the CPU under the name
-// octconv_emulated, they plan as for an H200, and their launches run in the emulation.
+// octconv_emulated, they plan as for an H100, and their launches run in the emulation.
 #include <cxxabi.h>
 #include <dlfcn.h>
 #include <torch/csrc/stable/library.h>
