@@ -7,7 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from . import reference
-from .problem import TensorLike, check_maps, check_part, is_int, is_pair
+from .problem import (
+    TensorLike,
+    check_alpha,
+    check_count,
+    check_maps,
+    check_part,
+    is_int,
+    is_pair,
+)
 
 __all__ = [
     "Maps",
@@ -108,14 +116,8 @@ def split_channels(channels: int, alpha: float) -> tuple[int, int]:
         ValueError: channels < 1 or alpha outside [0, 1].
         TypeError: channels is not an int, alpha not a number.
     """
-    if not is_int(channels):
-        raise TypeError(f"split_channels: channels must be an int, got {channels!r}")
-    if not isinstance(alpha, Real):
-        raise TypeError(f"split_channels: alpha must be a number, got {alpha!r}")
-    if channels < 1:
-        raise ValueError(f"split_channels: channels must be at least 1, got {channels}")
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"split_channels: alpha must be in [0, 1], got {alpha}")
+    check_count("split_channels", "channels", channels)
+    check_alpha("split_channels", alpha)
     low = int(alpha * channels)
     return channels - low, low
 

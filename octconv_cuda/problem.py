@@ -1,6 +1,7 @@
 """What one call of the operator is, and the checks that every call passes before any work."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import NamedTuple, TypeGuard
 
 import torch
@@ -15,7 +16,9 @@ __all__ = [
     "Pair",
     "Parts",
     "TensorLike",
+    "check_alpha",
     "check_channels",
+    "check_count",
     "check_dense",
     "check_family",
     "check_kernel",
@@ -99,9 +102,7 @@ class Geometry(NamedTuple):
                 f"{operator}: padding must be 'same' = dilation * (kernel_size - 1) / 2 = {same}, "
                 f"or the parts would not keep their 2:1 ratio, got {padding!r}"
             )
-        if not is_int(groups) or groups < 1:
-            error = ValueError if is_int(groups) else TypeError
-            raise error(f"{operator}: groups must be a positive int, got {groups!r}")
+        check_count(operator, "groups", groups)
         if not isinstance(padding_mode, str) or padding_mode not in PADDING_MODES:
             error = ValueError if isinstance(padding_mode, str) else TypeError
             raise error(
@@ -160,6 +161,22 @@ def _pair(operator: str, name: str, value: object) -> Pair:
         return (value[0], value[1])
     expected = "'same', an int" if name == "padding" else "an int"
     raise TypeError(f"{operator}: {name} must be {expected} or a pair of ints, got {value!r}")
+
+
+def check_count(operator: str, name: str, count: object, least: int = 1) -> None:
+    """Raises unless a count is an int (TypeError) of at least ``least`` (ValueError)."""
+    if not is_int(count):
+        raise TypeError(f"{operator}: {name} must be an int, got {count!r}")
+    if count < least:
+        raise ValueError(f"{operator}: {name} must be at least {least}, got {count}")
+
+
+def check_alpha(operator: str, alpha: float) -> None:
+    """Raises unless a share of low channels is a number (TypeError) in [0, 1] (ValueError)."""
+    if not isinstance(alpha, Real):
+        raise TypeError(f"{operator}: alpha must be a number, got {alpha!r}")
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"{operator}: alpha must be in [0, 1], got {alpha}")
 
 
 def check_network(operator: str, network: object) -> None:

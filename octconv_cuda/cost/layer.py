@@ -5,7 +5,7 @@ are 1 - 3/4 alpha (2 - alpha) and 1 - 3/4 alpha (Chen et al. 2019, table 1). A v
 split (C, 0).
 """
 
-from ..problem import Pair, check_channels, is_depthwise, is_int, low_size
+from ..problem import Pair, check_channels, check_count, is_depthwise, is_int, is_pair, low_size
 
 __all__ = ["activation_elements", "macs"]
 
@@ -37,8 +37,8 @@ def macs(
     """
     _check_pairs("macs", in_channels=in_channels, out_channels=out_channels)
     _check_pairs("macs", kernel_size=kernel_size, size=size)
-    _check_count("macs", "batch", batch, 0)
-    _check_count("macs", "groups", groups, 1)
+    check_count("macs", "batch", batch, 0)
+    check_count("macs", "groups", groups)
     check_channels("macs", in_channels, out_channels, groups)
     if not is_int(stride) or stride not in (1, 2):
         raise ValueError(f"macs: stride must be 1 or 2, got {stride}")
@@ -64,23 +64,16 @@ def activation_elements(channels: Pair, size: Pair, *, batch: int = 1) -> int:
         TypeError, ValueError: As ``macs``.
     """
     _check_pairs("activation_elements", channels=channels, size=size)
-    _check_count("activation_elements", "batch", batch, 0)
+    check_count("activation_elements", "batch", batch, 0)
     return batch * (channels[0] * _area(size) + channels[1] * _area(low_size(size)))
 
 
 def _check_pairs(function: str, **pairs: object) -> None:
     for name, pair in pairs.items():
-        if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and all(map(is_int, pair))):
+        if not is_pair(pair):
             raise TypeError(f"{function}: {name} must be a pair of ints, got {pair!r}")
         if min(pair) < 0:
             raise ValueError(f"{function}: {name} must have no negative part, got {pair}")
-
-
-def _check_count(function: str, name: str, count: object, least: int) -> None:
-    if not is_int(count):
-        raise TypeError(f"{function}: {name} must be an int, got {count!r}")
-    if count < least:
-        raise ValueError(f"{function}: {name} must be at least {least}, got {count}")
 
 
 def _area(size: Pair) -> int:

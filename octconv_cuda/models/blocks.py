@@ -7,14 +7,11 @@ from torch import Tensor, nn
 
 from ..maps import Maps, OctaveBatchNorm2d, OctaveMaps, PerPart, as_parts, split_channels
 from ..modules import OctConv2d
-from ..problem import is_int
 
 __all__ = [
     "Alphas",
     "SqueezeExcitation",
     "activation",
-    "check_alpha",
-    "check_counts",
     "check_width",
     "conv2d",
     "initialize",
@@ -104,23 +101,6 @@ def initialize(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-
-def check_alpha(network: str, alpha: float) -> None:
-    """Raises unless alpha is a number (TypeError) in [0, 1] (ValueError)."""
-    if not isinstance(alpha, Real):
-        raise TypeError(f"{network}: alpha must be a number, got {alpha!r}")
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"{network}: alpha must be in [0, 1], got {alpha}")
-
-
-def check_counts(network: str, **counts: int) -> None:
-    """Raises unless each is an int (TypeError) of at least 1 (ValueError)."""
-    for name, count in counts.items():
-        if not is_int(count):
-            raise TypeError(f"{network}: {name} must be an int, got {count!r}")
-        if count < 1:
-            raise ValueError(f"{network}: {name} must be at least 1, got {count}")
 
 
 def check_width(network: str, width: float, fewest: int) -> None:

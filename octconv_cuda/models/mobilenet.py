@@ -4,11 +4,10 @@ from torch import Tensor, nn
 
 from ..fusion import fuse_convolutions
 from ..maps import Maps, OctaveMaps
+from ..problem import check_alpha, check_count
 from .blocks import (
     Alphas,
     activation,
-    check_alpha,
-    check_counts,
     check_width,
     conv2d,
     initialize,
@@ -81,7 +80,7 @@ class MobileNetV1(nn.Module):
         super().__init__()
         check_alpha("MobileNetV1", alpha)
         check_width("MobileNetV1", width, 32)
-        check_counts("MobileNetV1", num_classes=num_classes)
+        check_count("MobileNetV1", "num_classes", num_classes)
         channels = [
             int(c * width) for c in (32, 64, *[128] * 2, *[256] * 2, *[512] * 6, 1024, 1024)
         ]
@@ -162,7 +161,7 @@ class MobileNetV2(nn.Module):
         super().__init__()
         check_alpha("MobileNetV2", alpha)
         check_width("MobileNetV2", width, 16)
-        check_counts("MobileNetV2", num_classes=num_classes)
+        check_count("MobileNetV2", "num_classes", num_classes)
         # (factor of the width within, channels, blocks, stride of the first block)
         plan = (
             (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2),

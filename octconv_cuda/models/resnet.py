@@ -14,12 +14,11 @@ from torch import Tensor, nn
 
 from ..fusion import fuse_convolution, fuse_convolutions
 from ..maps import Maps, OctaveMaps
+from ..problem import check_alpha, check_count
 from .blocks import (
     Alphas,
     SqueezeExcitation,
     activation,
-    check_alpha,
-    check_counts,
     conv2d,
     initialize,
     norm2d,
@@ -190,8 +189,10 @@ class OctResNet(nn.Module):
             raise TypeError(f"OctResNet: blocks must be a count for each stage, got {blocks!r}")
         if not blocks:
             raise ValueError("OctResNet: blocks must have at least one stage, got none")
-        check_counts("OctResNet", **{f"blocks[{i}]": count for i, count in enumerate(blocks)})
-        check_counts("OctResNet", groups=groups, width_factor=width_factor, num_classes=num_classes)
+        counts = {f"blocks[{i}]": count for i, count in enumerate(blocks)}
+        counts |= {"groups": groups, "width_factor": width_factor, "num_classes": num_classes}
+        for name, number in counts.items():
+            check_count("OctResNet", name, number)
         block = BottleneckV1 if variant == "v1" else BottleneckV2
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
