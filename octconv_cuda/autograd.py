@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from .problem import Pair, Parts
+from .problem import Pair, Parts, channels
 
 __all__ = ["forward"]
 
@@ -99,8 +99,8 @@ class _Forward(torch.autograd.Function):
         dx: Parts = (None, None)
         dweight = dbias = None
         if any(ctx.needs_input_grad[:2]):
-            high_in = 0 if x_high is None else x_high.shape[1]
-            dx = _present((x_high, x_low), _input_grad(dy, weight, high_in, *ctx.call))
+            high_in, _ = channels(x_high, x_low)
+            dx = _of_parts((x_high, x_low), _input_grad(dy, weight, high_in, *ctx.call))
         if needs_weight:
             layout = (weight.shape[2:], ctx.channels_last)
             dweight, dbias = _weight_grad((x_high, x_low), dy, *layout, needs_bias, *ctx.call)
@@ -158,9 +158,9 @@ class _WeightGrad(torch.autograd.Function):
         dx: Parts = (None, None)
         ddy: Parts = (None, None)
         if any(ctx.needs_input_grad[:2]):
-            high_in = 0 if x_high is None else x_high.shape[1]
+            high_in, _ = channels(x_high, x_low)
             grads = _input_grad((dy_high, dy_low), g_weight, high_in, *ctx.call)
-            dx = _present((x_high, x_low), grads)
+            dx = _of_parts((x_high, x_low), grads)
         if any(ctx.needs_input_grad[2:4]):
             bias = g_bias if ctx.bias else None
             ddy = forward((x_high, x_low), g_weight, bias, dy_high.shape[1], *ctx.call)
@@ -177,7 +177,7 @@ def _is_channels_last(weight: Tensor) -> bool:
     return is_so and weight.stride(1) == 1 and weight.stride(3) == weight.shape[1]
 
 
-def _present(parts: Parts, grads: TensorPair) -> Parts:
+def _of_parts(parts: Parts, grads: TensorPair) -> Parts:
     """The gradients of the parts that are there; the operators give one without channels else."""
     return (
         None if parts[0] is None else grads[0],

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from .maps import Maps, as_parts, channel_pair, check_split
-from .operands import channels, out_size
+from .operands import out_size
 from .ops import native_kernels
 from .problem import (
     KERNEL_FAMILIES,
     Geometry,
     Metadata,
     Pair,
+    channels,
     check_family,
     check_kernel,
     check_maps,

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .operands import check_forward, check_input_grad, check_weight_grad
-from .problem import Pair, low_size
+from .problem import Pair, channels, low_size
 
 __all__ = [
     "empty_part",
@@ -53,17 +53,16 @@ def forward(
     if stride == 2:
         x_high, x_low, size = pool_concat(x_high, x_low), None, low_size(size)
     pad = [k // 2 for k in weight.shape[2:]]
-    high_in = 0 if x_high is None else x_high.shape[1]
-    channels = (high_out, weight.shape[0] - high_out)
-    from_high, from_low = weight.split_with_sizes((high_in, weight.shape[1] - high_in), 1)
+    channels_out = (high_out, weight.shape[0] - high_out)
+    from_high, from_low = weight.split_with_sizes(channels(x_high, x_low), 1)
     return _octave(
         lambda x, w, b: F.conv2d(x, w, b, padding=pad),
         x_high,
         x_low,
-        from_high.split_with_sizes(channels),
+        from_high.split_with_sizes(channels_out),
         from_low,
         bias,
-        channels,
+        channels_out,
         size,
         adjoint=False,
     )
@@ -132,11 +131,9 @@ def weight_grad(
     x_high, x_low = _channels_last(x_high), _channels_last(x_low)
     if stride == 2:
         x_high, x_low = pool_concat(x_high, x_low), None
-    high_in = 0 if x_high is None else x_high.shape[1]
-    c_in = high_in + (0 if x_low is None else x_low.shape[1])
-    high_out = dy_high.shape[1]
-    c_out = high_out + dy_low.shape[1]
-    dw = empty_weight(dy_high, (c_out, c_in, *kernel_size), channels_last)
+    (high_in, low_in), (high_out, low_out) = channels(x_high, x_low), channels(dy_high, dy_low)
+    shape = (high_out + low_out, high_in + low_in, *kernel_size)
+    dw = empty_weight(dy_high, shape, channels_last)
     if bias:
         dbias = torch.cat([dy_high.sum((0, 2, 3)), dy_low.sum((0, 2, 3))])
     else:

@@ -5,14 +5,13 @@ from torch import Tensor
 
 from .convolutions import empty_part, empty_weight
 from .operands import (
-    channels,
     check_forward,
     check_inference,
     check_input_grad,
     check_weight_grad,
     out_size,
 )
-from .problem import Pair, check_maps, low_size, present
+from .problem import Pair, channels, check_maps, low_size, present
 
 __all__ = ["forward", "inference", "input_grad", "pool2x2", "upsample2x2_", "weight_grad"]
 

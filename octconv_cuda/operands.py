@@ -6,7 +6,7 @@ from torch import Tensor
 from .problem import (
     TENSOR_TYPES,
     Pair,
-    TensorLike,
+    channels,
     check_dense,
     check_kernel,
     check_maps,
@@ -18,7 +18,6 @@ from .problem import (
 )
 
 __all__ = [
-    "channels",
     "check_forward",
     "check_inference",
     "check_input_grad",
@@ -137,11 +136,6 @@ def check_weight_grad(
         if not sum(channels(*parts)):
             raise ValueError(f"{operator}: {name} must have at least one channel, got none")
     check_odd(operator, kernel_size)
-
-
-def channels(high: TensorLike | None, low: TensorLike | None) -> Pair:
-    """(C_high, C_low) of a pair; an absent part has none."""
-    return (0 if high is None else high.shape[1], 0 if low is None else low.shape[1])
 
 
 def out_size(size: Pair, stride: int) -> Pair:

@@ -16,6 +16,7 @@ __all__ = [
     "Pair",
     "Parts",
     "TensorLike",
+    "channels",
     "check_alpha",
     "check_channels",
     "check_count",
@@ -194,6 +195,11 @@ def check_size(operator: str, size: object) -> None:
 def low_size(size: Pair) -> Pair:
     """(H, W) of the part one octave below: both halved and rounded up."""
     return (size[0] + 1) // 2, (size[1] + 1) // 2
+
+
+def channels(high: TensorLike | None, low: TensorLike | None) -> Pair:
+    """(C_high, C_low) of a pair; an absent part has none."""
+    return (0 if high is None else high.shape[1], 0 if low is None else low.shape[1])
 
 
 def is_depthwise(channels_in: Pair, groups: int) -> bool:
