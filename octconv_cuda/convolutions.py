@@ -24,6 +24,7 @@ from .operands import check_forward, check_input_grad, check_weight_grad
 from .problem import Pair, channels, low_size
 
 __all__ = [
+    "as_channels_last",
     "empty_part",
     "empty_weight",
     "forward",
@@ -32,8 +33,6 @@ __all__ = [
     "pool_concat",
     "weight_grad",
 ]
-
-_CHANNELS_LAST = torch.channels_last
 
 
 def forward(
@@ -49,7 +48,7 @@ def forward(
 ) -> tuple[Tensor, Tensor]:
     """y_high (N, high_out, H', W') and y_low, channels_last; without channels where absent."""
     check_forward(x_high, x_low, weight, bias, high_out, size, stride)
-    x_high, x_low = _channels_last(x_high), _channels_last(x_low)
+    x_high, x_low = as_channels_last(x_high), as_channels_last(x_low)
     if stride == 2:
         x_high, x_low, size = pool_concat(x_high, x_low), None, low_size(size)
     pad = [k // 2 for k in weight.shape[2:]]
@@ -86,8 +85,8 @@ def input_grad(
     def octave(channels: Pair, size: Pair) -> tuple[Tensor, Tensor]:
         return _octave(
             lambda dy, w, _: _conv_input_grad(dy, w),
-            _channels_last(dy_high),
-            _channels_last(dy_low),
+            as_channels_last(dy_high),
+            as_channels_last(dy_low),
             from_high.split_with_sizes(channels, 1),
             from_low,
             None,
@@ -128,7 +127,7 @@ def weight_grad(
     if float32 and dy_high.dtype.itemsize == 2:
         x_high, x_low = (None if x is None else x.float() for x in (x_high, x_low))
         dy_high, dy_low = dy_high.float(), dy_low.float()
-    x_high, x_low = _channels_last(x_high), _channels_last(x_low)
+    x_high, x_low = as_channels_last(x_high), as_channels_last(x_low)
     if stride == 2:
         x_high, x_low = pool_concat(x_high, x_low), None
     (high_in, low_in), (high_out, low_out) = channels(x_high, x_low), channels(dy_high, dy_low)
@@ -138,7 +137,7 @@ def weight_grad(
         dbias = torch.cat([dy_high.sum((0, 2, 3)), dy_low.sum((0, 2, 3))])
     else:
         dbias = dy_high.new_empty(0)
-    high, low = _channels_last(dy_high), _channels_last(dy_low)
+    high, low = as_channels_last(dy_high), as_channels_last(dy_low)
     if high is not None:
         if x_high is not None:
             dw[:high_out, :high_in] = _conv_weight_grad(x_high, high, kernel_size)
@@ -242,9 +241,9 @@ def _conv_backward(dy: Tensor, x: Tensor, weight: Tensor, which: int) -> Tensor:
     return result
 
 
-def _channels_last(x: Tensor | None) -> Tensor | None:
+def as_channels_last(x: Tensor | None) -> Tensor | None:
     """The part in channels_last, or None if it is absent."""
-    return x.contiguous(memory_format=_CHANNELS_LAST) if x is not None and x.shape[1] else None
+    return x.contiguous(memory_format=torch.channels_last) if x is not None and x.shape[1] else None
 
 
 def empty_part(like: Tensor, channels: int, size: Pair) -> Tensor:
@@ -253,13 +252,13 @@ def empty_part(like: Tensor, channels: int, size: Pair) -> Tensor:
         (like.shape[0], channels, *size),
         dtype=like.dtype,
         device=like.device,
-        memory_format=_CHANNELS_LAST,
+        memory_format=torch.channels_last,
     )
 
 
 def empty_weight(like: Tensor, shape: Sequence[int], channels_last: bool) -> Tensor:
     """An empty weight in one of its two layouts; dtype and device are those of ``like``."""
-    layout = _CHANNELS_LAST if channels_last else torch.contiguous_format
+    layout = torch.channels_last if channels_last else torch.contiguous_format
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
 
 

@@ -11,12 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .activations import ACTIVATIONS
-from .convolutions import empty_part, pool2x2
+from .convolutions import as_channels_last, empty_part, pool2x2
 from .problem import Pair, Parts
 
 __all__ = ["Packed", "Stamp", "can_pack"]
 
-_CHANNELS_LAST = torch.channels_last
 _MOST_SIZES = 4  # of maps, whose layouts are kept
 _pointwise: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise", None)
 _pointwise_in_place: Any = getattr(torch.ops.mkldnn, "_convolution_pointwise_", None)
@@ -103,12 +102,7 @@ class Packed:
 
     def __call__(self, x: Parts, residual: Parts) -> Parts:
         """(high, low) of the result, None for an absent part."""
-        high, low = (
-            part.contiguous(memory_format=_CHANNELS_LAST)
-            if part is not None and part.shape[1]
-            else None
-            for part in x
-        )
+        high, low = map(as_channels_last, x)
         assert high is not None
         blocks, (r_high, r_low) = self._blocks, residual
         if self._joined and self._pools:
@@ -145,7 +139,7 @@ class Packed:
 
     def _add(self, name: str, block: Tensor, groups: int) -> None:
         if block.numel():
-            self._blocks[name] = (block.contiguous(memory_format=_CHANNELS_LAST), groups)
+            self._blocks[name] = (block.contiguous(memory_format=torch.channels_last), groups)
 
     def _laid_out(self, name: str, x: Tensor) -> Tensor:
         """The block's weight as oneDNN wants it for maps of this size; a few sizes' are kept.
@@ -196,7 +190,7 @@ class Packed:
         if in_place:
             y = _pointwise_in_place.binary(other, x, *rest, *end)
         else:
-            other = other.contiguous(memory_format=_CHANNELS_LAST)
+            other = other.contiguous(memory_format=torch.channels_last)
             y = _pointwise.binary(x, other, *rest, *end)
         return y if within else ACTIVATIONS[activation].function(y)
 
@@ -206,6 +200,6 @@ def _upsampled(low: Tensor, size: Pair, residual: Tensor | None) -> Tensor:
     if residual is None:
         out = empty_part(low, low.shape[1], size)
     else:
-        out = residual.clone(memory_format=_CHANNELS_LAST)
+        out = residual.clone(memory_format=torch.channels_last)
     torch.ops.octconv_cuda.upsample2x2_(out, low, residual is not None, False)
     return out
