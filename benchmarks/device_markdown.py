@@ -1,7 +1,7 @@
 """The device report as Markdown; everything shown is read or computed from its JSON."""
 
-import math
 from collections.abc import Iterator
+from statistics import geometric_mean
 from typing import Any, NamedTuple
 
 from .layer_list import HEADLINE_ALPHA
@@ -52,20 +52,16 @@ def geometric_means(result: Record) -> list[Mean]:
             groups.setdefault((row["dtype"], row["mode"], batch), []).append(line)
     means = []
     for group, members in groups.items():
-        of_layer = {line.row["layer"]: line.roofline_speedup or math.nan for line in members}
+        of_layer = {line.row["layer"]: line.roofline_speedup for line in members}
         speedups, wall = {}, {}
         for name in STYLES:
             own = [line for line in members if line.row["contender"] == name]
             if own:
-                speedups[name] = _mean([line.speedup for line in own]), len(own)
+                speedups[name] = geometric_mean([line.speedup for line in own]), len(own)
             if own and own[0].wall_speedup:
-                wall[name] = _mean([line.wall_speedup for line in own]), len(own)
-        means.append(Mean(group, len(of_layer), speedups, wall, _mean(list(of_layer.values()))))
+                wall[name] = geometric_mean([line.wall_speedup for line in own]), len(own)
+        means.append(Mean(group, len(of_layer), speedups, wall, geometric_mean(of_layer.values())))
     return means
-
-
-def _mean(values: list[Any]) -> float:
-    return math.exp(math.fsum(math.log(value) for value in values) / len(values))
 
 
 def _head(report: Record) -> Iterator[str]:
