@@ -5,7 +5,7 @@ from statistics import geometric_mean
 from typing import Any, NamedTuple
 
 from .layer_list import HEADLINE_ALPHA
-from .report import STYLES, Line, kernel_times, lines
+from .report import STYLES, Line, kernel_times, lines, markdown_table
 
 __all__ = ["Mean", "geometric_means", "markdown"]
 
@@ -80,13 +80,13 @@ def _head(report: Record) -> Iterator[str]:
     facts["native CUDA operators"] = library["why_no_kernels"] or native
     facts["time"] = f"{report['seconds']:g} s of {report['budget_s']:g} s"
     shown = {name: "unknown" if fact is None else fact for name, fact in facts.items()}
-    yield _table(["", ""], [[name, str(fact)] for name, fact in shown.items()], numbers=0)
+    yield markdown_table(["", ""], shown.items(), texts=2)
 
 
 def _stages(stages: list[Record]) -> Iterator[str]:
     yield "## Stages"
     rows = [[s["name"], s["status"], f"{s['seconds']:.0f}", _summary(s)] for s in stages]
-    yield _table(["stage", "status", "seconds", ""], rows, numbers=0)
+    yield markdown_table(["stage", "status", "seconds", ""], rows, texts=4)
     for stage in stages:
         if "\n" in stage["detail"]:
             yield f"{stage['name']}, the end of its output:"
@@ -152,7 +152,7 @@ def _mean_table(means: list[Mean]) -> str:
         goal = GOALS.get(mean.group)
         cells += [f"{mean.roofline:.2f}x", f"{goal}x" if goal else ""]
         rows.append([f"{dtype}, {mode}", batch, str(mean.layers), *cells])
-    return _table([*heads, "roofline", "goal"], rows, numbers=2)
+    return markdown_table([*heads, "roofline", "goal"], rows, texts=2)
 
 
 def _of(mean: tuple[float, int] | None, layers: int) -> str:
@@ -188,7 +188,7 @@ def _layer_table(result: Record) -> str:
             cells.append(_memory(own, vanilla))
             cells += [_ratio(group[name].wall_speedup) if name in group else "" for name in names]
         rows.append([*cells, own.row["kernel"] if own else ""])
-    return _table(heads, rows, numbers=2)
+    return markdown_table(heads, rows, texts=2)
 
 
 def _memory(own: Line | None, vanilla: Line | None) -> str:
@@ -204,11 +204,3 @@ def _median(row: Record) -> str:
 
 def _ratio(value: float | None) -> str:
     return "" if value is None else f"{value:.2f}x"
-
-
-def _table(heads: list[str], rows: list[list[str]], numbers: int) -> str:
-    """Markdown; columns from the given one on are numbers, none if it is 0."""
-    places = [bool(numbers) and place >= numbers for place in range(len(heads))]
-    rule = "".join("|--:" if number else "|---" for number in places) + "|"
-    body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
-    return "\n".join(["| " + " | ".join(heads) + " |", rule, *body])

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from .report import machine_text
+from .report import machine_text, markdown_table
 
 __all__ = ["PAPER", "draw", "markdown", "ratios", "table"]
 
@@ -69,13 +69,11 @@ def markdown(result: Result) -> str:
     """Time over the vanilla twin's in the same treatment: a line per treatment, alphas across."""
     alphas = sorted({row["alpha"] for row in result["timings"]} - {0})
     heads = ["network", "batch", "mode", "treatment", "vanilla, ms", *map("{:g}".format, alphas)]
-    text = [
+    title = (
         f"{machine_text(result)}; networks at {result['timings'][0]['size']} px, "
-        f"{result['timings'][0]['dtype']}; time over the vanilla twin's, by alpha",
-        "",
-        "| " + " | ".join(heads) + " |",
-        "|---" * 4 + "|--:" * (1 + len(alphas)) + "|",
-    ]
+        f"{result['timings'][0]['dtype']}; time over the vanilla twin's, by alpha"
+    )
+    rows: list[list[object]] = []
     groups: dict[tuple[object, ...], dict[float, tuple[Row, float | None, float | None]]] = {}
     for line in ratios(result):
         groups.setdefault(_group(line[0]), {})[line[0]["alpha"]] = line
@@ -88,19 +86,15 @@ def markdown(result: Result) -> str:
         name = f"{row['network']} {row['variant']}".strip()
         cells = [name, row["batch"], row["mode"], row["treatment"], f"{row['median_us'] / 1e3:.1f}"]
         cells += [f"{lines[a][1]:.2f}" if a in lines else "" for a in alphas]
-        text.append("| " + " | ".join(map(str, cells)) + " |")
+        rows.append(cells)
     operations = {line[0]["alpha"]: line[2] for line in ratios(result)}
     if len(shown) == 1:
-        cells = ["operations", "", "", "", *[""], *(f"{operations[a]:.2f}" for a in alphas)]
-        text.append("| " + " | ".join(cells) + " |")
+        rows.append(["operations", *4 * [""], *(f"{operations[a]:.2f}" for a in alphas)])
     if any(network == "oct_resnet50" for network, _ in shown):
         paper = [f"{PAPER[a][1] / PAPER[0][1]:.2f}" if a in PAPER else "" for a in alphas]
-        text.append(
-            f"| the paper's ResNet-50, another machine | 1 | inference | TVM | {PAPER[0][1]} | "
-            + " | ".join(paper)
-            + " |"
-        )
-    return "\n".join(text)
+        name = "the paper's ResNet-50, another machine"
+        rows.append([name, 1, "inference", "TVM", PAPER[0][1], *paper])
+    return f"{title}\n\n{markdown_table(heads, rows, texts=4)}"
 
 
 def draw(result: Result, path: Path) -> None:

@@ -1,7 +1,7 @@
 """Tables and pictures of a result file; everything shown is computed from its JSON."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ __all__ = [
     "lines",
     "machine_text",
     "markdown",
+    "markdown_table",
     "summary",
     "table",
 ]
@@ -114,12 +115,7 @@ def markdown(result: Result, alpha: float) -> str:
     constant, varying = _settings(result)
     names = [name for name in STYLES if any(row["contender"] == name for row in rows)]
     heads = ["layer", "batch", *varying, "vanilla, us", *names, "FLOP ceiling"]
-    text = [
-        f"{machine_text(result)}; {constant}; alpha {alpha}",
-        "",
-        "| " + " | ".join(heads) + " |",
-        "|---" * (2 + len(varying)) + "|--:" * (2 + len(names)) + "|",
-    ]
+    body = []
     groups: dict[tuple[object, ...], dict[str, Line]] = {}
     for line in lines(result):
         if line.row["alpha"] in (0, alpha):
@@ -129,25 +125,24 @@ def markdown(result: Result, alpha: float) -> str:
         if base is None or not by_name:
             continue
         ceiling = next(iter(by_name.values())).flop_ceiling
-        cells = [str(base.row[name]) for name in ("layer", "batch", *varying)]
+        cells = [base.row[name] for name in ("layer", "batch", *varying)]
         cells.append(f"{base.row['median_us']:.0f}")
         cells += [f"{by_name[n].speedup:.2f}x" if n in by_name else "" for n in names]
-        text.append("| " + " | ".join([*cells, f"{ceiling:.2f}x"]) + " |")
-    return "\n".join(text)
+        body.append([*cells, f"{ceiling:.2f}x"])
+    title = f"{machine_text(result)}; {constant}; alpha {alpha}"
+    return f"{title}\n\n{markdown_table(heads, body, texts=2 + len(varying))}"
 
 
 def summary(results: Mapping[str, Result], alpha: float) -> str:
     """Speed-ups of octconv_cuda at one alpha: a line for each mode of each result, by its name."""
     heads = ["result", "machine", "settings", "mode", "layers", "batch", "mean", "least", "most"]
     heads += ["wall, mean", "over composed"]
-    text = [
+    title = (
         "Speed-up of octconv_cuda over PyTorch's vanilla convolution, measured beside it, and over "
         "the faster of the compositions of PyTorch's operators that were, at alpha "
-        f"{alpha}; means are geometric; beside kernel time, wall time has the host's, too",
-        "",
-        "| " + " | ".join(heads) + " |",
-        "|---" * 4 + "|--:" * 7 + "|",
-    ]
+        f"{alpha}; means are geometric; beside kernel time, wall time has the host's, too"
+    )
+    rows = []
     for name, result in results.items():
         settings, _ = _settings(result, ("dtype",))
         of_mode: dict[str, list[tuple[Line, Line | None]]] = {}
@@ -166,12 +161,21 @@ def summary(results: Mapping[str, Result], alpha: float) -> str:
             walls = [line.wall_speedup for line, _ in pairs if line.wall_speedup]
             over = [(line.speedup or 0) / (c.speedup or 1) for line, c in pairs if c]
             machine = f"{machine_text(result)}, commit {_commit(result)}"
-            cells = [name, machine, settings, mode, str(len(pairs))]
+            cells = [name, machine, settings, mode, len(pairs)]
             cells.append(" to ".join(map(str, dict.fromkeys((batches[0], batches[-1])))))
             cells += [f"{x:.2f}x" for x in (geometric_mean(ours), min(ours), max(ours))]
             cells += [f"{geometric_mean(x):.2f}x" if x else "" for x in (walls, over)]
-            text.append("| " + " | ".join(cells) + " |")
-    return "\n".join(text)
+            rows.append(cells)
+    return f"{title}\n\n{markdown_table(heads, rows, texts=4)}"
+
+
+def markdown_table(heads: Iterable[str], rows: Iterable[Iterable[object]], *, texts: int) -> str:
+    """In Markdown; after so many columns of text the others are numbers."""
+    heads = list(heads)
+    rule = "|---" * texts + "|--:" * (len(heads) - texts) + "|"
+    escaped = ([str(cell).replace("|", "\\|") for cell in row] for row in rows)
+    head, *body = ("| " + " | ".join(row) + " |" for row in (heads, *escaped))
+    return "\n".join([head, rule, *body])
 
 
 def draw(result: Result, path: Path) -> None:
