@@ -48,7 +48,7 @@ $(VENV)/installed-torch-$(TORCH): $(SOURCES)
 	echo $(TORCH) > $(VENV)/torch-choice
 	echo "$(PYTHON)" > $(VENV)/python-choice
 	$(ADD_TORCH)
-	$(PIP) "setuptools>=77" wheel ninja
+	$(PIP) "setuptools>=77" ninja
 	$(PIP) --no-build-isolation --editable ".[test,bench,lint]"
 	$(BIN)/python -m octconv_cuda
 	touch $@
