@@ -50,6 +50,21 @@ inline Pool2x2Call prepare_pool2x2(const Tensor& high, const Part& low, bool mea
   return call;
 }
 
+// All but accumulate and mean, of maps whose channels lie next to each other.
+inline Upsample2x2Params upsample2x2_params(const Tensor& out, const Tensor& low, int32_t factor) {
+  Upsample2x2Params p{};
+  p.out = out.mutable_data_ptr();
+  p.low = low.const_data_ptr();
+  p.out_stride = strides_of(out);
+  p.low_stride = strides_of(low);
+  p.batch = static_cast<int32_t>(out.size(0));
+  p.channels = static_cast<int32_t>(out.size(1));
+  p.height = static_cast<int32_t>(out.size(2));
+  p.width = static_cast<int32_t>(out.size(3));
+  p.factor = factor;
+  return p;
+}
+
 struct Upsample2x2Call {
   Tensor out;  // what the parameters point into: the caller's tensor, or a channels_last copy of it
   Tensor low;
@@ -66,18 +81,9 @@ inline Upsample2x2Call prepare_upsample2x2(const Tensor& out, const Tensor& low,
   }
 
   Upsample2x2Call call{with_dense_channels(out), with_dense_channels(low), {}};
-  Upsample2x2Params& p = call.params;
-  p.out = call.out.mutable_data_ptr();
-  p.low = call.low.const_data_ptr();
-  p.out_stride = strides_of(call.out);
-  p.low_stride = strides_of(call.low);
-  p.batch = static_cast<int32_t>(out.size(0));
-  p.channels = static_cast<int32_t>(out.size(1));
-  p.height = static_cast<int32_t>(out.size(2));
-  p.width = static_cast<int32_t>(out.size(3));
-  p.factor = 2;
-  p.accumulate = accumulate;
-  p.mean = mean;
+  call.params = upsample2x2_params(call.out, call.low, 2);
+  call.params.accumulate = accumulate;
+  call.params.mean = mean;
   return call;
 }
 

@@ -106,17 +106,8 @@ void upsample2x2_cpu_(const Tensor& out, const Tensor& low, bool accumulate, boo
 
 void accumulate_cpu_(const Tensor& out, const Tensor& part, bool accumulate) {
   const Tensor dense = with_dense_channels(part);
-  Upsample2x2Params p{};
-  p.out = out.mutable_data_ptr();
-  p.low = dense.const_data_ptr();
-  p.out_stride = strides_of(out);
-  p.low_stride = strides_of(dense);
-  p.batch = static_cast<int32_t>(out.size(0));
-  p.channels = static_cast<int32_t>(out.size(1));
-  p.height = static_cast<int32_t>(out.size(2));
-  p.width = static_cast<int32_t>(out.size(3));
+  Upsample2x2Params p = upsample2x2_params(out, dense, 1);
   p.accumulate = accumulate;
-  p.factor = 1;
   dispatch_dtype(out.scalar_type(), [&](auto tag) { upsample<typename decltype(tag)::type>(p); });
 }
 
