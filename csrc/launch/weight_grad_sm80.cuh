@@ -5,9 +5,9 @@
 
 #include "kernels/weight_grad_1x1_sm80.cuh"
 #include "kernels/weight_grad_sm80.cuh"
-#include "kernels/weight_grad_splits.cuh"
 #include "launch/launch.cuh"
 #include "launch/weight_grad_sm80.h"
+#include "launch/weight_grad_splits.cuh"
 #include "setup/weight_grad_1x1_sm80.h"
 
 namespace octconv {
@@ -20,10 +20,7 @@ void launch_weight_grad_kernel(const WeightGradLaunch& call, void (*kernel)(Para
   launch(kernel,
          {static_cast<uint32_t>(blocks), threads, 1, static_cast<uint32_t>(params.shared_bytes)},
          params, call.stream);
-  if (params.positions > 0) {
-    const WeightGradParams& of_splits = params;
-    launch(add_weight_grad_splits<T>, splits_shape(of_splits), of_splits, call.stream);
-  }
+  launch_splits<T>(params, call.stream);
 }
 
 // How many kernels it launched.

@@ -1,8 +1,8 @@
 // Launches weight_grad_sm90 as planned, and what adds up its splits.
 #include "kernels/weight_grad_sm90.cuh"
-#include "kernels/weight_grad_splits.cuh"
 #include "launch/launch.cuh"
 #include "launch/weight_grad_sm90.h"
+#include "launch/weight_grad_splits.cuh"
 
 namespace octconv {
 namespace {
@@ -27,9 +27,7 @@ void launch_grad_sm90(const WeightGradSm90Params& params, cudaStream_t stream) {
                           static_cast<uint32_t>(params.shared_bytes)};
   check_one_kernel(with_grad_kernel_sm90<T>(
       params.tile_rows, [&](auto kernel) { launch(kernel, shape, params, stream); }));
-  if (params.positions == 0) return;
-  const WeightGradParams& of_splits = params;
-  launch(add_weight_grad_splits<T>, splits_shape(of_splits), of_splits, stream);
+  launch_splits<T>(params, stream);
 }
 
 template <typename T>
