@@ -194,16 +194,21 @@ def check_forward(emulator: Emulator, case: Case, tiles: AnyTiles, dtype: torch.
 
 def check_input_grad(emulator: Emulator, case: Case, tiles: AnyTiles, dtype: torch.dtype) -> Result:
     """The same of the input gradient."""
-    taps = sum(case.out_channels) * case.kernel_size[0] ** 2
-    weight = multiples_of(1, share=min(1, 24 / taps))(
-        sum(case.out_channels), sum(case.in_channels), *case.kernel_size
-    )
-    dy = tuple(4**case.stride * g for g in case.integer_gradients())
+    *dy, weight = input_grad_operands(case)
     inputs = tuple(g.to(dtype) for g in dy)
     result = run_forward(emulator, case, tiles, inputs, weight.to(dtype), input_grad=True)
     check_equal(present(result), exact_input_grad(case, weight, dy))
     assert result.counters["launches"] == 1
     return result
+
+
+def input_grad_operands(case: Case) -> list[Tensor]:
+    """dy and a weight of which all sums are exact, also in bfloat16."""
+    taps = sum(case.out_channels) * case.kernel_size[0] ** 2
+    weight = multiples_of(1, share=min(1, 24 / taps))(
+        sum(case.out_channels), sum(case.in_channels), *case.kernel_size
+    )
+    return [*(4**case.stride * g for g in case.integer_gradients()), weight]
 
 
 def check_same_bits(results: Sequence[tuple[Any, ...]]) -> None:

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch
-from cases import Case, multiples_of
+from cases import Case
+from emulated_forward import input_grad_operands
 from emulated_weight_grad import integer_operands
 from epilogues import ACTIVATIONS, Extras
 from hypothesis import strategies as st
@@ -133,14 +134,6 @@ def check_forward(case: Case, platform: Platform, dtype: torch.dtype) -> None:
     arguments = (case.out_channels[0], case.size, case.stride, True)
     names = families(case, platform, dtype)
     check_operator("forward", case.integers(), arguments, platform, dtype, names)
-
-
-def input_grad_operands(case: Case) -> list[Tensor]:
-    taps = sum(case.out_channels) * case.kernel_size[0] ** 2
-    weight = multiples_of(1, share=min(1, 24 / taps))(
-        sum(case.out_channels), sum(case.in_channels), *case.kernel_size
-    )
-    return [*(4**case.stride * g for g in case.integer_gradients()), weight]
 
 
 def check_input_grad(case: Case, platform: Platform, dtype: torch.dtype) -> None:

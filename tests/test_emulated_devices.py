@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from cases import Case
+from emulated_forward import input_grad_operands
 from emulated_operators import EmulatedOperators
 from emulated_weight_grad import integer_operands
 from emulation import build
@@ -15,7 +16,6 @@ from kernel_checks import (
     check_exact,
     exact_forward,
     forward_call,
-    input_grad_operands,
     moved,
 )
 

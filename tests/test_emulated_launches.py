@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from cases import Case
+from emulated_forward import input_grad_operands
 from emulated_operators import EmulatedOperators
 from emulated_weight_grad import integer_operands
 from emulation import build
@@ -21,7 +22,6 @@ from kernel_checks import (
     families,
     forward_call,
     inference_call,
-    input_grad_operands,
     moved,
 )
 from refusals import GOOD, bad_operands

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from cases import Case
+from emulated_forward import input_grad_operands
 from emulated_operators import EmulatedOperators
 from emulated_weight_grad import integer_operands
 from emulation import build
@@ -31,7 +32,6 @@ from kernel_checks import (
     exact_forward,
     families,
     forward_call,
-    input_grad_operands,
     moved,
 )
 from oracle import assert_accurate

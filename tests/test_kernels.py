@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from cases import Case
+from emulated_forward import input_grad_operands
 from geometries import split
 from hypothesis import given, settings
 from kernel_checks import (
@@ -23,7 +24,6 @@ from kernel_checks import (
     check_weight_grad,
     covered_cases,
     families,
-    input_grad_operands,
     moved,
 )
 
