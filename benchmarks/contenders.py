@@ -12,13 +12,13 @@ from torch import Tensor, nn
 
 import octconv_cuda
 from octconv_cuda import reference
+from octconv_cuda.problem import Pair
 
 from .layer_list import Layer
 
 __all__ = ["BUILDERS", "MODES", "Composed", "Contender", "bind"]
 
 MODES = ("forward", "input_gradient", "weight_gradient", "forward_backward")
-Pair = tuple[int, int]
 
 
 class Contender(NamedTuple):

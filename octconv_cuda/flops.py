@@ -12,6 +12,7 @@ from torch.utils.flop_counter import register_flop_formula
 
 from . import ops  # noqa: F401  (it defines the operators)
 from .cost import macs
+from .problem import Pair
 
 __all__: list[str] = []
 
@@ -93,7 +94,7 @@ def _cudnn(x: Shape, weight: Shape, *args: Any, out_shape: Shape, **kwargs: Any)
 
 def _flops(
     x: tuple[Shape | None, Shape | None],
-    channels_out: tuple[int, int],
+    channels_out: Pair,
     kernel_size: Shape,
     size: Shape,
     stride: int,

@@ -10,7 +10,7 @@ from . import autograd, reference
 from .call import Call, allow_tf32, prepare, uncovered
 from .maps import Maps, OctaveMaps
 from .ops import native_kernels
-from .problem import Pair
+from .problem import Pair, Parts
 
 __all__ = [
     "Explanation",
@@ -149,7 +149,7 @@ def explanation(call: Call) -> Explanation:
     return Explanation("operator", kernel, reason)
 
 
-def _compose(call: Call) -> tuple[Tensor | None, Tensor | None]:
+def _compose(call: Call) -> Parts:
     x_high, x_low, weight, bias, checked, _ = call
     shape = checked.geometry
     return reference.oct_conv2d(

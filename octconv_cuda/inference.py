@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .activations import ACTIVATIONS
 from .operands import check_inference
-from .problem import Pair
+from .problem import Pair, Parts
 
 __all__ = ["finish", "inference"]
 
@@ -64,7 +64,7 @@ def finish(
     y: tuple[Tensor, Tensor],
     scale: Tensor,
     shift: Tensor,
-    residuals: tuple[Tensor | None, Tensor | None],
+    residuals: Parts,
     activation: int,
 ) -> tuple[Tensor, Tensor]:
     """What follows ``forward``'s (y_high, y_low)."""

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from . import reference
 from .problem import (
+    Pair,
+    Parts,
     TensorLike,
     check_alpha,
     check_count,
@@ -30,7 +32,7 @@ __all__ = [
     "split_channels",
 ]
 
-Maps = Tensor | tuple[Tensor | None, Tensor | None]
+Maps = Tensor | Parts
 _FACTORS: Any = (Real, Tensor, torch.SymInt, torch.SymFloat)
 
 
@@ -109,7 +111,7 @@ torch.utils._pytree._register_namedtuple(
 torch.serialization.add_safe_globals([OctaveMaps])
 
 
-def split_channels(channels: int, alpha: float) -> tuple[int, int]:
+def split_channels(channels: int, alpha: float) -> Pair:
     """(C_high, C_low) with C_low = int(alpha * channels), the authors' rule.
 
     Raises:
@@ -122,9 +124,7 @@ def split_channels(channels: int, alpha: float) -> tuple[int, int]:
     return channels - low, low
 
 
-def channel_pair(
-    operator: str, name: str, channels: int | tuple[int, int], alpha: float | None
-) -> tuple[int, int]:
+def channel_pair(operator: str, name: str, channels: int | Pair, alpha: float | None) -> Pair:
     """(C_high, C_low) from a channel count and alpha (None: 0.5), or from such a pair itself.
 
     Raises:
@@ -153,9 +153,7 @@ def channel_pair(
     return channels[0], channels[1]
 
 
-def as_parts(
-    operator: str, input: Maps, name: str = "input"
-) -> tuple[Tensor | None, Tensor | None]:
+def as_parts(operator: str, input: Maps, name: str = "input") -> Parts:
     """(high, low) of a tensor, which is a high part alone, or of a pair; TypeError otherwise."""
     if isinstance(input, Tensor):
         return input, None
@@ -169,7 +167,7 @@ def as_parts(
 def check_split(
     operator: str,
     input: Tensor | tuple[TensorLike | None, TensorLike | None],
-    split: tuple[int, int],
+    split: Pair,
 ) -> None:
     """Checks that the parts of a map have the channels of a layer's split.
 
@@ -238,7 +236,7 @@ class OctaveBatchNorm2d(PerPart):
 
     def __init__(
         self,
-        num_features: int | tuple[int, int],
+        num_features: int | Pair,
         eps: float = 1e-5,
         momentum: float | None = 0.1,
         affine: bool = True,
@@ -276,7 +274,7 @@ class OctaveSplit(nn.Module):
         ValueError, TypeError: As ``OctConv2d``, of channels and alpha.
     """
 
-    def __init__(self, channels: int | tuple[int, int], *, alpha: float | None = None) -> None:
+    def __init__(self, channels: int | Pair, *, alpha: float | None = None) -> None:
         super().__init__()
         self.channels = channel_pair("OctaveSplit", "channels", channels, alpha)
 

@@ -293,7 +293,7 @@ def check_maps(
                 f"to match {origin}, got {_shape(low)}"
             )
         if high is not None:
-            check_same(operator, f"{low_name}", low, f"{high_name}", high)
+            check_same(operator, low_name, low, high_name, high)
     return height, width
 
 

@@ -1,4 +1,4 @@
-"""The operators on CUDA, launched in the emulation: as on an H200, for tensors on the CPU."""
+"""The operators on CUDA, launched in the emulation: as on an H100, for tensors on the CPU."""
 
 import ctypes
 from typing import NamedTuple
