@@ -1,6 +1,5 @@
-// What is to be computed, in numbers: the operator forward, its input gradient or
-// its weight gradient.
-// Plain C++: neither torch nor CUDA is known here.
+// What is to be computed, in numbers: the operator forward, its input gradient or its weight
+// gradient. Plain C++: neither torch nor CUDA is known here.
 #pragma once
 
 #include <cstdint>

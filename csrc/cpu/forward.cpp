@@ -8,7 +8,6 @@
 
 #include <atomic>
 #include <optional>
-#include <string>
 #include <tuple>
 #include <vector>
 

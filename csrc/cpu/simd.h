@@ -1,8 +1,6 @@
 // How the CPU code uses the processor's vector instructions.
 #pragma once
 
-#include <cstdint>
-
 #include "dtype.h"
 
 #if defined(__x86_64__)

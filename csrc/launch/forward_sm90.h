@@ -3,8 +3,6 @@
 
 #include <cuda_runtime.h>
 
-#include <cstdint>
-
 #include "dtype.h"
 #include "params/forward_1x1_sm90.h"
 #include "params/forward_sm90.h"

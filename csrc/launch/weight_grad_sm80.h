@@ -3,8 +3,6 @@
 
 #include <cuda_runtime.h>
 
-#include <cstdint>
-
 #include "plan/weight_grad_sm80.h"
 #include "problem.h"
 #include "setup/weight_grad_sm80.h"

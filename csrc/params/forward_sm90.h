@@ -41,10 +41,10 @@ struct ChunkRange {
   constexpr int32_t count(Octave octave) const { return end[octave] - begin[octave]; }
 };
 
-// The blocks of a cluster share the chunks of a tile: so many, a power of two, and by rank those of
-// each, of which it may have none.
-constexpr int32_t kMostSplits =
-    8;  // that GPUs with clusters can launch, but for small parts of one
+// The blocks of a cluster share the chunks of a tile: a power of two, at most so many, which GPUs
+// with clusters can launch, but for small parts of one; and by rank the chunks of each, of which it
+// may have none.
+constexpr int32_t kMostSplits = 8;
 using SplitChunks = ChunkRange[kMostSplits];
 
 // A bit for each unit of a tile's sums that a cluster's first block stores: every `splits`th. Each

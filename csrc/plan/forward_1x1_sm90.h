@@ -1,7 +1,6 @@
 // How a problem is cut for forward_1x1_sm90. Plain C++.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
 #include "plan/device_facts.h"

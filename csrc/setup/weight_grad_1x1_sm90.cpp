@@ -1,7 +1,5 @@
 #include "setup/weight_grad_1x1_sm90.h"
 
-#include <algorithm>
-
 #include "traits/weight_grad_1x1_sm90.h"
 
 namespace octconv {

@@ -1,8 +1,6 @@
 // From a problem and its plan to the parameters of weight_grad_1x1_sm90. Plain C++.
 #pragma once
 
-#include <cstdint>
-
 #include "params/weight_grad_1x1_sm90.h"
 #include "problem.h"
 #include "setup/forward_1x1_sm90.h"

@@ -10,8 +10,6 @@
 // A third warpgroup copies, and sums up dy. Plain C++: the host plans with it.
 #pragma once
 
-#include <cstdint>
-
 #include "traits/forward_1x1_sm90.h"
 #include "traits/weight_grad_sm90.h"
 

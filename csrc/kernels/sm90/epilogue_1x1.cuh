@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <device/ptx.cuh>
 
 #include "kernels/epilogue.cuh"

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <device/ptx.cuh>
 
 #include "device/sm90/products.cuh"
