@@ -1,11 +1,12 @@
 """The fused kernels in the emulation: calls them for a case, as operator and as input gradient."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from cases import Case, Parts, check_equal, half, multiples_of
+from derivatives import gradients
 from emulation.emulator import RUNS, Emulator, Run
 from oracle import assert_accurate
 from torch import Tensor
@@ -166,21 +167,17 @@ def present(result: Result) -> Parts:
 
 
 def exact_input_grad(case: Case, weight: Tensor, dy: tuple[Tensor, Tensor]) -> Parts:
-    """The gradients of the oracle's formulas by differentiation, in float64."""
-    return reference_input_grad(case, weight.double(), tuple(g.double() for g in dy))
+    """Those of ``reference_input_grad`` in float64."""
+    return reference_input_grad(case, weight.double(), dy)
 
 
 def reference_input_grad(case: Case, weight: Tensor, dy: tuple[Tensor, Tensor]) -> Parts:
     """The gradients of the composition of PyTorch's operators, in the weight's dtype."""
-    high, low = case.in_channels
-    zeros = Case.operands(case, torch.zeros, torch.zeros, torch.zeros).to(weight.dtype)
-    x = [None if t is None else t.requires_grad_() for t in zeros[:2]]
-    y = case.reference(zeros._replace(x_high=x[0], x_low=x[1], weight=weight, bias=None))
-    pairs = [(a, g) for a, g in zip(y, dy, strict=True) if a is not None]
-    leaves = [t for t in x if t is not None]
-    outputs, gradients = zip(*pairs, strict=True)
-    grads: Iterator[Tensor] = iter(torch.autograd.grad(outputs, leaves, gradients))
-    return (next(grads) if high else None), (next(grads) if low else None)
+    zeros = case.operands(torch.zeros, torch.zeros, torch.zeros).to(weight.dtype)
+    x = zeros._replace(weight=None, bias=None)
+    grads = iter(gradients(lambda x: case.reference(x._replace(weight=weight)), x, dy))
+    high, low = (None if part is None else next(grads) for part in x[:2])
+    return high, low
 
 
 def check_forward(emulator: Emulator, case: Case, tiles: AnyTiles, dtype: torch.dtype) -> Result:

@@ -3,7 +3,8 @@
 from typing import Any, NamedTuple
 
 import torch
-from cases import Case, Parts, half, multiples_of
+from cases import Case, Operands, Parts, half, multiples_of
+from derivatives import gradients
 from emulated_forward import check_same_bits, memory_of
 from emulation.emulator import RUNS, Emulator, Run
 from oracle import assert_accurate, assert_equal_values
@@ -164,15 +165,9 @@ def reference_gradients(
     case: Case, x: Parts, dy: tuple[Tensor, Tensor], dtype: torch.dtype = torch.float64
 ) -> tuple[Tensor, Tensor]:
     """dW and dbias of PyTorch's own operators and differentiation, in a dtype."""
-    weight = torch.zeros(
-        sum(case.out_channels), sum(case.in_channels), *case.kernel_size, dtype=dtype
+    weight = case.operands(torch.zeros, torch.zeros, torch.zeros).weight
+    parameters = Operands(None, None, weight, torch.zeros(len(weight))).to(dtype)
+    dweight, dbias = gradients(
+        lambda p: case.reference(Operands(*moved(x, dtype), p.weight, p.bias)), parameters, dy
     )
-    bias = torch.zeros(len(weight), dtype=dtype)
-    leaves = [weight.requires_grad_(), bias.requires_grad_()]
-    zeros = case.operands(torch.zeros, torch.zeros, torch.zeros)
-    x_high, x_low = (None if part is None else part.to(dtype) for part in x)
-    y = case.reference(zeros._replace(x_high=x_high, x_low=x_low, weight=weight, bias=bias))
-    pairs = [(a, g.to(dtype)) for a, g in zip(y, dy, strict=True) if a is not None]
-    outputs, gradients = zip(*pairs, strict=True)
-    dweight, dbias = torch.autograd.grad(outputs, leaves, gradients)
     return dweight, dbias
