@@ -161,6 +161,20 @@ def test_tf32_sums_of_many_gradients_keep_their_digits(emulator_in: Get, value):
     assert ((result.dbias - exact) / exact).abs().max() < 3e-7  # five roundings
 
 
+def test_tf32_sums_may_be_infinite(emulator_in: Get):
+    case = Case((8, 0), (8, 0), (1, 1), size=(64, 64), batch=1)
+    x, dy = torch.zeros(1, 8, 64, 64), torch.ones(1, 8, 64, 64)
+    dy[0, 0, 3, 5] = torch.inf
+    dy[0, 1, 3, 5], dy[0, 1, 60, 5] = torch.inf, -torch.inf
+    dy[0, 2] = 1e38  # whose sum overflows
+    nothing = torch.zeros(1, 0, 32, 32)
+    result = run_weight_grad(
+        emulator_in("plain"), case, tiles("narrow", (8, 8, 1)), (x, None), (dy, nothing)
+    )
+    expected = dy.sum((0, 2, 3))
+    assert torch.equal(result.dbias.nan_to_num(9, 8), expected.nan_to_num(9, 8))
+
+
 @in_modes([2, 4, 15, 16, 22, 30], [2, 4, 22], [2, 3, 4, 16, 22, 30])
 def test_every_schedule_gives_the_same_bits(emulator_in: Get, mode, case, shape, dtype):
     if mode == "tsan":  # a few blocks suffice for races

@@ -21,7 +21,8 @@ __device__ __forceinline__ void add_compensated(BiasSums<Traits>& sum, BiasSums<
   for (int i = 0; i < 2 * Traits::kTilesM; ++i) {
     const float term = of_tile[i / 2][i % 2] - excess[i / 2][i % 2], before = sum[i / 2][i % 2];
     const float after = before + term;
-    excess[i / 2][i % 2] = (after - before) - term;
+    const float more = (after - before) - term;
+    excess[i / 2][i % 2] = more == more ? more : 0;  // infinite sums stay so
     sum[i / 2][i % 2] = after;
   }
 }
