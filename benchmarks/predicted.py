@@ -130,7 +130,8 @@ def _vanilla_us(layer: Layer, batch: int, share: float) -> float:
 
 def _is_of(device: str, gpu: str) -> bool:
     """Whether a device's name, such as "NVIDIA A100-SXM4-80GB", is that of a GPU of the plans."""
-    return bool(re.search(rf"\b{re.escape(gpu)}\b(?! (?:Laptop|D)\b)", device, re.IGNORECASE))
+    others = re.search(r"\b(Laptop|D|Ti|PCIe|NVL)\b", device, re.IGNORECASE)
+    return not others and bool(re.search(rf"\b{re.escape(gpu)}\b", device, re.IGNORECASE))
 
 
 def _predictions(args: argparse.Namespace) -> Iterator[Prediction]:

@@ -73,6 +73,12 @@ def test_each_activation_has_tests() -> None:
     assert modules == {name: type(module) for name, module in MODULES.items()}
     numbers = {activation.epilogue for activation in ACTIVATIONS.values()}
     assert numbers == set(range(len(FORMULAS)))
+    values = torch.linspace(-3, 9, 13)
+    for activation in ACTIVATIONS.values():
+        expected = FORMULAS[activation.epilogue](values)
+        if activation.most is not None:
+            expected = expected.clamp_max(activation.most)
+        torch.testing.assert_close(activation.function(values), expected)
 
 
 @pytest.mark.usefixtures("_path")

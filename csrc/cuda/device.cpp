@@ -44,7 +44,7 @@ Device ask(int index) {
         "a GPU on which the library's code does not run: " + std::string(cudaGetErrorString(error));
     return device;
   }
-  device.facts.has_code_90a = device.facts.passes_registers() && code_passes_registers();
+  if (device.facts.passes_registers()) device.facts.has_code_90a = code_passes_registers();
   device.is_known = true;
   return device;
 }

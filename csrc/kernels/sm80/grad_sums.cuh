@@ -2,6 +2,7 @@
 // stores, of results or of what another launch adds up.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <device/ptx.cuh>
 
@@ -19,11 +20,11 @@ __device__ __forceinline__ void add_compensated(BiasSums<Traits>& sum, BiasSums<
                                                 const BiasSums<Traits>& of_tile) {
 #pragma unroll
   for (int i = 0; i < 2 * Traits::kTilesM; ++i) {
-    const float term = of_tile[i / 2][i % 2] - excess[i / 2][i % 2], before = sum[i / 2][i % 2];
-    const float after = before + term;
-    const float more = (after - before) - term;
-    excess[i / 2][i % 2] = more == more ? more : 0;  // infinite sums stay so
-    sum[i / 2][i % 2] = after;
+    float &total = sum[i / 2][i % 2], &rest = excess[i / 2][i % 2];
+    const float term = of_tile[i / 2][i % 2] - rest, before = total;
+    total = before + term;
+    rest = (total - before) - term;
+    if (!(fabsf(rest) < INFINITY)) rest = 0;  // infinite sums stay so
   }
 }
 
