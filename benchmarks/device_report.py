@@ -37,13 +37,16 @@ Report = dict[str, Any]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the stages; returns 1 if one failed or was stopped."""
+    """Runs the stages; returns 1 if one failed or was stopped, or no kernel runs on the GPU."""
     args = _parse(argv)
     console = Console(soft_wrap=True)
     cuda = torch.cuda.is_available()
     rehearsal = args.rehearse or not cuda
     if not cuda:
         console.print("PyTorch sees no GPU: this is a rehearsal on the CPU, without GPU results.")
+    if not rehearsal and (why := why_no_kernels(torch.cuda.current_device())):
+        console.print(f"There is nothing to report: no kernels run on this GPU: {why}")
+        return 1
     machine = describe(torch.device("cpu" if rehearsal else "cuda"))
     out = args.out or RESULTS / slug(str(machine["device"])) / (
         "device-rehearsal.json" if rehearsal else "device-report.json"
@@ -56,7 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             "version": octconv_cuda.__version__,
             **build_info()._asdict(),
             "native": {kind: native_kernels(kind) for kind in ("cpu", "cuda")},
-            "why_no_kernels": "" if rehearsal else why_no_kernels(torch.cuda.current_device()),
         },
         "budget_s": args.budget_seconds,
         "stages": [],

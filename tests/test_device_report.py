@@ -47,7 +47,6 @@ def empty_report():
             "nvcc": "13.0",
             "archs": "8.0;9.0a",
             "native": {"cpu": ["forward"], "cuda": ["forward", "pool2x2"]},
-            "why_no_kernels": "",
         },
         "budget_s": 480.0,
         "seconds": 1.5,
@@ -98,6 +97,16 @@ def test_a_rehearsal_says_so(tmp_path, monkeypatch, capsys):
         f"device-rehearsal.{kind}" for kind in ("json", "md", "log")
     }
     assert device_report.main(["--out", str(tmp_path / "x.json")]) == 1
+
+
+def test_a_gpu_without_kernels_is_not_reported_on(tmp_path, monkeypatch, capsys):
+    """Else the composition would pass all tests."""
+    monkeypatch.setattr(device_report.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(device_report.torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(device_report, "why_no_kernels", lambda index: f"{index} is too old")
+    assert device_report.main(["--out", str(tmp_path / "report.json")]) == 1
+    assert "no kernels run on this GPU: 0 is too old" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

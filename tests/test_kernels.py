@@ -1,6 +1,7 @@
 """The native operators on geometries that the fused kernels cover, in full size: what a GPU runs.
 
-On a GPU the kernels must serve, and the plan chooses their tiles. On a CPU its own kernels do.
+On a GPU that there is code for the kernels must serve, and the plan chooses their tiles. On a CPU
+its own kernels do.
 """
 
 import json
@@ -26,6 +27,8 @@ from kernel_checks import (
     families,
     moved,
 )
+
+from octconv_cuda.build import why_no_kernels
 
 # The layers of networks at a small batch, and what is odd about others.
 CASES = (
@@ -249,6 +252,13 @@ def test_family_sm90_says_what_it_does_not_cover(device: torch.device) -> None:
     ):
         with pytest.raises(RuntimeError, match=message):
             operator(*moved(operands, device, torch.bfloat16), *arguments)
+
+
+def test_code_for_a_gpu_runs_on_it(device: torch.device) -> None:
+    """Else the composition would serve, and pass all tests."""
+    if device.type != "cuda":
+        pytest.skip("CUDA only")
+    assert "code does not run" not in why_no_kernels(device.index or 0)
 
 
 @EACH_DTYPE
