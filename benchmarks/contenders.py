@@ -15,10 +15,12 @@ from octconv_cuda import reference
 from octconv_cuda.problem import Pair
 
 from .layer_list import Layer
+from .machine import kernels_on_trial
 
-__all__ = ["BUILDERS", "MODES", "Composed", "Contender", "bind"]
+__all__ = ["BUILDERS", "MODES", "ON_TRIAL", "Composed", "Contender", "bind"]
 
 MODES = ("forward", "input_gradient", "weight_gradient", "forward_backward")
+ON_TRIAL = "octconv_cuda_trial"  # the contender, beside the default one
 
 
 class Contender(NamedTuple):
@@ -29,12 +31,14 @@ class Contender(NamedTuple):
         parameters: What a weight gradient is taken of.
         merge: Their gradients to those of the vanilla weight and, if there is one, bias.
         kernel: Given the input's parts, what serves the call.
+        on_trial: Whether what has run on no GPU yet serves it, where there is such.
     """
 
     run: Callable[..., tuple[Tensor, ...]]
     parameters: tuple[Tensor, ...]
     merge: Callable[..., tuple[Tensor, ...]]
     kernel: Callable[..., str]
+    on_trial: bool = False
 
 
 class Composed(nn.Module):
@@ -96,6 +100,13 @@ def bind(
     """
     if mode not in MODES:
         raise ValueError(f"mode must be one of {MODES}, got {mode!r}")
+    call = _bind(contender, inputs, output_gradients, mode)
+    return kernels_on_trial()(call) if contender.on_trial else call
+
+
+def _bind(
+    contender: Contender, inputs: Sequence[Tensor], output_gradients: Sequence[Tensor], mode: str
+) -> Callable[[], tuple[Tensor, ...]]:
     run = contender.run
     for_inputs = mode in ("input_gradient", "forward_backward")
     for_parameters = mode in ("weight_gradient", "forward_backward")
@@ -181,12 +192,20 @@ def _octconv_cuda(layer: Layer, alpha: float, weight: Tensor, bias: Tensor | Non
     return Contender(run, tuple(module.parameters()), _as_they_are, kernel)
 
 
+def _octconv_cuda_trial(
+    layer: Layer, alpha: float, weight: Tensor, bias: Tensor | None
+) -> Contender:
+    own = _octconv_cuda(layer, alpha, weight, bias)
+    return own._replace(kernel=kernels_on_trial()(own.kernel), on_trial=True)
+
+
 # Each takes (layer, alpha, weight, bias); vanilla knows no alpha.
 BUILDERS: dict[str, Callable[[Layer, float, Tensor, Tensor | None], Contender]] = {
     "vanilla": _vanilla,
     "composed": _composed,
     "composed_compiled": _composed_compiled,
     "octconv_cuda": _octconv_cuda,
+    ON_TRIAL: _octconv_cuda_trial,
 }
 
 

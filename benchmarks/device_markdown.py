@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from statistics import geometric_mean
 from typing import Any, NamedTuple
 
+from .contenders import ON_TRIAL
 from .layer_list import HEADLINE_ALPHA
 from .report import STYLES, Line, kernel_times, lines, markdown_table
 
@@ -173,7 +174,8 @@ def _layer_table(result: Record) -> str:
     heads += [*names, "roofline", "octconv_cuda of roofline"]
     if gpu:
         heads += ["octconv_cuda, memory", *(f"{name}, wall" for name in names)]
-    heads.append("served by")
+    servers = [name for name in ("octconv_cuda", ON_TRIAL) if name in names]
+    heads += [f"{name} served by" for name in servers]
     rows = []
     for (layer, dtype, mode, batch), group in groups.items():
         vanilla, own = group.get("vanilla"), group.get("octconv_cuda")
@@ -186,7 +188,8 @@ def _layer_table(result: Record) -> str:
         if gpu:
             cells.append(_memory(own, vanilla))
             cells += [_ratio(group[name].wall_speedup) if name in group else "" for name in names]
-        rows.append([*cells, own.row["kernel"] if own else ""])
+        cells += [group[name].row["kernel"] if name in group else "" for name in servers]
+        rows.append(cells)
     return markdown_table(heads, rows, texts=2)
 
 

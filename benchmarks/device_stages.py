@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .contenders import MODES
+from .contenders import MODES, ON_TRIAL
 from .layer_list import HEADLINE_ALPHA
 from .outcomes import OUTCOMES, facts_of
 from .stages import Stage
@@ -20,17 +20,17 @@ __all__ = ["BUDGET_S", "STAGES", "device_stages", "find_sanitizer", "rehearsal_s
 BUDGET_S = 480.0
 ALL = ("composed", "composed_compiled", "octconv_cuda")
 EAGER = ("composed", "octconv_cuda")  # compiling takes seconds per shape
-# Whatever the caller's environment asks for. What is on trial has stages of its own: an error of a
-# kernel is one of all that its process does behind it.
+# An error of a kernel is one of all that its process does behind it: what is on trial has stages
+# of its own, beside the defaults that it would replace.
+TRIAL = ("octconv_cuda", ON_TRIAL)
+# Whatever the caller's environment asks for.
 DEFAULT_KERNELS = {"OCTCONV_CUDA_FAMILY": "", "OCTCONV_CUDA_TRIAL": ""}
-ON_TRIAL = {**DEFAULT_KERNELS, "OCTCONV_CUDA_TRIAL": "1"}
 
 
 class _Layers(NamedTuple):
     """What a stage of the layer suite times, at the headline alpha; contenders beside vanilla.
 
-    A family other than "" must serve octconv_cuda's calls, where it covers them; on trial with what
-    is no default yet.
+    A family other than "" must serve octconv_cuda's calls, where it covers them.
     """
 
     limit_s: float
@@ -39,13 +39,13 @@ class _Layers(NamedTuple):
     modes: tuple[str, ...]
     contenders: tuple[str, ...]
     family: str = ""
-    trial: bool = False
 
 
 LAYERS = {
     "layers-bfloat16": _Layers(60, ("bfloat16",), ("headline",), ("forward",), EAGER),
-    "layers-trial": _Layers(60, ("bfloat16",), ("headline", "1"), ("forward",), EAGER, trial=True),
+    "layers-trial": _Layers(60, ("bfloat16",), ("headline", "1"), ("forward",), TRIAL),
     "layers-gradients": _Layers(90, ("bfloat16",), ("headline",), MODES[1:], EAGER),
+    "layers-trial-gradient": _Layers(60, ("bfloat16",), ("headline", "1"), MODES[1:2], TRIAL),
     "layers-float16": _Layers(60, ("float16",), ("headline",), ("forward",), EAGER),
     "layers-tf32": _Layers(60, ("tf32",), ("headline",), ("forward",), EAGER),
     "layers-sm80": _Layers(60, ("bfloat16",), ("headline",), ("forward",), EAGER, "sm80"),
@@ -57,8 +57,8 @@ LAYERS = {
 STAGES = (
     *("known-answers", "small-case", "layers-bfloat16", "tests", "memcheck", "layers-trial"),
     *("layers-gradients", "tests-trial", "synccheck", "memcheck-trial", "synccheck-trial"),
-    *("layers-float16", "layers-tf32", "layers-sm80", "racecheck", "layers-bfloat16-small"),
-    *("layers-others-small", "layers-compiled"),
+    *("layers-trial-gradient", "layers-float16", "layers-tf32", "layers-sm80", "racecheck"),
+    *("layers-bfloat16-small", "layers-others-small", "layers-compiled"),
 )
 
 
@@ -146,7 +146,8 @@ def _checked_by(tool: str, *options: str, trial: bool = False) -> Stage:
         # Each tensor an allocation of its own, so that a read behind its end is seen.
         environment={
             "PYTORCH_NO_CUDA_MEMORY_CACHING": "1",
-            **(ON_TRIAL if trial else DEFAULT_KERNELS),
+            **DEFAULT_KERNELS,
+            **({"OCTCONV_CUDA_TRIAL": "1"} if trial else {}),
         },
         facts=_sanitizer_facts,
     )
@@ -160,8 +161,7 @@ def _sanitizer_facts(output: str) -> dict[str, Any]:
 def _suite(name: str, folder: Path, layers: _Layers) -> Stage:
     options = ["--dtype", *layers.dtypes, "--batches", *layers.batches, "--mode", *layers.modes]
     options += ["--contenders", *layers.contenders, "--min-time", "0.05"]
-    kernels = ON_TRIAL if layers.trial else DEFAULT_KERNELS
-    kernels = {**kernels, "OCTCONV_CUDA_FAMILY": layers.family}
+    kernels = {**DEFAULT_KERNELS, "OCTCONV_CUDA_FAMILY": layers.family}
     return _layers(name, folder, layers.limit_s, *options, environment=kernels)
 
 

@@ -18,7 +18,7 @@ from rich.progress import Progress
 from octconv_cuda import split_channels
 
 from . import report
-from .contenders import BUILDERS, MODES
+from .contenders import BUILDERS, MODES, ON_TRIAL
 from .files import RESULTS, json_path, write_json
 from .harness import Case, Outcome, run_case
 from .inputs import INPUTS
@@ -154,8 +154,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--contenders",
         nargs="+",
         choices=tuple(BUILDERS),
-        default=list(BUILDERS),
-        help="beside vanilla",
+        default=[name for name in BUILDERS if name != ON_TRIAL],
+        help=f"beside vanilla; {ON_TRIAL}, on a GPU alone, is not among the default",
     )
     add("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     add("--samples", type=int, default=25, help="samples of each contender")
@@ -174,8 +174,12 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args.dtypes = args.dtypes or ["bfloat16" if args.device == "cuda" else "float32"]
     if args.device == "cuda" and not cuda:
         parser.error("--device cuda: this PyTorch sees no GPU")
-    if "tf32" in args.dtypes and args.device != "cuda":
-        parser.error("--dtype tf32 needs --device cuda")
+    for option, wanted, given in (
+        ("--dtype", "tf32", args.dtypes),
+        ("--contenders", ON_TRIAL, args.contenders),
+    ):
+        if wanted in given and args.device != "cuda":
+            parser.error(f"{option} {wanted} needs --device cuda")
     wanted = [text.lower() for text in args.layers]
     args.layers = [layer.name for layer in LAYERS if any(t in layer.name for t in wanted)]
     if not args.layers:

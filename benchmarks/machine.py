@@ -18,6 +18,7 @@ from octconv_cuda.cost import macs
 __all__ = [
     "DTYPES",
     "describe",
+    "kernels_on_trial",
     "measure_ceilings",
     "on_trial",
     "precision",
@@ -32,11 +33,26 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+_TRIAL = "OCTCONV_CUDA_TRIAL"
 
 
 def on_trial() -> bool:
     """Whether the environment asks for what has run on no GPU yet."""
-    return os.environ.get("OCTCONV_CUDA_TRIAL") == "1"
+    return os.environ.get(_TRIAL) == "1"
+
+
+@contextlib.contextmanager
+def kernels_on_trial() -> Iterator[None]:
+    """Within it the environment asks for them: the operators read it at each call."""
+    before = os.environ.get(_TRIAL)
+    os.environ[_TRIAL] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_TRIAL]
+        else:
+            os.environ[_TRIAL] = before
 
 
 def describe(device: torch.device) -> dict[str, str | int | None]:

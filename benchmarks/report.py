@@ -33,6 +33,7 @@ Row = dict[str, Any]
 # Colours that stay apart for colour-blind readers (Okabe and Ito).
 STYLES = {
     "octconv_cuda": {"color": "#d55e00", "marker": "o"},
+    "octconv_cuda_trial": {"color": "#cc79a7", "marker": "P"},
     "composed_compiled": {"color": "#0072b2", "marker": "s"},
     "composed": {"color": "#009e73", "marker": "^"},
 }

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from benchmarks import predicted
+from benchmarks import contenders, predicted
 from benchmarks.files import RESULTS
 from benchmarks.layer_list import HEADLINE_ALPHA, LAYERS
 
@@ -62,6 +62,27 @@ def test_the_newest_measurement_counts(tmp_path, monkeypatch):
             row["median_us"] = us
         (tmp_path / "h200" / f"{name}.json").write_text(json.dumps(result))
     assert predicted.measured("H200")[case][0] == 7.5
+
+
+def written_us(result, folder, case):
+    (folder / "h200" / "layers.json").write_text(json.dumps(result))
+    return predicted.measured("H200")[case][0]
+
+
+def test_kernels_on_trial_count_where_they_are_asked_for(tmp_path, monkeypatch):
+    result = json.loads((RESULTS / "nvidia-h200" / "layers.json").read_text())
+    monkeypatch.setattr(predicted, "RESULTS", tmp_path)
+    (tmp_path / "h200").mkdir()
+    case = ("unet 3x3 64", 8, HEADLINE_ALPHA, "forward")
+    before = written_us(result, tmp_path, case)
+    result["rows"] += [
+        {**row, "contender": contenders.ON_TRIAL, "median_us": 1.5}
+        for row in result["rows"]
+        if row["contender"] == "octconv_cuda"
+    ]
+    assert written_us(result, tmp_path, case) == before != 1.5
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", "1")
+    assert written_us(result, tmp_path, case) == 1.5
 
 
 def test_nothing_is_measured_elsewhere(capsys):

@@ -9,6 +9,7 @@ import torch
 
 from benchmarks import device_markdown, device_stages, layers, stages
 from benchmarks import outcomes as outcomes_plugin
+from benchmarks.contenders import ON_TRIAL
 from benchmarks.stages import Stage
 
 
@@ -208,7 +209,9 @@ def test_device_stages_are_the_commands_they_should_be(tmp_path, monkeypatch):
         s.name for s, a in zip(suites, args, strict=True) if "composed_compiled" in a.contenders
     ] == ["layers-compiled"]
     trial = {s.name for s in made if s.environment.get("OCTCONV_CUDA_TRIAL") == "1"}
-    assert trial == {"layers-trial", "memcheck-trial", "synccheck-trial"}  # tests set it themselves
+    assert trial == {"memcheck-trial", "synccheck-trial"}  # tests and contenders set it themselves
+    beside = {s.name for s, a in zip(suites, args, strict=True) if ON_TRIAL in a.contenders}
+    assert beside == {"layers-trial", "layers-trial-gradient"}
     assert sum(stage.limit_s for stage in made[:6]) <= 0.75 * device_stages.BUDGET_S
     forward = {(d, b) for a in args if a.modes == ["forward"] for d in a.dtypes for b in a.batches}
     assert forward == {

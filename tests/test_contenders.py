@@ -1,0 +1,90 @@
+"""Contenders compute the layer that they stand for, by the kernels that they are named after."""
+
+import os
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import octconv_cuda
+from benchmarks import contenders, harness, inputs
+from benchmarks.layer_list import Layer
+from octconv_cuda import reference
+
+CPU = torch.device("cpu")
+TINY = Layer("tiny 3x3", (7, 6), 8, 16, 3, (1, 2), 2)
+VARIABLE = "OCTCONV_CUDA_TRIAL"
+
+
+def build(name, alpha):
+    weight, bias = harness.random_parameters(TINY, CPU, torch.float32, bias=True)
+    maps = inputs.octave_maps("noise", 1, (6, 2), TINY.size, seed=0)
+    return contenders.BUILDERS[name](TINY, alpha, weight, bias), maps, weight, bias
+
+
+def test_composed_is_the_reference():
+    composed, (high, low), weight, bias = build("composed", 0.25)
+    expected = reference.oct_conv2d(high, low, weight, bias, 12)
+    torch.testing.assert_close(tuple(composed.run(high, low)), expected)
+
+
+class _Asked(TorchDispatchMode):
+    """What the environment says when operators of this library run."""
+
+    def __init__(self):
+        super().__init__()
+        self.of = {}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.namespace == "octconv_cuda":
+            self.of.setdefault(function.__name__.partition(".")[0], set()).add(
+                os.environ.get(VARIABLE)
+            )
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("before", [None, "0", "1"])
+@pytest.mark.parametrize("name", ["octconv_cuda", contenders.ON_TRIAL])
+def test_kernels_on_trial_serve_their_contender_alone(name, before, monkeypatch):
+    if before is None:
+        monkeypatch.delenv(VARIABLE, raising=False)
+    else:
+        monkeypatch.setenv(VARIABLE, before)
+    expected = {"1"} if name == contenders.ON_TRIAL else {before}
+    contender, maps, _, _ = build(name, 0.25)
+    gradients = inputs.octave_maps("noise", 1, (12, 4), TINY.size, seed=1)
+    single = (("forward",), ("input_grad",), ("weight_grad",))
+    for mode, operators in zip(contenders.MODES, (*single, sum(single, ())), strict=True):
+        call = contenders.bind(contender, maps, gradients, mode)
+        with _Asked() as asked:
+            call()
+        assert [asked.of[operator] for operator in operators] == len(operators) * [expected]
+        assert os.environ.get(VARIABLE) == before
+
+
+def test_what_serves_is_asked_as_it_is_called(monkeypatch):
+    seen = []
+
+    def explain(self, input):
+        seen.append(os.environ.get(VARIABLE))
+        return octconv_cuda.Explanation("operator", "it", "")
+
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(octconv_cuda.OctConv2d, "explain", explain)
+    for name in ("octconv_cuda", contenders.ON_TRIAL):
+        contender, maps, _, _ = build(name, 0.25)
+        assert contender.kernel(*maps) == "it"
+    assert seen == [None, "1"]
+
+
+def test_the_environment_is_as_before_when_a_call_fails(monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+
+    def fail(*maps):
+        raise RuntimeError(os.environ[VARIABLE])
+
+    contender, maps, _, _ = build(contenders.ON_TRIAL, 0.25)
+    call = contenders.bind(contender._replace(run=fail), maps, (), "forward")
+    with pytest.raises(RuntimeError, match="1"):
+        call()
+    assert VARIABLE not in os.environ
