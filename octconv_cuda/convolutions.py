@@ -29,6 +29,7 @@ __all__ = [
     "empty_weight",
     "forward",
     "input_grad",
+    "is_channels_last",
     "pool2x2",
     "pool_concat",
     "weight_grad",
@@ -246,6 +247,15 @@ def as_channels_last(x: Tensor | None) -> Tensor | None:
     return x.contiguous(memory_format=torch.channels_last) if x is not None and x.shape[1] else None
 
 
+def is_channels_last(x: Tensor) -> bool:
+    """Whether it has just the strides that channels_last gives, also where a size is 1.
+
+    PyTorch's own test takes such sizes lightly, where DistributedDataParallel compares strides.
+    """
+    _, c, h, w = x.shape
+    return x.stride() == (c * h * w, 1, c * w, c)
+
+
 def empty_part(like: Tensor, channels: int, size: Pair) -> Tensor:
     """An empty (N, channels, *size) in channels_last; dtype, device and N are those of ``like``."""
     return torch.empty(
@@ -263,11 +273,10 @@ def empty_weight(like: Tensor, shape: Sequence[int], channels_last: bool) -> Ten
 
 
 def _exact_strides(y: Tensor) -> Tensor:
-    """The same values in just the strides that channels_last gives, also where a size is 1.
+    """The same values in the strides of channels_last.
 
     A copy and no view where they differ: autograd lets nobody change such a view in place.
     """
-    _, c, h, w = y.shape
-    if y.stride() == (c * h * w, 1, c * w, c):
+    if is_channels_last(y):
         return y
-    return empty_part(y, c, (h, w)).copy_(y)
+    return empty_part(y, y.shape[1], (y.shape[2], y.shape[3])).copy_(y)
