@@ -3,7 +3,7 @@
 import pytest
 import torch
 from emulated_operators import emulated, emulated_library  # noqa: F401
-from emulators import emulator_in  # noqa: F401
+from emulators import emulator_in, translations  # noqa: F401
 from hypothesis import settings
 from machine_code import gemm_code, library_code, nvcc, setup_py  # noqa: F401
 

@@ -186,6 +186,7 @@ def check_forward(emulator: Emulator, case: Case, tiles: AnyTiles, dtype: torch.
     result = run_forward(emulator, case, tiles, operands[:2], *operands[2:])
     check_equal(present(result), case.exact(operands))
     assert result.counters["launches"] == 1
+    assert result.counters["translated"] == (emulator.mode == "ptx")
     return result
 
 

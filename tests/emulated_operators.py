@@ -1,6 +1,7 @@
 """The operators on CUDA, launched in the emulation: as on an H100, for tensors on the CPU."""
 
 import ctypes
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -22,14 +23,14 @@ class Launch(NamedTuple):
 
 
 class EmulatedOperators:
-    """The library, loaded once. Its ``platform`` goes where tests take one."""
+    """A library, loaded once. Its ``platform`` goes where tests take one."""
 
-    def __init__(self) -> None:
-        path = build.build()
+    def __init__(self, path: Path, name: str = "octconv_emulated") -> None:
+        self.of_ptx = name != "octconv_emulated"
         torch.ops.load_library(path)  # type: ignore[no-untyped-call]
         self._library = ctypes.CDLL(str(path))
         self._library.emulated_launches.restype = ctypes.c_char_p
-        self.ops = torch.ops.octconv_emulated
+        self.ops = getattr(torch.ops, name)
         self.platform = Platform(self.ops, torch.device("cpu"), (9, 0))
         self.begin()
 
@@ -52,7 +53,8 @@ class EmulatedOperators:
         launches = []
         for line in lines:
             params, *numbers = line.split()
-            blocks, cluster, overlaps = map(int, numbers)
+            blocks, cluster, overlaps, translated = map(int, numbers)
+            assert translated == self.of_ptx
             launches.append(Launch(params, blocks, cluster, bool(overlaps)))
         return launches
 
@@ -62,9 +64,13 @@ class EmulatedOperators:
         return asked
 
 
-@pytest.fixture(scope="session")
-def emulated_library() -> EmulatedOperators:
-    return EmulatedOperators()
+@pytest.fixture(scope="session", params=["cpp", "ptx"])
+def emulated_library(request: pytest.FixtureRequest) -> EmulatedOperators:
+    """Of kernels in C++, and of kernels as nvcc has compiled them."""
+    if request.param == "cpp":
+        return EmulatedOperators(build.build())
+    name, translations = "octconv_ptx", request.getfixturevalue("translations")
+    return EmulatedOperators(build.build(name, translations), name)
 
 
 @pytest.fixture

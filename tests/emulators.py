@@ -2,19 +2,26 @@
 
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from emulation import build
 from emulation.emulator import Emulator
+from emulation.ptx import build as ptx
 
 NO_COMPILER = pytest.mark.skipif(build.COMPILER is None, reason="no g++")
 PLAIN = pytest.param("plain", marks=NO_COMPILER)
 ASAN = pytest.param("asan", marks=NO_COMPILER)
 TSAN = pytest.param("tsan", marks=[NO_COMPILER, pytest.mark.tsan])
+NVCC = "13.0"  # all of whose PTX is understood
+PTX = pytest.param("ptx", marks=NO_COMPILER)  # as "plain", of what nvcc has made of the kernels
 
 
-def cases_in_modes(*names: str, modes: tuple[Any, ...] = (PLAIN, ASAN)) -> pytest.MarkDecorator:
+def cases_in_modes(
+    *names: str, modes: tuple[Any, ...] = (PLAIN, ASAN, PTX)
+) -> pytest.MarkDecorator:
     """Each case by its name in each mode."""
     return pytest.mark.parametrize(
         ("mode", "name"),
@@ -26,13 +33,31 @@ def cases_in_modes(*names: str, modes: tuple[Any, ...] = (PLAIN, ASAN)) -> pytes
 
 
 @pytest.fixture(scope="session")
-def emulator_in() -> Iterator[Callable[[str], Emulator]]:
+def translations(setup_py: ModuleType, nvcc: Path) -> list[Path]:
+    """All kernels translated from PTX, which nvcc makes as it does for the library."""
+    flags = setup_py.native_library(nvcc.parents[1], "").extra_compile_args["nvcc"]
+    launchers = sorted((build.ROOT / "csrc" / "launch").glob("*.cu"))
+    probes = build.HERE / "gpu" / "probes.cu"
+    files = ptx.compile_ptx(nvcc, [*flags, "--expt-relaxed-constexpr"], [*launchers, probes])
+    try:
+        return ptx.objects(files)
+    except ValueError as error:
+        if (version := setup_py.nvcc_version(nvcc.parents[1])) == NVCC:
+            raise
+        pytest.skip(f"PTX of nvcc {version}, not of {NVCC}: {error}")
+
+
+@pytest.fixture(scope="session")
+def emulator_in(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Emulator]]:
     """The emulator of a mode, made when it is first asked for."""
     emulators: dict[str, Emulator] = {}
 
     def get(mode: str) -> Emulator:
         if mode not in emulators:
-            emulators[mode] = Emulator(mode)
+            of_ptx = mode == "ptx"
+            emulators[mode] = Emulator(
+                mode, request.getfixturevalue("translations") if of_ptx else ()
+            )
         return emulators[mode]
 
     yield get

@@ -13,7 +13,7 @@ import torch
 from emulation.emulator import RUNS, Emulator
 from emulation.gpu import build
 from emulation.gpu.device import Gpu, GpuError
-from emulators import ASAN, PLAIN, TSAN
+from emulators import ASAN, PLAIN, PTX, TSAN
 from probes import PROBES
 from probes.hopper import HOPPER
 
@@ -49,14 +49,18 @@ def gpu(library: Path) -> Iterator[Gpu]:
 
 
 @pytest.mark.parametrize("probe", PROBES)
-@pytest.mark.parametrize("mode", [PLAIN, ASAN, TSAN])
+@pytest.mark.parametrize("mode", [PLAIN, ASAN, TSAN, PTX])
 def test_twin_does_what_numpy_says(emulator_in: Get, mode, probe):
-    """However its threads take turns; under a sanitizer, some of the ways."""
-    runs = RUNS if mode == "plain" else [run._replace(count=False) for run in RUNS[-2:]]
+    """However its threads take turns; under a sanitizer, some of the ways.
+
+    In PTX it is the text of the device layer's asm that does, by the rules of PTX's manual.
+    """
+    runs = RUNS if mode in ("plain", "ptx") else [r._replace(count=False) for r in RUNS[-2:]]
     wrong = {}
     for name, case in PROBES[probe]():
         for run in runs:
-            written, _ = emulator_in(mode)("probe", probe, case.data, run=run)
+            written, counters = emulator_in(mode)("probe", probe, case.data, run=run)
+            assert counters["translated"] == (mode == "ptx")
             if difference := case.difference(written, case.expected):
                 wrong[name] = difference
     assert not wrong

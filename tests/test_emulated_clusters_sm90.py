@@ -18,7 +18,7 @@ from emulated_forward import (
     run_forward,
 )
 from emulation.emulator import RUNS, Emulator
-from emulators import ASAN, NO_COMPILER, PLAIN, TSAN
+from emulators import ASAN, NO_COMPILER, PLAIN, PTX, TSAN
 from epilogues import Extras
 
 Get = Callable[[str], Emulator]
@@ -99,6 +99,7 @@ MODES = [
     for i, (name, (_, tiles)) in enumerate(CASES.items())
     for mode, dtype in (
         (PLAIN, tiles.types[i % len(tiles.types)]),
+        (PTX, tiles.types[i % len(tiles.types)]),
         *([(ASAN, BF16)] if i % 3 == 0 else []),
     )
 ]
@@ -147,11 +148,11 @@ def test_as_accurate_as_torch(emulator_in: Get, name, input_grad):
     [
         pytest.param(*mode.values, name, marks=mode.marks)
         for name, modes in (
-            ("uneven", (PLAIN, ASAN, TSAN)),
-            ("images", (PLAIN, ASAN)),
-            ("1x1, uneven", (PLAIN, ASAN, TSAN)),
-            ("shared, groups", (PLAIN, ASAN, TSAN)),
-            ("shared, empty", (PLAIN, ASAN, TSAN)),
+            ("uneven", (PLAIN, ASAN, PTX, TSAN)),
+            ("images", (PLAIN, ASAN, PTX)),
+            ("1x1, uneven", (PLAIN, ASAN, PTX, TSAN)),
+            ("shared, groups", (PLAIN, ASAN, PTX, TSAN)),
+            ("shared, empty", (PLAIN, ASAN, PTX, TSAN)),
         )
         for mode in modes
     ],

@@ -15,7 +15,7 @@ from emulated_forward import (
     run_forward,
 )
 from emulation.emulator import Emulator
-from emulators import ASAN, NO_COMPILER, PLAIN, TSAN
+from emulators import ASAN, NO_COMPILER, PLAIN, PTX, TSAN
 
 Get = Callable[[str], Emulator]
 BF16, F16 = torch.bfloat16, torch.float16
@@ -58,6 +58,8 @@ def sample() -> pytest.MarkDecorator:
             modes = [(PLAIN, (BF16, F16)[(i + j) % 2])]
             if (i + j) % 4 == 0:  # float16 is bfloat16 but for two conversions there
                 modes.append((ASAN, BF16))
+            if (i + j) % 4 == 1:
+                modes.append((PTX, F16 if i % 4 == 0 else BF16))
             for mode, dtype in modes:
                 label = f"{name}-{tiles_name}-{dtype}-{mode.values[0]}"
                 values = (*mode.values, case, tiles, dtype)
@@ -90,9 +92,9 @@ def test_as_accurate_as_torch(emulator_in: Get, input_grad, name, dtype):
     [
         pytest.param(*mode.values, name, tiles, marks=mode.marks)
         for name, tiles, modes in (
-            ("odd", "2 * 64, streams", (PLAIN, ASAN, TSAN)),
-            ("chunks", "32", (PLAIN, ASAN)),
-            ("images", "64, streams", (PLAIN, ASAN)),
+            ("odd", "2 * 64, streams", (PLAIN, ASAN, PTX, TSAN)),
+            ("chunks", "32", (PLAIN, ASAN, PTX)),
+            ("images", "64, streams", (PLAIN, ASAN, PTX)),
         )
         for mode in modes
     ],

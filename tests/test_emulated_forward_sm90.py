@@ -16,7 +16,7 @@ from emulated_forward import (
     run_forward,
 )
 from emulation.emulator import Emulator
-from emulators import ASAN, NO_COMPILER, PLAIN, TSAN
+from emulators import ASAN, NO_COMPILER, PLAIN, PTX, TSAN
 
 Get = Callable[[str], Emulator]
 BF16, F16 = torch.bfloat16, torch.float16
@@ -96,6 +96,8 @@ def sample() -> pytest.MarkDecorator:
                 modes = [(PLAIN, tiles.types[(i + j) % len(tiles.types)])]
                 if (i + j) % 3 == 0:  # float16 is bfloat16 but for two conversions there
                     modes.append((ASAN, BF16))
+                if (i + j) % 3 == 1:
+                    modes.append((PTX, tiles.types[(i + j) % len(tiles.types)]))
                 for mode, dtype in modes:
                     label = f"{geometry}-{name}-{columns}-{dtype}-{mode.values[0]}"
                     values = (*mode.values, case, tiles, dtype)
@@ -182,7 +184,7 @@ def test_as_accurate_as_torch(emulator_in: Get, tiles, name, dtype):
             (4, "two chunks", (64, 64)),
             (5, "rounds", (64, 64)),
         )
-        for mode in ((PLAIN, ASAN) if geometry in (1, 2, 5) else (PLAIN, ASAN, TSAN))
+        for mode in ((PLAIN, ASAN, PTX) if geometry in (1, 2, 5) else (PLAIN, ASAN, PTX, TSAN))
     ],
 )
 def test_every_schedule_gives_the_same_bits(

@@ -13,7 +13,7 @@ from emulated_forward import (
     run_forward,
 )
 from emulation.emulator import RUNS, Emulator
-from emulators import ASAN, NO_COMPILER, PLAIN
+from emulators import ASAN, NO_COMPILER, PLAIN, PTX
 from epilogues import ACTIVATIONS, Extras
 from oracle import assert_accurate
 
@@ -73,6 +73,7 @@ def sample() -> pytest.MarkDecorator:
             types = tiles_of(name).types
             dtype = types[(i + residual) % len(types)]
             modes = [(PLAIN, dtype), *([(ASAN, BF16)] if residual and i % 3 == 0 else [])]
+            modes += [(PTX, dtype)] * (i % 3 == 1)
             for mode, of_mode in modes:
                 values = (*mode.values, name, of_mode, residual, (RELU, NONE)[i // 2 % 2])
                 params.append(pytest.param(*values, marks=mode.marks))

@@ -25,6 +25,7 @@ Options options_from(const Value& options) {
 
 Value to_dict(const Counters& counters) {
   return Value::dict({{"launches", counters.launches},
+                      {"translated", counters.translated},
                       {"sectors_read", counters.sectors_read},
                       {"sectors_written", counters.sectors_written},
                       {"copies", counters.copies},

@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,19 +44,25 @@ MODES = {
 LIBRARIES = {"asan": ["libasan.so", "libubsan.so"], "tsan": ["libtsan.so"]}
 
 
-def build(mode: str) -> Path:
-    """The folder of the module ``kernel_emulation`` of a mode, brought up to date."""
+def build(mode: str, translations: Sequence[Path] = ()) -> Path:
+    """The folder of the module ``kernel_emulation`` of a mode, brought up to date.
+
+    ``translations`` are objects of the same kernels translated from PTX: they serve. Such a mode is
+    none of ``MODES``, but else as "plain".
+    """
     folder = BUILD / mode
     bindings = sorted(set(HERE.glob("*.cpp")) - {PYTHON})
-    # Without a sanitizer they are what the operators are linked with, too.
-    others = compiled("host", HOST_AND_RUNTIME) if mode == "plain" else []
-    sources = bindings if mode == "plain" else [*bindings, *HOST_AND_RUNTIME]
-    others += compiled("python", [PYTHON])
+    others = [*compiled("python", [PYTHON]), *translations]
+    sources = [*bindings, *HOST_AND_RUNTIME]
+    if mode == "plain" or translations:  # several libraries are linked with them
+        others += [*compiled("host", HOST_AND_RUNTIME), *compiled("bindings", bindings)]
+        sources = []
     with building_in(folder) as ninja:
-        objects = [*add_objects(ninja, mode, sources), *map(str, others)]
+        flags_of = "plain" if translations else mode
+        objects = [*add_objects(ninja, flags_of, sources), *map(str, others)]
         ninja.rule("link", f"{COMPILER} -shared $extra $in -o $out")
         module = f"kernel_emulation{sysconfig.get_config_var('EXT_SUFFIX')}"
-        flags, judged_flags = MODES[mode]
+        flags, judged_flags = MODES[flags_of]
         link_flags = " ".join(flag for flag in [*flags, *judged_flags] if "sanitize" in flag)
         ninja.build(module, "link", objects, variables={"extra": link_flags})
     return folder

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,11 +39,14 @@ RUNS = (
 
 
 class Emulator:
-    """The emulation in one mode of ``build.MODES``, in a process of its own."""
+    """The emulation in one mode of ``build.MODES``, in a process of its own.
 
-    def __init__(self, mode: str) -> None:
+    Or in another one, of ``translations``: see ``build``.
+    """
+
+    def __init__(self, mode: str, translations: Sequence[Path] = ()) -> None:
         self.mode = mode
-        self._folder = builder.build(mode)
+        self._folder = builder.build(mode, translations)
         self._worker: subprocess.Popen[bytes] | None = None
         self._reports = tempfile.TemporaryFile()  # noqa: SIM115
 

@@ -60,10 +60,10 @@ cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, 
 
 namespace emulation {
 
-// `params` is the name of the type of the kernel's parameters.
-cudaError_t find_attributes(cudaFuncAttributes& attributes, const char* params);
-cudaError_t launch_grid(const cudaLaunchConfig_t& config, const void* kernel, const char* params,
-                        const std::function<void()>& run);
+// `type` is the name of the type of the kernel's parameters.
+cudaError_t find_attributes(cudaFuncAttributes& attributes, const char* type);
+cudaError_t launch_grid(const cudaLaunchConfig_t& config, const void* kernel, const char* type,
+                        const void* params, const std::function<void()>& run);
 int most_clusters(const cudaLaunchConfig_t& config);
 
 }  // namespace emulation
@@ -84,5 +84,5 @@ template <typename Params>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Params),
                                const Params& params) {
   return emulation::launch_grid(*config, reinterpret_cast<const void*>(kernel),
-                                typeid(Params).name(), [&] { kernel(params); });
+                                typeid(Params).name(), &params, [&] { kernel(params); });
 }

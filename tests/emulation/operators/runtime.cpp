@@ -1,5 +1,5 @@
 // The operators on CUDA without CUDA: registered for tensors on the CPU under the name
-// octconv_emulated, they plan as for an H100, and their launches run in the emulation.
+// LIBRARY, they plan as for an H100, and their launches run in the emulation.
 #include <cxxabi.h>
 #include <dlfcn.h>
 #include <torch/csrc/stable/library.h>
@@ -17,6 +17,7 @@
 #include "cuda_runtime.h"
 #include "runtime/device.h"
 #include "runtime/tensor_copy.h"
+#include "runtime/translations.h"
 #include "traits/forward_1x1_sm90.h"
 #include "traits/forward_sm80.h"
 #include "traits/weight_grad_1x1_sm90.h"
@@ -112,16 +113,16 @@ int most_clusters(const cudaLaunchConfig_t& config) {
   return has_room ? kMultiprocessors / static_cast<int>(shape_of(config).cluster) : 0;
 }
 
-cudaError_t launch_grid(const cudaLaunchConfig_t& config, const void* kernel, const char* params,
-                        const std::function<void()>& run) {
+cudaError_t launch_grid(const cudaLaunchConfig_t& config, const void* kernel, const char* type,
+                        const void* params, const std::function<void()>& run) {
   check_place("a launch", config.stream);
   constexpr size_t kAlwaysAllowed = 48 * 1024;
   const size_t limit = std::max(kAlwaysAllowed, shared_limits[kernel]);
   if (config.dynamicSmemBytes > limit) return last_error = cudaErrorInvalidValue;
   const octconv::LaunchShape shape = shape_of(config);
-  launches << name_of(params) << ' ' << shape.blocks << ' ' << shape.cluster << ' '
-           << shape.overlaps << '\n';
-  device->run(shape, run);
+  launches << name_of(type) << ' ' << shape.blocks << ' ' << shape.cluster << ' ' << shape.overlaps
+           << ' ' << translations().count(kernel) << '\n';
+  device->run(shape, kernel, params, run);
   return cudaSuccess;
 }
 
@@ -233,18 +234,19 @@ AOTITorchError torch_get_mutable_data_ptr(AtenTensorHandle tensor, void** data) 
 AOTITorchError aoti_torch_library_init_def(const char*, const char* file, uint32_t line,
                                            TorchLibraryHandle* library) {
   const auto init = in_torch<decltype(aoti_torch_library_init_def)>("aoti_torch_library_init_def");
-  return init("octconv_emulated", file, line, library);
+  return init(LIBRARY, file, line, library);
 }
 AOTITorchError aoti_torch_library_init_impl(const char*, const char* key, const char* file,
                                             uint32_t line, TorchLibraryHandle* library) {
   const auto init =
       in_torch<decltype(aoti_torch_library_init_impl)>("aoti_torch_library_init_impl");
   const bool cuda = std::strcmp(key, "CUDA") == 0;
-  return init("octconv_emulated", cuda ? "CPU" : key, file, line, library);
+  return init(LIBRARY, cuda ? "CPU" : key, file, line, library);
 }
 
 // For Python. A device for the calls that come, as options.h has it; and a line for each launch on
-// it: the type of the parameters, blocks, blocks of a cluster, whether it overlaps.
+// it: the type of the parameters, blocks, blocks of a cluster, whether it overlaps, and whether it
+// is translated from PTX.
 void emulated_begin(int schedule, bool late, uint64_t seed, uint32_t resident_blocks, bool room) {
   device = std::make_unique<Device>(
       Options{static_cast<Schedule>(schedule), late, seed, resident_blocks, false});

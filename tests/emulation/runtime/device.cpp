@@ -6,6 +6,7 @@
 #include <new>
 
 #include "sanitizers.h"
+#include "translations.h"
 
 namespace emulation {
 namespace {
@@ -80,9 +81,13 @@ void Device::set(void* memory, int value, size_t bytes) {
   throw Failure("memset of memory that is in no buffer");
 }
 
-void Device::run(const octconv::LaunchShape& shape, const std::function<void()>& kernel) {
+void Device::run(const octconv::LaunchShape& shape, const void* kernel, const void* params,
+                 const std::function<void()>& in_cpp) {
   buffers = &buffers_;
-  engine_.run(shape, kernel);
+  const auto translation = translations().find(kernel);
+  if (translation == translations().end()) return engine_.run(shape, in_cpp);
+  engine_.counters.translated += 1;
+  engine_.run(shape, [&] { translation->second(static_cast<const std::byte*>(params)); });
 }
 
 void Device::check_outputs() const {

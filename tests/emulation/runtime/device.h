@@ -32,13 +32,15 @@ class Device {
   // Sets a part of what kernels may write.
   void set(void* memory, int value, size_t bytes);
 
-  // Runs kernel(params) as a grid. The launchers of real devices have the same form.
+  // Runs kernel(params) as a grid, or what has been translated of the kernel's PTX, if it has been.
+  // The launchers of real devices have the same form.
   template <typename Params>
   void launch(void (*kernel)(Params), const octconv::LaunchShape& shape,
               const std::remove_cv_t<Params>& params) {
-    run(shape, [&] { kernel(params); });
+    run(shape, reinterpret_cast<const void*>(kernel), &params, [&] { kernel(params); });
   }
-  void run(const octconv::LaunchShape& shape, const std::function<void()>& kernel);
+  void run(const octconv::LaunchShape& shape, const void* kernel, const void* params,
+           const std::function<void()>& in_cpp);
 
   // To be called when all is done: every byte of the outputs must be written.
   void check_outputs() const;

@@ -16,11 +16,8 @@ Engine* engine = nullptr;
 
 namespace {
 
-#if defined(EMULATION_ASAN)
+// For the registers of translated kernels, up to 250 KB, and for address sanitizer's red zones.
 constexpr size_t kStackBytes = 512 << 10;
-#else
-constexpr size_t kStackBytes = 128 << 10;
-#endif
 // Far more than any test needs: a kernel that spins for what never comes.
 constexpr uint64_t kMostSwitches = uint64_t{1} << 31;
 

@@ -28,6 +28,7 @@ struct Options {
 // Totals over all launches. A wavefront is one pass through the 32 banks of shared memory.
 struct Counters {
   uint64_t launches = 0;
+  uint64_t translated = 0;       // of them, of kernels from their PTX
   uint64_t sectors_read = 0;     // of 32 bytes of global memory, asked for by warps
   uint64_t sectors_written = 0;  // likewise
   uint64_t copies = 0;           // cp.async, of warps
