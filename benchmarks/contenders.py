@@ -15,7 +15,7 @@ from octconv_cuda import reference
 from octconv_cuda.problem import Pair
 
 from .layer_list import Layer
-from .machine import kernels_on_trial
+from .machine import with_kernels_on_trial
 
 __all__ = ["BUILDERS", "MODES", "ON_TRIAL", "Composed", "Contender", "bind"]
 
@@ -101,7 +101,7 @@ def bind(
     if mode not in MODES:
         raise ValueError(f"mode must be one of {MODES}, got {mode!r}")
     call = _bind(contender, inputs, output_gradients, mode)
-    return kernels_on_trial()(call) if contender.on_trial else call
+    return with_kernels_on_trial(call) if contender.on_trial else call
 
 
 def _bind(
@@ -196,7 +196,7 @@ def _octconv_cuda_trial(
     layer: Layer, alpha: float, weight: Tensor, bias: Tensor | None
 ) -> Contender:
     own = _octconv_cuda(layer, alpha, weight, bias)
-    return own._replace(kernel=kernels_on_trial()(own.kernel), on_trial=True)
+    return own._replace(kernel=with_kernels_on_trial(own.kernel), on_trial=True)
 
 
 # Each takes (layer, alpha, weight, bias); vanilla knows no alpha.

@@ -56,8 +56,8 @@ LAYERS = {
 # The limits of the first six are three quarters of the budget, so that these have their time.
 STAGES = (
     *("known-answers", "small-case", "layers-bfloat16", "tests", "memcheck", "layers-trial"),
-    *("layers-gradients", "tests-trial", "synccheck", "memcheck-trial", "synccheck-trial"),
-    *("layers-trial-gradient", "layers-float16", "layers-tf32", "layers-sm80", "racecheck"),
+    *("layers-gradients", "tests-trial", "layers-trial-gradient", "synccheck", "memcheck-trial"),
+    *("synccheck-trial", "layers-float16", "layers-tf32", "layers-sm80", "racecheck"),
     *("layers-bfloat16-small", "layers-others-small", "layers-compiled"),
 )
 

@@ -180,6 +180,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     ):
         if wanted in given and args.device != "cuda":
             parser.error(f"{option} {wanted} needs --device cuda")
+    if ON_TRIAL in args.contenders and on_trial():
+        parser.error(f"--contenders {ON_TRIAL} is beside the default: unset OCTCONV_CUDA_TRIAL")
     wanted = [text.lower() for text in args.layers]
     args.layers = [layer.name for layer in LAYERS if any(t in layer.name for t in wanted)]
     if not args.layers:

@@ -1,6 +1,7 @@
 """The operators on CUDA, launched in the emulation: as on an H100, for tensors on the CPU."""
 
 import ctypes
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,7 +55,7 @@ class EmulatedOperators:
         for line in lines:
             params, *numbers = line.split()
             blocks, cluster, overlaps, translated = map(int, numbers)
-            assert translated == self.of_ptx
+            assert translated == self.of_ptx, params
             launches.append(Launch(params, blocks, cluster, bool(overlaps)))
         return launches
 
@@ -73,8 +74,13 @@ def emulated_library(request: pytest.FixtureRequest) -> EmulatedOperators:
     return EmulatedOperators(build.build(name, translations), name)
 
 
+# For tests of what comes before a launch.
+IN_CPP = pytest.mark.parametrize("emulated_library", ["cpp"], indirect=True)
+
+
 @pytest.fixture
-def emulated(emulated_library: EmulatedOperators) -> EmulatedOperators:
+def emulated(emulated_library: EmulatedOperators) -> Iterator[EmulatedOperators]:
     """With a new device."""
     emulated_library.begin()
-    return emulated_library
+    yield emulated_library
+    emulated_library.launches()  # all of them of kernels of the library's kind

@@ -361,6 +361,14 @@ def test_bad_options_are_refused(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
+def test_what_is_on_trial_must_stand_beside_what_is_not(monkeypatch, capsys):
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(SystemExit, match="2"):
+        layers.main(["--contenders", "octconv_cuda", "octconv_cuda_trial"])
+    assert "unset OCTCONV_CUDA_TRIAL" in capsys.readouterr().err
+
+
 def test_results_go_to_no_folder(tmp_path, capsys):
     folder = tmp_path / "folder.json"
     folder.mkdir()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from emulation.emulator import RUNS, Emulator, Run
-from emulators import ASAN, PLAIN, TSAN
+from emulators import ASAN, PLAIN, PTX, TSAN
 from oracle import assert_accurate
 from torch import Tensor
 
@@ -41,7 +41,7 @@ def integers(m: int, n: int, k: int, dtype: torch.dtype) -> tuple[Tensor, Tensor
 @pytest.mark.parametrize("splits", [1, 3])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("mode", [PLAIN, ASAN])
+@pytest.mark.parametrize("mode", [PLAIN, ASAN, PTX])
 def test_exact_on_integers(emulator_in: Get, mode, dtype, shape, splits):
     a, b, exact = integers(*shape, dtype)
     result, counters = gemm(emulator_in(mode), a, b, splits, 1, None)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from cases import Case
 from emulated_forward import input_grad_operands
-from emulated_operators import EmulatedOperators
+from emulated_operators import IN_CPP, EmulatedOperators
 from emulated_weight_grad import integer_operands
 from emulation import build
 from epilogues import Extras
@@ -61,6 +61,7 @@ def test_an_operator_is_one_launch(
     assert len(kernels) == 1
 
 
+@IN_CPP
 @pytest.mark.parametrize("trial", ["", "1"])
 @CHECKS
 @pytest.mark.parametrize("kernel", [1, 3])
@@ -81,6 +82,7 @@ def test_the_runtime_is_asked_once(
     assert emulated.questions() == 0
 
 
+@IN_CPP
 def test_nothing_is_launched_for_nothing(emulated: EmulatedOperators) -> None:
     case, ops = Case((8, 8), (8, 8), size=(4, 4), batch=0), emulated.ops
     call = forward_call(case, torch.bfloat16)
@@ -188,6 +190,7 @@ def test_any_layout_gives_the_same_in_inference(
         assert all(map(torch.equal, emulated.ops.inference(*changed, family), expected))
 
 
+@IN_CPP
 @pytest.mark.parametrize(("kernel", "dtype"), [(9, torch.bfloat16), (3, torch.float32)])
 def test_inference_without_a_kernel(
     kernel: int, dtype: torch.dtype, emulated: EmulatedOperators
@@ -197,6 +200,7 @@ def test_inference_without_a_kernel(
     assert not emulated.launches()
 
 
+@IN_CPP
 @pytest.mark.parametrize(
     ("name", "argument", "value"),
     # Of the other two kinds the dispatcher finds no such tensor for a CUDA operator.
@@ -214,6 +218,7 @@ def test_bad_operands_are_refused(
     assert not emulated.launches()
 
 
+@IN_CPP
 @pytest.mark.parametrize(("family", "kernel"), [("sm90", 5), ("sm80", 9)])
 def test_says_what_a_family_does_not_cover(
     family: str, kernel: int, emulated: EmulatedOperators, monkeypatch: pytest.MonkeyPatch

@@ -23,15 +23,23 @@ def compile_ptx(nvcc: Path, flags: Iterable[str], sources: Sequence[Path]) -> li
     return [FOLDER / f"{source.stem}.ptx" for source in sources]
 
 
-def objects(files: Iterable[Path]) -> list[Path]:
-    """Objects of all kernels of PTX files, brought up to date."""
-    sources = [source for file in files for source in _translated(file)]
-    with building_in(FOLDER / "objects") as ninja:
-        flags = ["-std=c++20", "-Og", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden", "-w"]
+def objects(files: Sequence[Path]) -> list[Path]:
+    """Objects of all kernels of PTX files, which lie in one folder, brought up to date.
+
+    Raises:
+        ValueError: What ``translate`` does not understand.
+        RuntimeError: C++ of it that does not compile.
+    """
+    folder = files[0].parent / "objects"
+    with building_in(folder) as ninja:
+        sources = [source for file in files for source in _translated(file)]
+        # A register that nobody has set must not be the zero that it should have been set to.
+        flags = ["-std=c++20", "-Og", "-ftrivial-auto-var-init=pattern", "-ffp-contract=off"]
+        flags += ["-fPIC", "-fvisibility=hidden", "-Werror=frame-larger-than=450000"]
         add_compile_rule(ninja, [*flags, *OF_COMPILER])
         for source in sources:
             ninja.build(f"{source.stem}.o", "compile", str(source))
-    return [FOLDER / "objects" / f"{source.stem}.o" for source in sources]
+    return [folder / f"{source.stem}.o" for source in sources]
 
 
 def _translated(file: Path) -> list[Path]:

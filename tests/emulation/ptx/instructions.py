@@ -18,34 +18,33 @@ TYPES = {
     "pred": "bool",
 }
 HALVES = {"f16": "octconv::Float16", "bf16": "octconv::BFloat16", "tf32": "octconv::TFloat32"}
-# Of operands a, b and c in the instruction's type, T.
+INT, FLOAT, BITS = "[us](?:16|32|64)", "f32|f64", "pred|b(?:16|32|64)"
+# By types, T: what instructions make of operands a, b and c of that type. Integers wrap.
 EXPRESSIONS = {
-    "mov": "a",
-    "cvta.param": "a",
-    "add": "plus(a, b)",
-    "sub": "minus(a, b)",
-    "mul": "times(a, b)",
-    "mul.lo": "times(a, b)",
-    "mul.hi": "times_high(a, b)",
-    "mul.wide": "times_wide(a, b)",
-    "mad.lo": "plus(times(a, b), c)",
-    "fma.rn": "std::fma(a, b, c)",
-    "div": "T(a / b)",
-    "rem": "T(a % b)",
-    "neg": "minus(T{}, a)",
-    "abs": "std::fabs(a)",
-    "min": "std::min(a, b)",
-    "max": "std::max(a, b)",
-    "max.NaN": "octconv::ptx::max_or_nan(a, b)",
-    "not": "invert(a)",
-    "and": "T(a & b)",
-    "or": "T(a | b)",
-    "xor": "T(a ^ b)",
-    "ex2.approx.ftz": "octconv::ptx::exp2_approximate(a)",
-    "rcp.approx.ftz": "octconv::ptx::reciprocal_approximate(a)",
+    f"{INT}|{FLOAT}|{BITS}": {"mov": "a"},
+    "u64": {"cvta.param": "a"},
+    f"{INT}|{FLOAT}": {"add": "plus(a, b)", "sub": "minus(a, b)"},
+    INT: {
+        "mul.lo": "times(a, b)",
+        "mul.hi": "times_high(a, b)",
+        "mul.wide": "times_wide(a, b)",
+        "mad.lo": "plus(times(a, b), c)",
+        "div": "T(a / b)",
+        "rem": "T(a % b)",
+        "neg": "minus(T{}, a)",
+        "min": "std::min(a, b)",
+        "max": "std::max(a, b)",
+    },
+    FLOAT: {"mul": "a * b", "fma.rn": "std::fma(a, b, c)", "abs": "std::fabs(a)"},
+    "f32": {
+        "max.NaN": "octconv::ptx::max_or_nan(a, b)",
+        "ex2.approx.ftz": "octconv::ptx::exp2_approximate(a)",
+        "rcp.approx.ftz": "octconv::ptx::reciprocal_approximate(a)",
+    },
+    BITS: {"not": "invert(a)", "and": "T(a & b)", "or": "T(a | b)", "xor": "T(a ^ b)"},
 }
 SIGNS = {"eq": "==", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-OPPOSITES = {"ne": "==", "lt": ">=", "le": ">", "gt": "<=", "ge": "<"}
+OPPOSITES = {"ne": "==", "ge": "<"}
 SPACES = {"global.nc": "constant", "shared::cluster": "cluster"}  # as machine.h has them
 
 
@@ -65,29 +64,38 @@ def _flat(operands: Sequence[Operand]) -> list[str]:
     return [x for o in operands for x in (o if isinstance(o, list) else [o])]
 
 
-def _call(function: str, which: slice = slice(None)) -> Callable[..., str]:
-    """A rule: a call with all operands, or some; the name may have parts of the instruction's."""
+def _call(function: str) -> Callable[..., str]:
+    """A rule: a call with all operands; the name may have parts of the instruction's."""
 
     def rule(operands: Sequence[Operand], *groups: str) -> str:
-        return f"{function.format(*groups)}({', '.join(_flat(operands[which]))});"
+        return f"{function.format(*groups)}({', '.join(_flat(operands))});"
 
     return rule
 
 
-def _assign(function: str, which: slice) -> Callable[..., str]:
-    """A rule: the first operand is what a call with others returns."""
+def _with(constants: dict[int, str], rule: Callable[..., str]) -> Callable[..., str]:
+    """A rule for operands of which some, by place, must be these, and are left out."""
 
-    def rule(operands: Sequence[Operand], *groups: str) -> str:
-        return f"put({operands[0]}, {_call(function, which)(operands, *groups)[:-1]});"
+    def with_constants(operands: Sequence[Operand], *groups: str) -> str:
+        for place, constant in constants.items():
+            if operands[place] != constant:
+                raise ValueError(f"operand {place} must be {constant}, got {operands}")
+        places = {place % len(operands) for place in constants}
+        return rule([o for i, o in enumerate(operands) if i not in places], *groups)
 
-    return rule
+    return with_constants
 
 
 def _out(registers: Sequence[str], name: str) -> str:
     return " ".join(f"{register} = {name}[{i}];" for i, register in enumerate(registers))
 
 
-def _expression(operands: Sequence[Operand], name: str, kind: str) -> str:
+def _expression(text: str) -> Callable[..., str]:
+    """A rule: an expression of the operands behind the first."""
+    return lambda operands, kind: _evaluate(operands, text, kind)
+
+
+def _evaluate(operands: Sequence[Operand], text: str, kind: str) -> str:
     target, *values = operands
     if isinstance(target, list):
         return f"unpack({values[0]}, {', '.join(target)});"
@@ -98,7 +106,7 @@ def _expression(operands: Sequence[Operand], name: str, kind: str) -> str:
         f"const auto {letter} = get<T>({value}); "
         for letter, value in zip("abc", values, strict=False)
     )
-    return f"{{ using T = {TYPES[kind]}; {taken}put({target}, {EXPRESSIONS[name]}); }}"
+    return f"{{ using T = {TYPES[kind]}; {taken}put({target}, {text}); }}"
 
 
 def _compare(operands: Sequence[Operand], comparison: str, kind: str) -> str:
@@ -144,25 +152,39 @@ def _store(operands: Sequence[Operand], space: str, count: str | None, kind: str
     return f"store_{space}<{TYPES[kind]}>({address}, {', '.join(registers)});"
 
 
-def _of_warp(rule: Callable[..., str]) -> Callable[..., str]:
-    """A rule for what has a mask of lanes at the end, which must be all, and is left out."""
-
-    def of_warp(operands: Sequence[Operand], *groups: str) -> str:
-        *rest, mask = operands
-        if mask != "0xffffffff":
-            raise ValueError(f"all lanes must take part, got {mask}")
-        return rule(rest, *groups)
-
-    return of_warp
-
-
 def _shuffle(operands: Sequence[Operand], kind: str) -> str:
-    """d, a, b, c."""
-    target, value, lane, clamp = operands
-    if clamp != "INT64_C(31)":
-        raise ValueError(f"a shuffle must be of the whole warp, got {clamp}")
+    """d, a, b; c and the mask are left out."""
+    target, value, lane = operands
     function = {"idx": "shuffle", "bfly": "shuffle_xor"}[kind]
     return f"{target} = octconv::ptx::{function}({value}, {lane});"
+
+
+def _try_wait(operands: Sequence[Operand]) -> str:
+    target, barrier, parity = operands
+    return f"{target} = try_wait(tries, {barrier}, {parity});"
+
+
+def _registers_of_threads(operands: Sequence[Operand]) -> str:
+    """Nothing, but that they be as many as the instruction allows."""
+    count = _number(operands[0])
+    if count % 8 or not 24 <= count <= 256:
+        raise ValueError(f"registers must be a multiple of 8 from 24 to 256, got {count}")
+    return ";"
+
+
+def _number(operand: Operand) -> int:
+    """Of a constant."""
+    match = re.fullmatch(r"INT64_C\((-?\d+)\)", str(operand))
+    if match is None:
+        raise ValueError(f"an operand must be a constant, got {operand}")
+    return int(match[1])
+
+
+def _sync(operands: Sequence[Operand]) -> str:
+    """Of the block, if the barrier is 0 and no number of threads is given."""
+    if len(operands) == 2:
+        return _call("octconv::ptx::sync_named")(operands)
+    return _with({0: "INT64_C(0)"}, _call("octconv::ptx::sync_block"))(operands)
 
 
 def _load_matrix(operands: Sequence[Operand], count: str, transposed: str | None) -> str:
@@ -195,12 +217,12 @@ def _wgmma(operands: Sequence[Operand], columns: str, kind: str) -> str:
     It is done at once: between products PTX moves registers of sums, which ptxas makes one.
     """
     d, a, b, *immediates = operands
-    *plain, across = (int(str(i).removeprefix("INT64_C(").removesuffix(")")) for i in immediates)
+    *plain, across = map(_number, immediates)
     in_registers = isinstance(a, list)
     if plain != [1, 1, 1] + [0] * (not in_registers) or len(d) != int(columns) // 2:
         raise ValueError(f"a product must be added as it is, got {operands}")
     first = f"uint32_t a[4] = {{{', '.join(a)}}}" if in_registers else f"uint64_t a = {a}"
-    call = f"multiply_now<{HALVES[kind]}, {columns}, {across}>(sums, a, {b});"
+    call = f"products.multiply<{HALVES[kind]}, {columns}, {across}>(sums, a, {b});"
     sums = f"float sums[{len(d)}] = {{{', '.join(d)}}};"
     return f"{{ {sums} const {first}; {call} {_out(_flat([d]), 'sums')} }}"
 
@@ -229,58 +251,62 @@ def _count(function: str) -> Callable[..., str]:
     return lambda operands: f"octconv::ptx::{function}<{operands[0]}>();"
 
 
-def _nothing(operands: Sequence[Operand], *groups: str) -> str:
-    return ";"
-
-
-INT, T = "([usb](?:8|16|32|64))", "([usb](?:8|16|32|64)|f32|f64|pred)"
-SECOND, BOTH = slice(1, 2), slice(1, 3)
+_T = f"({INT}|{FLOAT}|{BITS})"
+_WORD = r"([usb](?:8|16|32|64)|f32|f64)"
+_ALL_LANES, _WHOLE_WARP, _NO_STATE = "0xffffffff", "INT64_C(31)", "_"
 RULES: list[tuple[str, Callable[..., str]]] = [
-    (rf"({'|'.join(map(re.escape, EXPRESSIONS))})\.{T}", _expression),
-    (rf"setp\.(eq|lt|le|gt|ge)\.{T}", _compare),
-    (rf"setp\.(ne)\.{INT}", _compare_not),
-    (r"setp\.(ne|lt|le|gt|ge)u\.(f32|f64)", _compare_not),
-    (rf"selp\.{T}", _select),
-    (rf"sh(l|r)\.{INT}", _shift),
-    (r"shf\.(l|r)\.wrap\.b32", _call("funnel_{0}")),
+    *(
+        (rf"{re.escape(name)}\.({types})", _expression(text))
+        for types, texts in EXPRESSIONS.items()
+        for name, text in texts.items()
+    ),
+    (rf"setp\.(eq|lt|le|gt|ge)\.{_T}", _compare),
+    (rf"setp\.(ne)\.({INT}|{BITS})", _compare_not),
+    (r"setp\.(ge)u\.(f32|f64)", _compare_not),
+    (rf"selp\.{_T}", _select),
+    (r"sh(l)\.(b16|b32|b64)", _shift),
+    (rf"sh(r)\.({INT}|{BITS})", _shift),
+    (r"shf\.l\.wrap\.b32", _call("funnel_left")),
     (r"bfi\.b(32|64)", _call("insert<uint{0}_t>")),
-    (rf"cvt(?:\.rn)?\.{T}\.{T}", _convert),
+    (rf"cvt\.({INT})\.({INT})", _convert),
+    (r"cvt\.rn\.(f32)\.(f64)", _convert),
     (r"cvt\.f32\.f16", _call("widen_float16")),
     (r"cvt\.rn\.f16\.f32", _call("narrow<octconv::Float16>")),
     (r"cvt\.rn\.bf16\.f32", _call("narrow<octconv::BFloat16>")),
     (r"cvt\.rn\.f16x2\.f32", _call("narrow_pair<octconv::Float16>")),
     (r"cvt\.rn\.bf16x2\.f32", _call("narrow_pair<octconv::BFloat16>")),
     (r"cvt\.rna\.tf32\.f32", _call("round_tf32")),
-    (rf"ld\.(param|shared|global|global\.nc|shared::cluster)(?:\.v(\d))?\.{T}", _load),
-    (rf"st\.(shared|global)(?:\.v(\d))?\.{T}", _store),
+    (rf"ld\.(param|shared|global|global\.nc|shared::cluster)(?:\.v(\d))?\.{_WORD}", _load),
+    (rf"st\.(shared|global)(?:\.v(\d))?\.{_WORD}", _store),
     (r"atom\.(relaxed|acq_rel)\.gpu\.global\.add\.u32", _call("add_{0}")),
     (r"fence\.acq_rel\.gpu", _call("octconv::ptx::fence_device")),
-    (r"cp\.async\.cg\.shared\.global", _call("copy_16")),
+    (r"cp\.async\.cg\.shared\.global", _with({2: "INT64_C(16)"}, _call("copy_16"))),
     (r"cp\.async\.commit_group", _call("octconv::ptx::commit_copies")),
     (r"cp\.async\.wait_group", _count("wait_copies")),
     (r"ldmatrix\.sync\.aligned\.m8n8\.x(\d)(\.trans)?\.shared\.b16", _load_matrix),
     (r"stmatrix\.sync\.aligned\.m8n8\.x4\.shared\.b16", _store_matrix),
-    (r"mma\.sync\.aligned\.m16n8k(?:16|8)\.row\.col\.f32\.(\w+)\.\1\.f32", _mma),
-    (r"bar\.warp\.sync", _of_warp(_call("octconv::ptx::sync_warp"))),
-    (r"shfl\.sync\.(idx|bfly)\.b32", _of_warp(_shuffle)),
-    (r"barrier\.sync\.aligned", _call("sync")),
+    (r"mma\.sync\.aligned\.m16n8k16\.row\.col\.f32\.(b?f16)\.\1\.f32", _mma),
+    (r"mma\.sync\.aligned\.m16n8k8\.row\.col\.f32\.(tf32)\.\1\.f32", _mma),
+    (r"bar\.warp\.sync", _with({-1: _ALL_LANES}, _call("octconv::ptx::sync_warp"))),
+    (r"shfl\.sync\.(idx|bfly)\.b32", _with({-1: _ALL_LANES, -2: _WHOLE_WARP}, _shuffle)),
+    (r"barrier\.sync\.aligned", _sync),
     (r"barrier\.arrive\.aligned", _call("octconv::ptx::arrive_named")),
     (r"barrier\.cluster\.arrive\.release\.aligned", _call("octconv::ptx::arrive_cluster")),
     (r"barrier\.cluster\.wait\.acquire\.aligned", _call("octconv::ptx::wait_cluster")),
     (r"mapa\.shared::cluster\.u32", _call("map_to_rank")),
     (r"mbarrier\.init\.shared::cta\.b64", _call("octconv::ptx::init_barrier")),
-    (r"mbarrier\.arrive\.shared::cta\.b64", _call("octconv::ptx::arrive", SECOND)),
-    (r"mbarrier\.arrive\.shared::cluster\.b64", _call("arrive_mapped", SECOND)),
+    (r"mbarrier\.arrive\.shared::cta\.b64", _with({0: _NO_STATE}, _call("arrive_once"))),
+    (r"mbarrier\.arrive\.shared::cluster\.b64", _with({0: _NO_STATE}, _call("arrive_mapped"))),
     (
         r"mbarrier\.arrive\.expect_tx\.shared::cta\.b64",
-        _call("octconv::ptx::arrive_expecting", BOTH),
+        _with({0: _NO_STATE}, _call("octconv::ptx::arrive_expecting")),
     ),
-    (r"mbarrier\.try_wait\.parity\.shared::cta\.b64", _assign("octconv::ptx::try_wait", BOTH)),
+    (r"mbarrier\.try_wait\.parity\.shared::cta\.b64", _try_wait),
     (r"fence\.mbarrier_init\.release\.cluster", _call("octconv::ptx::fence_barriers")),
     (r"fence\.proxy\.async\.shared::cta", _call("octconv::ptx::fence_shared")),
     (r"wgmma\.mma_async\.sync\.aligned\.m64n(\d+)k16\.f32\.(b?f16)\.\2", _wgmma),
-    (r"wgmma\.(?:fence|commit_group|wait_group)\.sync\.aligned", _nothing),
-    (r"setmaxnreg\.(?:inc|dec)\.sync\.aligned\.u32", _nothing),
+    (r"wgmma\.(fence|commit_group|wait_group)\.sync\.aligned", _call("products.{0}")),
+    (r"setmaxnreg\.(?:inc|dec)\.sync\.aligned\.u32", _registers_of_threads),
     (
         r"cp\.async\.bulk\.tensor\.(\d)d\.shared::cluster\.global\.tile"
         r"\.mbarrier::complete_tx::bytes(\.multicast::cluster)?",
@@ -291,4 +317,5 @@ RULES: list[tuple[str, Callable[..., str]]] = [
     (r"cp\.async\.bulk\.wait_group\.read", _count("wait_stores_read")),
     (r"griddepcontrol\.launch_dependents", _call("octconv::ptx::launch_dependents")),
     (r"griddepcontrol\.wait", _call("octconv::ptx::wait_for_prerequisites")),
+    (r"ret", _call("return products.finish")),
 ]

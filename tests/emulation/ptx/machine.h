@@ -47,25 +47,21 @@ void put(R& to, T value) {
   }
 }
 
+// Integers wrap: they are added and multiplied as unsigned ones.
 template <typename T>
-constexpr bool kWraps = std::is_integral_v<T>;
-template <typename T>
-using Wrapping = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
-
+using Wrapping = std::conditional_t<std::is_floating_point_v<T>, T,
+                                    std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>>;
 template <typename T>
 T plus(T a, T b) {
-  if constexpr (kWraps<T>) return static_cast<T>(Wrapping<T>(a) + Wrapping<T>(b));
-  return a + b;
+  return static_cast<T>(Wrapping<T>(a) + Wrapping<T>(b));
 }
 template <typename T>
 T minus(T a, T b) {
-  if constexpr (kWraps<T>) return static_cast<T>(Wrapping<T>(a) - Wrapping<T>(b));
-  return a - b;
+  return static_cast<T>(Wrapping<T>(a) - Wrapping<T>(b));
 }
 template <typename T>
 T times(T a, T b) {
-  if constexpr (kWraps<T>) return static_cast<T>(Wrapping<T>(a) * Wrapping<T>(b));
-  return a * b;
+  return static_cast<T>(Wrapping<T>(a) * Wrapping<T>(b));
 }
 inline int32_t times_high(int32_t a, int32_t b) { return (int64_t{a} * b) >> 32; }
 inline uint32_t times_high(uint32_t a, uint32_t b) { return (uint64_t{a} * b) >> 32; }
@@ -88,16 +84,13 @@ T shift_r(T a, uint32_t count) {
   constexpr uint32_t kMost = 8 * sizeof a - 1;
   return count <= kMost ? static_cast<T>(a >> count) : std::is_signed_v<T> && a < 0 ? T(-1) : T{};
 }
-inline void funnel_l(uint32_t& to, uint32_t low, uint32_t high, uint32_t count) {
+inline void funnel_left(uint32_t& to, uint32_t low, uint32_t high, uint32_t count) {
   to = static_cast<uint32_t>((uint64_t{high} << 32 | low) << count % 32 >> 32);
-}
-inline void funnel_r(uint32_t& to, uint32_t low, uint32_t high, uint32_t count) {
-  to = static_cast<uint32_t>((uint64_t{high} << 32 | low) >> count % 32);
 }
 template <typename R>
 void insert(R& to, R bits, R into, uint32_t place, uint32_t count) {
-  const R mask = static_cast<R>(((uint64_t{1} << count) - 1) << place);
-  to = (into & ~mask) | (bits << place & mask);
+  const R mask = shift_l(minus(shift_l(R{1}, count % 256), R{1}), place % 256);
+  to = (into & ~mask) | (shift_l(bits, place % 256) & mask);
 }
 
 // Registers of half as many bits side by side.
@@ -163,7 +156,7 @@ void load_param(uint64_t address, R&... to) {
     octconv::ptx::Word128 values;                                                        \
     octconv::ptx::load_##name(values, pointer_of(address), at);                          \
     R* const to[] = {&a, &b, &c, &d};                                                    \
-    for (int i = 0; i < 4; ++i) put(*to[i], values.word[i]);                             \
+    for (int i = 0; i < 4; ++i) put(*to[i], get<T>(values.word[i]));                     \
   }
 EMULATION_LOAD(shared, uint32_t, )
 EMULATION_LOAD(global, uint64_t, pointer<>)
@@ -200,14 +193,17 @@ inline void arrive_mapped(uint32_t barrier, Site at = Site::current()) {
 }
 template <typename T, typename R>
 void load_cluster(uint32_t address, R& to, Site at = Site::current()) {
-  octconv::ptx::load_cluster(to, own_address(address), address >> kRankBit, at);
+  T value;
+  octconv::ptx::load_cluster(value, own_address(address), address >> kRankBit, at);
+  put(to, value);
 }
-template <typename T>
-void load_cluster(uint32_t address, uint32_t& a, uint32_t& b, uint32_t& c, uint32_t& d,
-                  Site at = Site::current()) {
+template <typename T, typename R>
+void load_cluster(uint32_t address, R& a, R& b, R& c, R& d, Site at = Site::current()) {
+  static_assert(sizeof(T) == 4);
   octconv::ptx::Word128 values;
   octconv::ptx::load_cluster(values, own_address(address), address >> kRankBit, at);
-  a = values.word[0], b = values.word[1], c = values.word[2], d = values.word[3];
+  R* const to[] = {&a, &b, &c, &d};
+  for (int i = 0; i < 4; ++i) put(*to[i], get<T>(values.word[i]));
 }
 
 inline void add_relaxed(uint32_t& old, uint64_t address, uint32_t value,
@@ -219,24 +215,46 @@ inline void add_acq_rel(uint32_t& old, uint64_t address, uint32_t value,
   old = octconv::ptx::atomic_add(pointer<uint32_t>(address), value, at);
 }
 
-inline void copy_16(uint32_t shared, uint64_t source, int64_t, uint32_t source_bytes,
+inline void copy_16(uint32_t shared, uint64_t source, uint32_t source_bytes,
                     Site at = Site::current()) {
   octconv::ptx::copy_async(shared, pointer(source), source_bytes, at);
 }
 
-inline void sync(int64_t, Site at = Site::current()) { octconv::ptx::sync_block(at); }
-inline void sync(uint32_t barrier, uint32_t threads, Site at = Site::current()) {
-  octconv::ptx::sync_named(barrier, threads, at);
+inline void arrive_once(uint32_t barrier, Site at = Site::current()) {
+  octconv::ptx::arrive(barrier, at);
+}
+// Some of a thread's tries say no, as they may: only a loop makes a wait of it.
+inline bool try_wait(uint32_t& tries, uint32_t barrier, uint32_t parity,
+                     Site at = Site::current()) {
+  return tries++ % 3 != 0 && octconv::ptx::try_wait(barrier, parity, at);
 }
 
-// A product that is done before the next instruction.
-template <typename T, int kColumns, bool kTransposed, typename A>
-void multiply_now(float (&sums)[kColumns / 2], const A& a, uint64_t b, Site at = Site::current()) {
-  octconv::ptx::fence_products(at);
-  octconv::ptx::multiply_async<T, kColumns, kTransposed>(sums, a, b, at);
-  octconv::ptx::commit_products(at);
-  octconv::ptx::wait_products<0>(at);
-}
+// Products of a thread. They are done at once, and what should come around them is only counted.
+class Products {
+ public:
+  void fence() { fenced_ = true; }
+  template <typename T, int kColumns, bool kTransposed, typename A>
+  void multiply(float (&sums)[kColumns / 2], const A& a, uint64_t b, Site at = Site::current()) {
+    if (!fenced_) fail("wgmma.mma_async", at, "no wgmma.fence before it");
+    octconv::ptx::fence_products(at);
+    octconv::ptx::multiply_async<T, kColumns, kTransposed>(sums, a, b, at);
+    octconv::ptx::commit_products(at);
+    octconv::ptx::wait_products<0>(at);
+    ++open_;
+  }
+  void commit_group() {
+    groups_ += open_ > 0;
+    open_ = 0;
+  }
+  void wait_group(uint64_t pending) { groups_ = std::min(groups_, pending); }
+  void finish(Site at = Site::current()) const {
+    if (open_ > 0 || groups_ > 0) fail("ret", at, "products have not been waited for");
+  }
+
+ private:
+  bool fenced_ = false;
+  uint64_t open_ = 0, groups_ = 0;
+};
 
 // All of a launch's dynamic shared memory, as one buffer.
 inline uint32_t take_dynamic_shared() {

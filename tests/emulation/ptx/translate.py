@@ -19,7 +19,9 @@ REGISTERS = {
     "f32": "float",
     "f64": "double",
 }
-_ENTRY = re.compile(r"^\.visible \.entry (\w+)\((.*?)\)(.*?)^\{$(.*?)^\}$", re.M | re.S)
+_ENTRY = re.compile(
+    r"^(?:\.visible |\.weak )?\.entry (\w+)\((.*?)\)(.*?)^\{$(.*?)^\}$", re.M | re.S
+)
 _REGISTER = re.compile(r"\s*\.reg \.(\w+)\s+%(\w+)<(\d+)>;")
 _IN_BRACES = re.compile(r"\{(\.reg .*)\}")
 
@@ -60,7 +62,7 @@ def source(kernel: Kernel, file: str) -> str:
     for number, line in kernel.lines:
         if match := _REGISTER.fullmatch(line):
             kind, prefix, count = match.groups()
-            declared.append(f"  {REGISTERS[kind]} {prefix}[{count}];")
+            declared.append(f"  {_type(kind)} {prefix}[{count}];")
         elif line.endswith(":"):
             body.append(f"{_label(line[:-1])}:;")
         elif not line.startswith(".pragma"):
@@ -74,6 +76,8 @@ def source(kernel: Kernel, file: str) -> str:
             "static void run(const std::byte* params) {",
             *declared,
             "  const uint32_t dynamic_shared = take_dynamic_shared();",
+            "  uint32_t tries = 0;",
+            "  Products products;",
             f'#line 1 "{file}"',
             *body,
             "}",
@@ -89,7 +93,7 @@ def _statements(line: str, kernel: str) -> Iterator[str]:
         yield "{"
         for part in match[1].split(";"):
             if register := re.fullmatch(r"\s*\.reg \.(\w+) (\w+)", part):
-                yield f"{REGISTERS[register[1]]} {register[2]};"
+                yield f"{_type(register[1])} {register[2]};"
             elif part.strip():
                 yield _statement(part.strip(), kernel)
         yield "}"
@@ -100,11 +104,11 @@ def _statements(line: str, kernel: str) -> Iterator[str]:
 
 
 def _statement(text: str, kernel: str) -> str:
-    condition, name, rest = re.fullmatch(r"(?:@(!?%?\w+)\s+)?(\S+)\s*(.*)", text).groups()  # type: ignore[union-attr]
+    match = re.fullmatch(r"(?:@(!?%?\w+)\s+)?(\S+)\s*(.*)", text)
+    assert match is not None
+    condition, name, rest = match.groups()
     if name in ("bra", "bra.uni"):
         code = f"goto {_label(rest)};"
-    elif name == "ret":
-        code = "return;"
     else:
         code = statement(name, [_operand(part, kernel) for part in _split(rest)])
     return f"if ({_register(condition)}) {code}" if condition else code
@@ -161,6 +165,12 @@ SPECIAL = {
 
 def _register(text: str) -> str:
     return re.sub(r"%([a-z]+)(\d+)", r"\1[\2]", text)
+
+
+def _type(kind: str) -> str:
+    if kind not in REGISTERS:
+        raise ValueError(f"registers must be of {', '.join(REGISTERS)}, got {kind}")
+    return REGISTERS[kind]
 
 
 def _label(text: str) -> str:
