@@ -74,7 +74,7 @@ def emulated_library(request: pytest.FixtureRequest) -> EmulatedOperators:
     return EmulatedOperators(build.build(name, translations), name)
 
 
-# For tests of what comes before a launch.
+# For tests of what comes before a launch, and for long ones.
 IN_CPP = pytest.mark.parametrize("emulated_library", ["cpp"], indirect=True)
 
 

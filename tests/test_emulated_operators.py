@@ -11,7 +11,7 @@ import pytest
 import torch
 from cases import Case
 from emulated_forward import input_grad_operands
-from emulated_operators import EmulatedOperators
+from emulated_operators import IN_CPP, EmulatedOperators
 from emulated_weight_grad import integer_operands
 from emulation import build
 from emulation.emulator import RUNS, Run
@@ -77,6 +77,7 @@ def test_smallest_gradients_are_exact(case: Case, emulated: EmulatedOperators) -
     check_smallest_gradients(case, emulated.platform, torch.float16)
 
 
+@IN_CPP
 @EACH_DTYPE
 @CHECKS
 @given(case=covered_cases(most_channels=80, most_pixels=17))
@@ -228,6 +229,7 @@ def test_splits_of_the_bias_alone_may_not_be_asked_for(emulated: EmulatedOperato
     assert len(emulated.launches()) == 1
 
 
+@IN_CPP
 @pytest.mark.parametrize(("family", "trial"), [("sm80", ""), ("", ""), ("", "1")])
 @pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
 @pytest.mark.parametrize("kernel", [1, 3])
@@ -296,6 +298,7 @@ def test_a_layer_learns(
         assert torch.equal(result, exact.to(torch.bfloat16))
 
 
+@IN_CPP
 @pytest.mark.parametrize("trial", ["", "1"])
 def test_a_network_is_as_accurate_as_of_pytorchs_operators(
     trial: str, emulated: EmulatedOperators, monkeypatch: pytest.MonkeyPatch
