@@ -46,18 +46,16 @@ def on_trial() -> bool:
 def with_kernels_on_trial(call: Callable[..., T]) -> Callable[..., T]:
     """A call during which the environment asks for them: the operators read it at each call.
 
-    What Python knows as ``os.environ`` is left alone, which takes ten times as long.
+    ``os.environ`` is left alone, for this is within what is timed.
     """
+    before = os.environ.get(_TRIAL, "")
 
     def on_trial_call(*arguments: Any) -> T:
         os.putenv(_TRIAL, "1")
         try:
             return call(*arguments)
         finally:
-            if (before := os.environ.get(_TRIAL)) is None:
-                os.unsetenv(_TRIAL)
-            else:
-                os.putenv(_TRIAL, before)
+            os.putenv(_TRIAL, before)
 
     return on_trial_call
 

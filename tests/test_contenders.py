@@ -18,11 +18,11 @@ VARIABLE = "OCTCONV_CUDA_TRIAL"
 
 
 def asked():
-    """What C sees of the environment, as the operators do."""
+    """What C sees of the environment, as the operators do, to which nothing is as good as none."""
     get = ctypes.CDLL(None).getenv
     get.restype = ctypes.c_char_p
     value = get(VARIABLE.encode())
-    return None if value is None else value.decode()
+    return value.decode() if value else None
 
 
 def build(name, alpha):

@@ -137,19 +137,21 @@ def _convert(operands: Sequence[Operand], to: str, of: str) -> str:
 
 
 def _load(operands: Sequence[Operand], space: str, count: str | None, kind: str) -> str:
-    targets, address = operands
-    registers = _flat([targets])
-    if len(registers) != int(count or 1):
-        raise ValueError(f"a load of {count} must have as many registers, got {targets}")
-    return f"load_{SPACES.get(space, space)}<{TYPES[kind]}>({address}, {', '.join(registers)});"
+    registers, address = operands
+    return _access(f"load_{SPACES.get(space, space)}", address, registers, count, kind)
 
 
 def _store(operands: Sequence[Operand], space: str, count: str | None, kind: str) -> str:
-    address, values = operands
-    registers = _flat([values])
-    if len(registers) != int(count or 1):
-        raise ValueError(f"a store of {count} must have as many registers, got {values}")
-    return f"store_{space}<{TYPES[kind]}>({address}, {', '.join(registers)});"
+    address, registers = operands
+    return _access(f"store_{space}", address, registers, count, kind)
+
+
+def _access(
+    function: str, address: Operand, registers: Operand, count: str | None, kind: str
+) -> str:
+    if len(_flat([registers])) != int(count or 1):
+        raise ValueError(f"{function} of {count or 1} must have as many registers, got {registers}")
+    return _call(f"{function}<{TYPES[kind]}>")([address, registers])
 
 
 def _shuffle(operands: Sequence[Operand], kind: str) -> str:
