@@ -10,7 +10,7 @@ FOLDER = BUILD / "translations"
 # Kernels find <device/ptx.cuh> in the first folder that has it.
 OF_NVCC = [f"-I{ROOT / 'csrc'}", f"-I{HERE}"]
 OF_COMPILER = [f"-I{HERE}", f"-I{ROOT / 'csrc'}"]
-_MOST_LINES = 4000  # of PTX to a source
+_MOST_LINES = 16000  # of PTX to a source
 
 
 def compile_ptx(nvcc: Path, flags: Iterable[str], sources: Sequence[Path]) -> list[Path]:

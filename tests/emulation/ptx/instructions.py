@@ -1,9 +1,10 @@
 """What each PTX instruction is in C++, as the manual of PTX says it ("Instruction Set").
 
-https://docs.nvidia.com/cuda/parallel-thread-execution. The C++ is that of ``machine.h``, and of the
-emulation's own device layer, whose functions stand for instructions that are no arithmetic.
+https://docs.nvidia.com/cuda/parallel-thread-execution. The C++ is that of ``arithmetic.h``, of
+``machine.h`` and of the emulation's own device layer, whose functions stand for instructions.
 """
 
+import functools
 import re
 from collections.abc import Callable, Sequence
 
@@ -19,32 +20,43 @@ TYPES = {
 }
 HALVES = {"f16": "octconv::Float16", "bf16": "octconv::BFloat16", "tf32": "octconv::TFloat32"}
 INT, FLOAT, BITS = "[us](?:16|32|64)", "f32|f64", "pred|b(?:16|32|64)"
-# By types, T: what instructions make of operands a, b and c of that type. Integers wrap.
-EXPRESSIONS = {
-    f"{INT}|{FLOAT}|{BITS}": {"mov": "a"},
-    "u64": {"cvta.param": "a"},
-    f"{INT}|{FLOAT}": {"add": "plus(a, b)", "sub": "minus(a, b)"},
+# By types, T, of operands: what instructions are, as functions of arithmetic.h.
+ARITHMETIC = {
+    f"{INT}|{FLOAT}|{BITS}": {
+        "selp": "select",
+        "setp.eq": "equal",
+        "setp.lt": "less",
+        "setp.le": "less_or_equal",
+        "setp.gt": "greater",
+        "setp.ge": "greater_or_equal",
+    },
+    f"{INT}|{FLOAT}": {"add": "add", "sub": "subtract"},
+    f"{INT}|{BITS}": {"setp.ne": "unequal", "shr": "shift_right"},
     INT: {
-        "mul.lo": "times(a, b)",
-        "mul.hi": "times_high(a, b)",
-        "mul.wide": "times_wide(a, b)",
-        "mad.lo": "plus(times(a, b), c)",
-        "div": "T(a / b)",
-        "rem": "T(a % b)",
-        "neg": "minus(T{}, a)",
-        "min": "std::min(a, b)",
-        "max": "std::max(a, b)",
+        "mul.lo": "multiply",
+        "mul.hi": "multiply_high",
+        "mul.wide": "multiply_wide",
+        "mad.lo": "multiply_add",
+        "div": "divide",
+        "rem": "remainder",
+        "neg": "negate",
+        "min": "least",
+        "max": "greatest",
     },
-    FLOAT: {"mul": "a * b", "fma.rn": "std::fma(a, b, c)", "abs": "std::fabs(a)"},
-    "f32": {
-        "max.NaN": "octconv::ptx::max_or_nan(a, b)",
-        "ex2.approx.ftz": "octconv::ptx::exp2_approximate(a)",
-        "rcp.approx.ftz": "octconv::ptx::reciprocal_approximate(a)",
+    FLOAT: {
+        "mul": "multiply",
+        "fma.rn": "fused_multiply_add",
+        "abs": "magnitude",
+        "setp.geu": "not_less",
     },
-    BITS: {"not": "invert(a)", "and": "T(a & b)", "or": "T(a | b)", "xor": "T(a ^ b)"},
+    BITS: {
+        "not": "invert",
+        "and": "bits_of_both",
+        "or": "bits_of_either",
+        "xor": "bits_of_one",
+        "shl": "shift_left",
+    },
 }
-SIGNS = {"eq": "==", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-OPPOSITES = {"ne": "==", "ge": "<"}
 SPACES = {"global.nc": "constant", "shared::cluster": "cluster"}  # as machine.h has them
 
 
@@ -54,10 +66,17 @@ def statement(name: str, operands: Sequence[Operand]) -> str:
     Raises:
         ValueError: No rule for it, or one that its operands do not fit.
     """
+    rule, groups = _rule(name)
+    return rule(operands, *groups)
+
+
+@functools.cache
+def _rule(name: str) -> tuple[Callable[..., str], tuple[str, ...]]:
+    """The rule for an instruction, and the parts of its name that it asks for."""
     for pattern, rule in RULES:
         if match := re.fullmatch(pattern, name):
-            return rule(operands, *match.groups())
-    raise ValueError(f"no rule for {name}, got operands {operands}")
+            return rule, match.groups()
+    raise ValueError(f"no rule for {name}")
 
 
 def _flat(operands: Sequence[Operand]) -> list[str]:
@@ -90,50 +109,28 @@ def _out(registers: Sequence[str], name: str) -> str:
     return " ".join(f"{register} = {name}[{i}];" for i, register in enumerate(registers))
 
 
-def _expression(text: str) -> Callable[..., str]:
-    """A rule: an expression of the operands behind the first."""
-    return lambda operands, kind: _evaluate(operands, text, kind)
+def _set(function: str, *types: str) -> Callable[..., str]:
+    """A rule: the first operand becomes what a function of arithmetic.h makes of the others.
+
+    ``types``: template arguments; without any, those that the instruction names.
+    """
+
+    def rule(operands: Sequence[Operand], *groups: str) -> str:
+        arguments = ", ".join(types or [TYPES[group] for group in groups])
+        name = f"{function}<{arguments}>" if arguments else function
+        return _call(f"set<{name}>")(operands)
+
+    return rule
 
 
-def _evaluate(operands: Sequence[Operand], text: str, kind: str) -> str:
-    target, *values = operands
-    if isinstance(target, list):
-        return f"unpack({values[0]}, {', '.join(target)});"
-    if isinstance(values[0], list):
-        low, high = (f"get<uint{int(kind[1:]) // 2}_t>({value})" for value in values[0])
-        return f"put({target}, pack({low}, {high}));"
-    taken = "".join(
-        f"const auto {letter} = get<T>({value}); "
-        for letter, value in zip("abc", values, strict=False)
-    )
-    return f"{{ using T = {TYPES[kind]}; {taken}put({target}, {text}); }}"
-
-
-def _compare(operands: Sequence[Operand], comparison: str, kind: str) -> str:
-    target, a, b = operands
-    return f"{target} = get<{TYPES[kind]}>({a}) {SIGNS[comparison]} get<{TYPES[kind]}>({b});"
-
-
-def _compare_not(operands: Sequence[Operand], comparison: str, kind: str) -> str:
-    """What is true where the opposite is false: of floats, where one of them is NaN."""
-    target, a, b = operands
-    sign = OPPOSITES[comparison]
-    return f"{target} = !(get<{TYPES[kind]}>({a}) {sign} get<{TYPES[kind]}>({b}));"
-
-
-def _select(operands: Sequence[Operand], kind: str) -> str:
-    target, a, b, condition = operands
-    return f"put({target}, {condition} ? get<{TYPES[kind]}>({a}) : get<{TYPES[kind]}>({b}));"
-
-
-def _shift(operands: Sequence[Operand], direction: str, kind: str) -> str:
-    target, a, count = operands
-    return f"put({target}, shift_{direction}(get<{TYPES[kind]}>({a}), get<uint32_t>({count})));"
-
-
-def _convert(operands: Sequence[Operand], to: str, of: str) -> str:
-    target, value = operands
-    return f"put({target}, static_cast<{TYPES[to]}>(get<{TYPES[of]}>({value})));"
+def _move(operands: Sequence[Operand], kind: str) -> str:
+    """One register or, in braces, two of half as many bits."""
+    to, value = operands
+    if isinstance(to, list):
+        return _call("unpack")([value, to])
+    if isinstance(value, list):
+        return _set("pack", f"uint{int(kind[1:]) // 2}_t")(operands)
+    return _set("same")(operands, kind)
 
 
 def _load(operands: Sequence[Operand], space: str, count: str | None, kind: str) -> str:
@@ -205,12 +202,7 @@ def _store_matrix(operands: Sequence[Operand]) -> str:
 
 def _mma(operands: Sequence[Operand], kind: str) -> str:
     """d, a, b, c."""
-    d, a, b, c = (_flat([operand]) for operand in operands)
-    return (
-        f"{{ float sums[4] = {{{', '.join(c)}}}; const uint32_t a[4] = {{{', '.join(a)}}}; "
-        f"const uint32_t b[2] = {{{', '.join(b)}}}; "
-        f"octconv::ptx::mma<{HALVES[kind]}>(sums, a, b); {_out(d, 'sums')} }}"
-    )
+    return _call(f"mma<{HALVES[kind]}>")(operands)
 
 
 def _wgmma(operands: Sequence[Operand], columns: str, kind: str) -> str:
@@ -224,9 +216,9 @@ def _wgmma(operands: Sequence[Operand], columns: str, kind: str) -> str:
     if plain != [1, 1, 1] + [0] * (not in_registers) or len(d) != int(columns) // 2:
         raise ValueError(f"a product must be added as it is, got {operands}")
     first = f"uint32_t a[4] = {{{', '.join(a)}}}" if in_registers else f"uint64_t a = {a}"
-    call = f"products.multiply<{HALVES[kind]}, {columns}, {across}>(sums, a, {b});"
-    sums = f"float sums[{len(d)}] = {{{', '.join(d)}}};"
-    return f"{{ {sums} const {first}; {call} {_out(_flat([d]), 'sums')} }}"
+    numbers = ", ".join(register.removeprefix("f[").removesuffix("]") for register in d)
+    call = f"products.multiply<{HALVES[kind]}, {columns}, {across}>(f, sums, a, {b});"
+    return f"{{ static constexpr uint32_t sums[] = {{{numbers}}}; const {first}; {call} }}"
 
 
 def _copy_box(operands: Sequence[Operand], rank: str, multicast: str | None) -> str:
@@ -253,31 +245,29 @@ def _count(function: str) -> Callable[..., str]:
     return lambda operands: f"octconv::ptx::{function}<{operands[0]}>();"
 
 
-_T = f"({INT}|{FLOAT}|{BITS})"
 _WORD = r"([usb](?:8|16|32|64)|f32|f64)"
 _ALL_LANES, _WHOLE_WARP, _NO_STATE = "0xffffffff", "INT64_C(31)", "_"
 RULES: list[tuple[str, Callable[..., str]]] = [
     *(
-        (rf"{re.escape(name)}\.({types})", _expression(text))
-        for types, texts in EXPRESSIONS.items()
-        for name, text in texts.items()
+        (rf"{re.escape(name)}\.({types})", _set(function))
+        for types, functions in ARITHMETIC.items()
+        for name, function in functions.items()
     ),
-    (rf"setp\.(eq|lt|le|gt|ge)\.{_T}", _compare),
-    (rf"setp\.(ne)\.({INT}|{BITS})", _compare_not),
-    (r"setp\.(ge)u\.(f32|f64)", _compare_not),
-    (rf"selp\.{_T}", _select),
-    (r"sh(l)\.(b16|b32|b64)", _shift),
-    (rf"sh(r)\.({INT}|{BITS})", _shift),
-    (r"shf\.l\.wrap\.b32", _call("funnel_left")),
-    (r"bfi\.b(32|64)", _call("insert<uint{0}_t>")),
-    (rf"cvt\.({INT})\.({INT})", _convert),
-    (r"cvt\.rn\.(f32)\.(f64)", _convert),
-    (r"cvt\.f32\.f16", _call("widen_float16")),
-    (r"cvt\.rn\.f16\.f32", _call("narrow<octconv::Float16>")),
-    (r"cvt\.rn\.bf16\.f32", _call("narrow<octconv::BFloat16>")),
-    (r"cvt\.rn\.f16x2\.f32", _call("narrow_pair<octconv::Float16>")),
-    (r"cvt\.rn\.bf16x2\.f32", _call("narrow_pair<octconv::BFloat16>")),
-    (r"cvt\.rna\.tf32\.f32", _call("round_tf32")),
+    (rf"mov\.({INT}|{FLOAT}|{BITS})", _move),
+    (r"cvta\.param\.(u64)", _set("same")),
+    (r"shf\.l\.wrap\.b32", _set("funnel_left")),
+    (r"bfi\.(b32|b64)", _set("insert")),
+    (rf"cvt\.({INT})\.({INT})", _set("convert")),
+    (r"cvt\.rn\.(f32)\.(f64)", _set("convert")),
+    (r"cvt\.f32\.f16", _set("widen_float16")),
+    (r"cvt\.rn\.f16\.f32", _set("narrow", HALVES["f16"])),
+    (r"cvt\.rn\.bf16\.f32", _set("narrow", HALVES["bf16"])),
+    (r"cvt\.rn\.f16x2\.f32", _set("narrow_pair", HALVES["f16"])),
+    (r"cvt\.rn\.bf16x2\.f32", _set("narrow_pair", HALVES["bf16"])),
+    (r"max\.NaN\.f32", _set("octconv::ptx::max_or_nan")),
+    (r"ex2\.approx\.ftz\.f32", _set("octconv::ptx::exp2_approximate")),
+    (r"rcp\.approx\.ftz\.f32", _set("octconv::ptx::reciprocal_approximate")),
+    (r"cvt\.rna\.tf32\.f32", _set("octconv::ptx::round_tf32")),
     (rf"ld\.(param|shared|global|global\.nc|shared::cluster)(?:\.v(\d))?\.{_WORD}", _load),
     (rf"st\.(shared|global)(?:\.v(\d))?\.{_WORD}", _store),
     (r"atom\.(relaxed|acq_rel)\.gpu\.global\.add\.u32", _call("add_{0}")),

@@ -1,14 +1,11 @@
-// What translated PTX is made of: registers that hold bits, and instructions on them. Those that
-// are not arithmetic are the emulation's own, with all their checks.
+// What translated PTX is made of, beside arithmetic: instructions that are the emulation's own,
+// with all their checks.
 #pragma once
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
 
 #include "device/ptx.cuh"
 #include "device/sm90/barrier.cuh"
@@ -17,113 +14,11 @@
 #include "device/sm90/products.cuh"
 #include "device/sm90/store_matrix.cuh"
 #include "device/sm90/tensor_copy.cuh"
+#include "ptx/arithmetic.h"
 #include "runtime/engine.h"
 #include "runtime/translations.h"
 
 namespace emulation::machine {
-
-// An operand as an instruction of type T sees it: the same bits, or the lowest of them.
-template <typename T, typename S>
-T get(S value) {
-  if constexpr (std::is_same_v<T, S>) {
-    return value;
-  } else if constexpr (sizeof(T) == sizeof(S) && !std::is_same_v<S, bool>) {
-    return std::bit_cast<T>(value);
-  } else {
-    static_assert(std::is_integral_v<T> && std::is_integral_v<S> && sizeof(T) <= sizeof(S));
-    return static_cast<T>(value);
-  }
-}
-
-// A result to a register, which may be wider: extended by its sign, if it has one.
-template <typename R, typename T>
-void put(R& to, T value) {
-  if constexpr (sizeof(R) == sizeof(T)) {
-    to = std::bit_cast<R>(value);
-  } else {
-    static_assert(std::is_integral_v<R> && std::is_integral_v<T> && sizeof(R) > sizeof(T));
-    to = static_cast<R>(
-        static_cast<std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>>(value));
-  }
-}
-
-// Integers wrap: they are added and multiplied as unsigned ones.
-template <typename T>
-using Wrapping = std::conditional_t<std::is_floating_point_v<T>, T,
-                                    std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>>;
-template <typename T>
-T plus(T a, T b) {
-  return static_cast<T>(Wrapping<T>(a) + Wrapping<T>(b));
-}
-template <typename T>
-T minus(T a, T b) {
-  return static_cast<T>(Wrapping<T>(a) - Wrapping<T>(b));
-}
-template <typename T>
-T times(T a, T b) {
-  return static_cast<T>(Wrapping<T>(a) * Wrapping<T>(b));
-}
-inline int32_t times_high(int32_t a, int32_t b) { return (int64_t{a} * b) >> 32; }
-inline uint32_t times_high(uint32_t a, uint32_t b) { return (uint64_t{a} * b) >> 32; }
-inline int64_t times_wide(int32_t a, int32_t b) { return int64_t{a} * b; }
-inline uint64_t times_wide(uint32_t a, uint32_t b) { return uint64_t{a} * b; }
-inline uint32_t times_wide(uint16_t a, uint16_t b) { return uint32_t{a} * b; }
-template <typename T>
-T invert(T a) {
-  if constexpr (std::is_same_v<T, bool>) return !a;
-  return static_cast<T>(~a);
-}
-
-// Counts beyond the bits are as many as there are.
-template <typename T>
-T shift_l(T a, uint32_t count) {
-  return count < 8 * sizeof a ? static_cast<T>(Wrapping<T>(a) << count) : T{};
-}
-template <typename T>
-T shift_r(T a, uint32_t count) {
-  constexpr uint32_t kMost = 8 * sizeof a - 1;
-  return count <= kMost ? static_cast<T>(a >> count) : std::is_signed_v<T> && a < 0 ? T(-1) : T{};
-}
-inline void funnel_left(uint32_t& to, uint32_t low, uint32_t high, uint32_t count) {
-  to = static_cast<uint32_t>((uint64_t{high} << 32 | low) << count % 32 >> 32);
-}
-template <typename R>
-void insert(R& to, R bits, R into, uint32_t place, uint32_t count) {
-  const R mask = shift_l(minus(shift_l(R{1}, count % 256), R{1}), place % 256);
-  to = (into & ~mask) | (shift_l(bits, place % 256) & mask);
-}
-
-// Registers of half as many bits side by side.
-template <typename Half>
-auto pack(Half low, Half high) {
-  using Whole = std::conditional_t<sizeof(Half) == 2, uint32_t, uint64_t>;
-  return static_cast<Whole>(Whole{high} << 8 * sizeof(Half) | low);
-}
-template <typename Whole, typename R>
-void unpack(Whole value, R& low, R& high) {
-  static_assert(sizeof(Whole) == 2 * sizeof(R));
-  R halves[2];
-  std::memcpy(halves, &value, sizeof halves);
-  low = halves[0], high = halves[1];
-}
-
-inline void widen_float16(float& to, uint16_t bits) {
-  to = octconv::ptx::widen(octconv::Float16{bits});
-}
-template <typename T>
-void narrow(uint16_t& to, float value) {
-  T narrowed;
-  octconv::ptx::narrow(narrowed, value);
-  to = narrowed.bits;
-}
-template <typename T>
-void narrow_pair(uint32_t& to, float high, float low) {
-  to = octconv::ptx::narrow_pair<T>(low, high);
-}
-template <typename R>
-void round_tf32(uint32_t& to, R value) {
-  to = octconv::ptx::round_tf32(get<uint32_t>(value));
-}
 
 template <typename T = const void>
 T* pointer(uint64_t address) {
@@ -178,10 +73,9 @@ EMULATION_STORE(shared, uint32_t, )
 EMULATION_STORE(global, uint64_t, pointer<void>)
 #undef EMULATION_STORE
 
-// Addresses in the cluster: the rank of the block is above the rest.
-constexpr uint32_t kRankBit = 24;
+// Addresses in the cluster.
 inline void map_to_rank(uint32_t& to, uint32_t address, uint32_t rank) {
-  to = address % (1u << kRankBit) | rank << kRankBit;
+  to = address % (1u << kRankShift) | rank << kRankShift;
 }
 inline uint32_t own_address(uint32_t mapped) {
   uint32_t own;
@@ -189,19 +83,19 @@ inline uint32_t own_address(uint32_t mapped) {
   return own;
 }
 inline void arrive_mapped(uint32_t barrier, Site at = Site::current()) {
-  octconv::ptx::arrive_at(own_address(barrier), barrier >> kRankBit, at);
+  octconv::ptx::arrive_at(own_address(barrier), barrier >> kRankShift, at);
 }
 template <typename T, typename R>
 void load_cluster(uint32_t address, R& to, Site at = Site::current()) {
   T value;
-  octconv::ptx::load_cluster(value, own_address(address), address >> kRankBit, at);
+  octconv::ptx::load_cluster(value, own_address(address), address >> kRankShift, at);
   put(to, value);
 }
 template <typename T, typename R>
 void load_cluster(uint32_t address, R& a, R& b, R& c, R& d, Site at = Site::current()) {
   static_assert(sizeof(T) == 4);
   octconv::ptx::Word128 values;
-  octconv::ptx::load_cluster(values, own_address(address), address >> kRankBit, at);
+  octconv::ptx::load_cluster(values, own_address(address), address >> kRankShift, at);
   R* const to[] = {&a, &b, &c, &d};
   for (int i = 0; i < 4; ++i) put(*to[i], get<T>(values.word[i]));
 }
@@ -220,6 +114,15 @@ inline void copy_16(uint32_t shared, uint64_t source, uint32_t source_bytes,
   octconv::ptx::copy_async(shared, pointer(source), source_bytes, at);
 }
 
+template <typename T>
+void mma(float& d0, float& d1, float& d2, float& d3, uint32_t a0, uint32_t a1, uint32_t a2,
+         uint32_t a3, uint32_t b0, uint32_t b1, float c0, float c1, float c2, float c3,
+         Site at = Site::current()) {
+  float sums[4] = {c0, c1, c2, c3};
+  octconv::ptx::mma<T>(sums, {a0, a1, a2, a3}, {b0, b1}, at);
+  d0 = sums[0], d1 = sums[1], d2 = sums[2], d3 = sums[3];
+}
+
 inline void arrive_once(uint32_t barrier, Site at = Site::current()) {
   octconv::ptx::arrive(barrier, at);
 }
@@ -233,13 +136,18 @@ inline bool try_wait(uint32_t& tries, uint32_t barrier, uint32_t parity,
 class Products {
  public:
   void fence() { fenced_ = true; }
+  // The sums are registers of `floats`, of these numbers.
   template <typename T, int kColumns, bool kTransposed, typename A>
-  void multiply(float (&sums)[kColumns / 2], const A& a, uint64_t b, Site at = Site::current()) {
+  void multiply(float* floats, const uint32_t (&numbers)[kColumns / 2], const A& a, uint64_t b,
+                Site at = Site::current()) {
+    float sums[kColumns / 2];
+    for (int i = 0; i < kColumns / 2; ++i) sums[i] = floats[numbers[i]];
     if (!fenced_) fail("wgmma.mma_async", at, "no wgmma.fence before it");
     octconv::ptx::fence_products(at);
     octconv::ptx::multiply_async<T, kColumns, kTransposed>(sums, a, b, at);
     octconv::ptx::commit_products(at);
     octconv::ptx::wait_products<0>(at);
+    for (int i = 0; i < kColumns / 2; ++i) floats[numbers[i]] = sums[i];
     ++open_;
   }
   void commit_group() {

@@ -24,6 +24,9 @@ _ENTRY = re.compile(
 )
 _REGISTER = re.compile(r"\s*\.reg \.(\w+)\s+%(\w+)<(\d+)>;")
 _IN_BRACES = re.compile(r"\{(\.reg .*)\}")
+_STATEMENT = re.compile(r"(?:@(!?%?\w+)\s+)?(\S+)\s*(.*)")
+_split = re.compile(r"\[[^]]*\]|\{[^}]*\}|[^\s,]+").findall  # into operands
+_NUMBERED = re.compile(r"(!?)%([a-z]+)(\d+)")
 
 
 class Kernel(NamedTuple):
@@ -104,29 +107,20 @@ def _statements(line: str, kernel: str) -> Iterator[str]:
 
 
 def _statement(text: str, kernel: str) -> str:
-    match = re.fullmatch(r"(?:@(!?%?\w+)\s+)?(\S+)\s*(.*)", text)
+    match = _STATEMENT.fullmatch(text)
     assert match is not None
     condition, name, rest = match.groups()
     if name in ("bra", "bra.uni"):
         code = f"goto {_label(rest)};"
     else:
         code = statement(name, [_operand(part, kernel) for part in _split(rest)])
-    return f"if ({_register(condition)}) {code}" if condition else code
-
-
-def _split(text: str) -> list[str]:
-    """Operands, of which one in brackets or braces may hold commas."""
-    parts, depth, begin = [], 0, 0
-    for i, letter in enumerate(text):
-        depth += (letter in "[{") - (letter in "]}")
-        if letter == "," and depth == 0:
-            parts.append(text[begin:i].strip())
-            begin = i + 1
-    return [*parts, text[begin:].strip()] if text else []
+    return f"if ({_operand(condition, kernel)}) {code}" if condition else code
 
 
 def _operand(text: str, kernel: str) -> str | list[str]:
     """An operand in C++; a list of them for what is in braces."""
+    if match := _NUMBERED.fullmatch(text):
+        return "{}{}[{}]".format(*match.groups())
     if text.startswith("{"):
         return [str(_operand(part, kernel)) for part in _split(text[1:-1])]
     if text.startswith("["):
@@ -144,27 +138,23 @@ def _operand(text: str, kernel: str) -> str | list[str]:
         return f"std::bit_cast<{kind}>(UINT{bits}_C(0x{text[2:]}))"
     if re.fullmatch(r"-?\d+", text):
         return f"INT64_C({text})"
-    if text.startswith("%") and text[1:] in SPECIAL:
-        return SPECIAL[text[1:]]
-    if re.fullmatch(r"!?%[a-z]+\d+|[a-z_]\w*|0x[0-9a-f]+", text):
-        return _register(text)
+    if text in SPECIAL:
+        return SPECIAL[text]
+    if re.fullmatch(r"[a-z_]\w*|0x[0-9a-f]+", text):
+        return text
     raise ValueError(f"{kernel}: not an operand: {text}")
 
 
 SPECIAL = {
-    "tid.x": "octconv::ptx::thread_x()",
-    "tid.y": "octconv::ptx::thread_y()",
-    "ntid.x": "octconv::ptx::threads_x()",
-    "ntid.y": "octconv::ptx::threads_y()",
-    "ctaid.x": "octconv::ptx::block_x()",
-    "nctaid.x": "octconv::ptx::blocks_x()",
-    "laneid": "octconv::ptx::lane()",
-    "cluster_ctarank": "octconv::ptx::cluster_rank()",
+    "%tid.x": "octconv::ptx::thread_x()",
+    "%tid.y": "octconv::ptx::thread_y()",
+    "%ntid.x": "octconv::ptx::threads_x()",
+    "%ntid.y": "octconv::ptx::threads_y()",
+    "%ctaid.x": "octconv::ptx::block_x()",
+    "%nctaid.x": "octconv::ptx::blocks_x()",
+    "%laneid": "octconv::ptx::lane()",
+    "%cluster_ctarank": "octconv::ptx::cluster_rank()",
 }
-
-
-def _register(text: str) -> str:
-    return re.sub(r"%([a-z]+)(\d+)", r"\1[\2]", text)
 
 
 def _type(kind: str) -> str:

@@ -96,7 +96,7 @@ void Engine::start_cluster(Cluster& cluster, uint32_t index) {
   cluster.arrived = cluster.phases = 0;
   cluster.sync_objects = std::make_unique<char[]>(2);
   for (uint32_t rank = 0; rank < shape_.cluster; ++rank) {
-    cluster.blocks[rank]->first_address = kSharedBase | rank << 24;
+    cluster.blocks[rank]->first_address = kSharedBase | rank << kRankShift;
     start_block(*cluster.blocks[rank], index * shape_.cluster + rank);
     cluster.running += cluster.blocks[rank]->running;
   }

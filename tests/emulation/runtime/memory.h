@@ -15,6 +15,7 @@ namespace emulation {
 
 constexpr uint32_t kMostSharedBytes = 232448;  // of a block (sm_90)
 constexpr uint32_t kSharedBase = 1024;         // the address of a block's first byte, of rank 0
+constexpr uint32_t kRankShift = 24;  // in a cluster a block's rank is above the rest of an address
 constexpr uint32_t kRedZone = 1024;  // behind each shared buffer; keeps banks and swizzles
 
 // Global memory that kernels may touch.
