@@ -8,7 +8,7 @@ import pytest
 import torch
 from cases import Case
 from emulated_forward import input_grad_operands
-from emulated_operators import EmulatedOperators
+from emulated_operators import EmulatedOperators, Launch
 from emulated_weight_grad import integer_operands
 from emulation import build
 from kernel_checks import (
@@ -87,20 +87,46 @@ LOADS = [
 def test_what_there_was_no_memory_to_load_is_asked_for_again(
     params: str, kernel: int, name: str, launched: str, emulated: EmulatedOperators
 ) -> None:
-    case = Case((64, 136), (136, 64), (kernel, kernel), size=(18, 16))
-    x, dy = integer_operands(case)
-    flags = (case.size, case.kernel_size, 1, True)
-    calls = {"forward": forward_call(case, BF16), "weight_grad": (*moved((*x, *dy), BF16), *flags)}
+    call = call_of(name, kernel)
 
     def fail_and_try_again() -> None:
         emulated.refuse(params, for_memory=True)
         with pytest.raises(RuntimeError, match="no memory on the device to load a kernel to"):
-            getattr(emulated.ops, name)(*calls[name])
+            getattr(emulated.ops, name)(*call)
         emulated.begin()
-        getattr(emulated.ops, name)(*calls[name])
+        getattr(emulated.ops, name)(*call)
 
     in_a_new_thread(fail_and_try_again)
     assert emulated.launches()[0].params == launched
+
+
+@pytest.mark.parametrize(("params", "kernel", "name", "launched"), LOADS[1:])
+def test_portable_kernels_serve_until_others_load(
+    params: str, kernel: int, name: str, launched: str, emulated: EmulatedOperators
+) -> None:
+    """As where the first call is captured in a graph."""
+    call = call_of(name, kernel)
+
+    def fail_and_try_again() -> tuple[list[Launch], list[Launch]]:
+        emulated.refuse(params)
+        getattr(emulated.ops, name)(*call)
+        first = emulated.launches()
+        emulated.begin()
+        getattr(emulated.ops, name)(*call)
+        return first, emulated.launches()
+
+    first, second = in_a_new_thread(fail_and_try_again)
+    assert "Sm90" not in first[0].params
+    assert second[0].params == launched
+
+
+def call_of(name: str, kernel: int) -> tuple[Any, ...]:
+    """Arguments of a call that Hopper's kernels serve."""
+    case = Case((64, 136), (136, 64), (kernel, kernel), size=(18, 16))
+    if name == "forward":
+        return forward_call(case, BF16)
+    x, dy = integer_operands(case)
+    return (*moved((*x, *dy), BF16), case.size, case.kernel_size, 1, True)
 
 
 def test_errors_of_the_runtime_are_not_remembered(emulated: EmulatedOperators) -> None:

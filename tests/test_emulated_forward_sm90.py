@@ -39,6 +39,7 @@ CASES = {
     1: {
         "steps": case_of((24, 72), (40, 104), 13, 17, batch=2),
         "largest": case_of((40, 8), (8, 72), 28, 27),
+        "few inputs": case_of((8, 8), (72, 40), 14, 9),
         "chunks": case_of((104, 40), (104, 8), 15, 2),
         "rounds": case_of((64, 64), (64, 64), 28, 28, batch=3),  # of the ring of strips
     },

@@ -1,11 +1,9 @@
 // Which calls kernels of family sm90 serve, and their launches.
 #include "cuda/forward_sm90.h"
 
-#include <torch/csrc/stable/accelerator.h>
-
 #include <array>
 #include <cstdlib>
-#include <map>
+#include <set>
 #include <string_view>
 #include <type_traits>
 
@@ -31,7 +29,7 @@ bool can_run(const PlanSm90& plan, ScalarType dtype, bool input_grad, int device
   const JointCut& cut = plan.joint;
   const int32_t cluster = plan.joint_items > 0 ? cut.cluster() : plan.splits;
   using Key = std::array<int32_t, 12>;
-  thread_local std::map<Key, bool> known;
+  thread_local std::set<Key> known;
   const Key key{device,
                 static_cast<int32_t>(dtype),
                 input_grad,
@@ -44,15 +42,14 @@ bool can_run(const PlanSm90& plan, ScalarType dtype, bool input_grad, int device
                 cut.slots,
                 cluster,
                 cluster > 1 ? plan.blocks : 0};
-  const auto found = known.find(key);
-  if (found != known.end()) return found->second;
-  const torch::stable::accelerator::DeviceGuard guard(device);
-  return known[key] = with_kernels(dtype, input_grad, [&](auto type, auto direction) {
-           using T = typename decltype(type)::type;
-           constexpr bool kInputGrad = decltype(direction)::value;
-           return plan.joint_items > 0 ? can_run_1x1_sm90<T, kInputGrad>(plan)
-                                       : can_run_sm90<T, kInputGrad>(plan);
-         });
+  return ask_until_yes(known, key, device, [&] {
+    return with_kernels(dtype, input_grad, [&](auto type, auto direction) {
+      using T = typename decltype(type)::type;
+      constexpr bool kInputGrad = decltype(direction)::value;
+      return plan.joint_items > 0 ? can_run_1x1_sm90<T, kInputGrad>(plan)
+                                  : can_run_sm90<T, kInputGrad>(plan);
+    });
+  });
 }
 
 // What has not run on a GPU yet is for those who ask.

@@ -1,9 +1,7 @@
 // Which weight gradients family sm90 serves, and their launch.
 #include "cuda/weight_grad_sm90.h"
 
-#include <torch/csrc/stable/accelerator.h>
-
-#include <map>
+#include <set>
 #include <tuple>
 
 #include "cuda/call.h"
@@ -18,16 +16,15 @@ namespace {
 
 bool has_code(const GradPlanSm90& plan, ScalarType dtype, int device) {
   using Key = std::tuple<int, ScalarType, int32_t, int32_t>;
-  thread_local std::map<Key, bool> known;
+  thread_local std::set<Key> known;
   const Key key{device, dtype, plan.cut.tile, plan.joint.rows};
-  const auto found = known.find(key);
-  if (found != known.end()) return found->second;
-  const torch::stable::accelerator::DeviceGuard guard(device);
-  return known[key] = with_16_bit_type(dtype, [&](auto type) {
-           using T = typename decltype(type)::type;
-           return plan.joint.splits > 0 ? has_joint_grad_code_sm90<T>(plan.joint.rows)
-                                        : has_grad_code_sm90<T>(plan.cut.tile);
-         });
+  return ask_until_yes(known, key, device, [&] {
+    return with_16_bit_type(dtype, [&](auto type) {
+      using T = typename decltype(type)::type;
+      return plan.joint.splits > 0 ? has_joint_grad_code_sm90<T>(plan.joint.rows)
+                                   : has_grad_code_sm90<T>(plan.cut.tile);
+    });
+  });
 }
 
 void launch_1x1(const Problem& problem, const JointGradSm90Cut& cut,

@@ -20,6 +20,7 @@ void allow_shared_bytes(const void* kernel, uint32_t bytes);
 template <typename Params>
 void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& params,
             cudaStream_t stream) {
+  static_assert(sizeof(Params) <= 4096);  // what drivers before CUDA 12.1's take
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
   const LaunchConfig as_asked(shape, stream);
   cudaLaunchKernelEx(&as_asked.config, kernel, params);  // its error is the operator's to find

@@ -81,7 +81,7 @@ TensorView weight_view(const Problem& p, const Sm90Cut& cut, const void* weight,
   if (p.input_grad) {
     const int32_t of_copy =
         sm90_columns_of_copy(kSm90Geometries[cut.geometry], true, cut.columns[kHigh]);
-    return {first, 3, {columns, rows, 9}, {row, tap}, {u(of_copy), u(kSm90Chunk), 1}};
+    return {first, 3, {columns, 9, rows}, {tap, row}, {u(of_copy), 1, u(kSm90Chunk)}};
   }
   // Row 8 i + 2 j + k of 32 comes to place 8 j + 2 i + k.
   return {first,

@@ -95,7 +95,9 @@ struct StripRing {
   uint32_t parity = 0;
 
   __device__ __forceinline__ explicit StripRing(bool narrow)
-      : count(Traits::strips(narrow)), bytes(Traits::strip_bytes(narrow)) {}
+      // Of two constants: a division, where a thread might do it.
+      : count(narrow ? Traits::strips(true) : Traits::strips(false)),
+        bytes(Traits::strip_bytes(narrow)) {}
 
   __device__ __forceinline__ uint32_t address(const Memory& memory) const {
     return memory.area(1 + Traits::kPooledAreas) + stage * bytes;

@@ -113,7 +113,7 @@ __device__ __forceinline__ void load_slot(const ForwardSm90Params& p, const Memo
       const int32_t column = first + copy * kColumnsOfCopy, channel = chunk * kSm90Chunk;
       const uint32_t to_copy = shared + copy * Traits::kCopy;
       if constexpr (Traits::kInputGrad) {
-        ptx::copy_box(to_copy, &p.weight[to][from], full, column, channel, kTaps - 1 - tap);
+        ptx::copy_box(to_copy, &p.weight[to][from], full, column, kTaps - 1 - tap, channel);
       } else {
         ptx::copy_box(to_copy, &p.weight[to][from], full, channel, 0, column / 8, 0, tap);
       }
