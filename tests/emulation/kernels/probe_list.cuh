@@ -100,7 +100,7 @@ constexpr Probe patches(const char* name) {
            {kPixelsBytes,
             4,
             {kWidth, kParts.rows, 1, 1},
-            {kBytes, kBytes, kBytes},
+            {kBytes, kParts.rows * kBytes, kParts.rows * kBytes},
             {kParts.row_bytes / 2, kParts.rows, 1, 1}}}};
 }
 
