@@ -70,8 +70,16 @@ def test_small_tiles_serve_where_code_passes_no_registers(emulated: EmulatedOper
     assert "wide tiles" in wide
     assert "predicted" in wide
     assert "as on H100" in wide  # the nearest known device
-    emulated.refuse("ForwardParams")
-    assert "small tiles" in in_a_new_thread(emulated.ops.explain_forward, *explain)
+
+    def fail_and_try_again() -> list[str]:
+        emulated.refuse("ForwardParams")
+        first: str = emulated.ops.explain_forward(*explain)
+        emulated.begin()
+        return [first, emulated.ops.explain_forward(*explain)]
+
+    first, second = in_a_new_thread(fail_and_try_again)
+    assert "small tiles" in first
+    assert "wide tiles" in second
 
 
 LOADS = [

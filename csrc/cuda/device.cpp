@@ -44,8 +44,12 @@ Device ask(int index) {
         "a GPU on which the library's code does not run: " + std::string(cudaGetErrorString(error));
     return device;
   }
-  if (device.facts.passes_registers()) device.facts.has_code_90a = code_passes_registers();
   device.is_known = true;
+  if (device.facts.passes_registers()) {
+    const Answer passes = code_passes_registers();
+    device.facts.has_code_90a = passes.value_or(false);
+    device.is_known = passes.has_value();
+  }
   return device;
 }
 

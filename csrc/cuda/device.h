@@ -3,9 +3,10 @@
 
 #include <torch/csrc/stable/accelerator.h>
 
-#include <set>
+#include <map>
 #include <string>
 
+#include "launch/answer.h"
 #include "plan/device_facts.h"
 
 namespace octconv {
@@ -20,15 +21,15 @@ struct Device {
 // which the driver makes no tensor maps.
 const Device& device_of(int index);
 
-// Whether `ask()` says yes on a device. A no is not remembered: the moment may have been a bad one,
-// such as a graph's capture.
+// Whether `ask()`, on a device, says yes: an Answer, which is remembered if it is one.
 template <typename Key, typename Ask>
-bool ask_until_yes(std::set<Key>& known, const Key& key, int device, const Ask& ask) {
-  if (known.find(key) != known.end()) return true;
+bool ask_once(std::map<Key, bool>& known, const Key& key, int device, const Ask& ask) {
+  const auto found = known.find(key);
+  if (found != known.end()) return found->second;
   const torch::stable::accelerator::DeviceGuard guard(device);
-  const bool yes = ask();
-  if (yes) known.insert(key);
-  return yes;
+  const Answer answer = ask();
+  if (answer) known[key] = *answer;
+  return answer.value_or(false);
 }
 
 }  // namespace octconv

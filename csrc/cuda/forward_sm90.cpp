@@ -3,7 +3,7 @@
 
 #include <array>
 #include <cstdlib>
-#include <set>
+#include <map>
 #include <string_view>
 #include <type_traits>
 
@@ -29,7 +29,7 @@ bool can_run(const PlanSm90& plan, ScalarType dtype, bool input_grad, int device
   const JointCut& cut = plan.joint;
   const int32_t cluster = plan.joint_items > 0 ? cut.cluster() : plan.splits;
   using Key = std::array<int32_t, 12>;
-  thread_local std::set<Key> known;
+  thread_local std::map<Key, bool> known;
   const Key key{device,
                 static_cast<int32_t>(dtype),
                 input_grad,
@@ -42,7 +42,7 @@ bool can_run(const PlanSm90& plan, ScalarType dtype, bool input_grad, int device
                 cut.slots,
                 cluster,
                 cluster > 1 ? plan.blocks : 0};
-  return ask_until_yes(known, key, device, [&] {
+  return ask_once(known, key, device, [&] {
     return with_kernels(dtype, input_grad, [&](auto type, auto direction) {
       using T = typename decltype(type)::type;
       constexpr bool kInputGrad = decltype(direction)::value;

@@ -1,7 +1,7 @@
 // Which weight gradients family sm90 serves, and their launch.
 #include "cuda/weight_grad_sm90.h"
 
-#include <set>
+#include <map>
 #include <tuple>
 
 #include "cuda/call.h"
@@ -16,9 +16,9 @@ namespace {
 
 bool has_code(const GradPlanSm90& plan, ScalarType dtype, int device) {
   using Key = std::tuple<int, ScalarType, int32_t, int32_t>;
-  thread_local std::set<Key> known;
+  thread_local std::map<Key, bool> known;
   const Key key{device, dtype, plan.cut.tile, plan.joint.rows};
-  return ask_until_yes(known, key, device, [&] {
+  return ask_once(known, key, device, [&] {
     return with_16_bit_type(dtype, [&](auto type) {
       using T = typename decltype(type)::type;
       return plan.joint.splits > 0 ? has_joint_grad_code_sm90<T>(plan.joint.rows)

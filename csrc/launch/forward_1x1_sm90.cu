@@ -34,11 +34,11 @@ void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, cudaSt
 }
 
 template <typename T, bool kInputGrad>
-bool can_run_1x1_sm90(const PlanSm90& plan) {
-  bool can_run = false;
+Answer can_run_1x1_sm90(const PlanSm90& plan) {
+  Answer can_run = false;
   with_kernel_1x1_sm90<T, kInputGrad>(plan, [&](auto kernel, const LaunchShape& shape) {
-    can_run = registers_of(kernel) == kJointRegisters &&
-              (plan.joint.cluster() == 1 || have_room(kernel, shape));
+    can_run = has_registers(kernel, kJointRegisters);
+    if (can_run == true && plan.joint.cluster() > 1) can_run = have_room(kernel, shape);
   });
   return can_run;
 }
@@ -51,9 +51,9 @@ template void launch_1x1_sm90<Float16, false>(const PlanSm90&, const JointSm90Pa
                                               cudaStream_t);
 template void launch_1x1_sm90<Float16, true>(const PlanSm90&, const JointSm90Params&, cudaStream_t);
 
-template bool can_run_1x1_sm90<BFloat16, false>(const PlanSm90&);
-template bool can_run_1x1_sm90<BFloat16, true>(const PlanSm90&);
-template bool can_run_1x1_sm90<Float16, false>(const PlanSm90&);
-template bool can_run_1x1_sm90<Float16, true>(const PlanSm90&);
+template Answer can_run_1x1_sm90<BFloat16, false>(const PlanSm90&);
+template Answer can_run_1x1_sm90<BFloat16, true>(const PlanSm90&);
+template Answer can_run_1x1_sm90<Float16, false>(const PlanSm90&);
+template Answer can_run_1x1_sm90<Float16, true>(const PlanSm90&);
 
 }  // namespace octconv

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "dtype.h"
+#include "launch/answer.h"
 #include "plan/forward_sm80.h"
 #include "problem.h"
 #include "setup/forward_sm80.h"
@@ -28,7 +29,7 @@ void launch_forward_sm80(const Launch& launch);
 
 // Whether the current device runs code of forward_sm80 whose threads pass registers on; other code
 // of kernels that need it does nothing.
-bool code_passes_registers();
+Answer code_passes_registers();
 
 // Of plans with joint tiles.
 template <typename T>

@@ -2,12 +2,12 @@
 
 namespace octconv {
 
-bool code_passes_registers() {
-  bool passes = true;
+Answer code_passes_registers() {
+  Answer passes = true;
   for_each_forward<BFloat16, false>(3, [&](auto traits) {
     using Traits = decltype(traits);
     if constexpr (Traits::kNeedsPassing) {
-      passes = passes && registers_of(forward_sm80<Traits>) == Traits::kRegisters;
+      if (passes == true) passes = has_registers(forward_sm80<Traits>, Traits::kRegisters);
     }
   });
   return passes;

@@ -35,11 +35,11 @@ void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStre
 }
 
 template <typename T, bool kInputGrad>
-bool can_run_sm90(const PlanSm90& plan) {
-  bool can_run = false;
+Answer can_run_sm90(const PlanSm90& plan) {
+  Answer can_run = false;
   with_kernel_sm90<T, kInputGrad>(plan, [&](auto kernel) {
-    can_run = registers_of(kernel) == kSm90Registers &&
-              (plan.splits == 1 || have_room(kernel, shape_sm90(plan)));
+    can_run = has_registers(kernel, kSm90Registers);
+    if (can_run == true && plan.splits > 1) can_run = have_room(kernel, shape_sm90(plan));
   });
   return can_run;
 }

@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include "dtype.h"
+#include "launch/answer.h"
 #include "params/forward_1x1_sm90.h"
 #include "params/forward_sm90.h"
 #include "plan/forward_sm90.h"
@@ -17,12 +18,12 @@ void launch_sm90(const PlanSm90& plan, const ForwardSm90Params& params, cudaStre
 // Whether the library has the kernel's code for the current device, with the registers that its
 // warpgroups pass on to each other, and that has room for all clusters.
 template <typename T, bool kInputGrad>
-bool can_run_sm90(const PlanSm90& plan);
+Answer can_run_sm90(const PlanSm90& plan);
 
 // The same two of forward_1x1_sm90.
 template <typename T, bool kInputGrad>
 void launch_1x1_sm90(const PlanSm90& plan, const JointSm90Params& params, cudaStream_t stream);
 template <typename T, bool kInputGrad>
-bool can_run_1x1_sm90(const PlanSm90& plan);
+Answer can_run_1x1_sm90(const PlanSm90& plan);
 
 }  // namespace octconv

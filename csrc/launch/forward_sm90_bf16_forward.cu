@@ -3,6 +3,6 @@
 namespace octconv {
 
 template void launch_sm90<BFloat16, false>(const PlanSm90&, const ForwardSm90Params&, cudaStream_t);
-template bool can_run_sm90<BFloat16, false>(const PlanSm90&);
+template Answer can_run_sm90<BFloat16, false>(const PlanSm90&);
 
 }  // namespace octconv

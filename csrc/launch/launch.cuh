@@ -6,6 +6,7 @@
 
 #include <stdexcept>
 
+#include "launch/answer.h"
 #include "launch/launch_config.cuh"
 #include "launch_shape.h"
 
@@ -29,14 +30,16 @@ void launch(void (*kernel)(Params), const LaunchShape& shape, const Params& para
 // Whether the current device, or the part of it that there is, runs all clusters of a launch at
 // once.
 template <typename Params>
-bool have_room(void (*kernel)(Params), LaunchShape shape) {
+Answer have_room(void (*kernel)(Params), LaunchShape shape) {
   shape.overlaps = false;  // which is not asked about
   allow_shared_bytes(reinterpret_cast<const void*>(kernel), shape.shared_bytes);
   const LaunchConfig as_asked(shape, nullptr);
   int most = 0;
-  const cudaError_t error = cudaOccupancyMaxActiveClusters(&most, kernel, &as_asked.config);
-  if (error != cudaSuccess) cudaGetLastError();  // not to be found by a later call
-  return error == cudaSuccess && static_cast<uint32_t>(most) * shape.cluster >= shape.blocks;
+  if (cudaOccupancyMaxActiveClusters(&most, kernel, &as_asked.config) != cudaSuccess) {
+    cudaGetLastError();  // not to be found by a later call
+    return std::nullopt;
+  }
+  return static_cast<uint32_t>(most) * shape.cluster >= shape.blocks;
 }
 
 // Asks for the attributes of a kernel, for which its code is loaded to the current device. Raises
@@ -51,11 +54,12 @@ cudaError_t load(void (*kernel)(Params), cudaFuncAttributes& attributes) {
   return error;
 }
 
-// Of a kernel's threads; 0 if the library has no code of it for the current device.
+// Whether the library has code of a kernel for the current device, with so many registers.
 template <typename Params>
-int registers_of(void (*kernel)(Params)) {
+Answer has_registers(void (*kernel)(Params), int registers) {
   cudaFuncAttributes attributes{};
-  return load(kernel, attributes) == cudaSuccess ? attributes.numRegs : 0;
+  if (load(kernel, attributes) != cudaSuccess) return std::nullopt;
+  return attributes.numRegs == registers;
 }
 
 }  // namespace octconv

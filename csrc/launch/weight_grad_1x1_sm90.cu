@@ -31,17 +31,17 @@ void launch_joint_grad_sm90(const JointGradSm90Params& params, cudaStream_t stre
 }
 
 template <typename T>
-bool has_joint_grad_code_sm90(int32_t rows) {
-  bool has_code = false;
+Answer has_joint_grad_code_sm90(int32_t rows) {
+  Answer has_code = false;
   with_joint_grad_kernel_sm90<T>(
-      rows, [&](auto kernel) { has_code = registers_of(kernel) == kJointGradRegisters; });
+      rows, [&](auto kernel) { has_code = has_registers(kernel, kJointGradRegisters); });
   return has_code;
 }
 
 template void launch_joint_grad_sm90<BFloat16>(const JointGradSm90Params&, cudaStream_t);
 template void launch_joint_grad_sm90<Float16>(const JointGradSm90Params&, cudaStream_t);
 
-template bool has_joint_grad_code_sm90<BFloat16>(int32_t);
-template bool has_joint_grad_code_sm90<Float16>(int32_t);
+template Answer has_joint_grad_code_sm90<BFloat16>(int32_t);
+template Answer has_joint_grad_code_sm90<Float16>(int32_t);
 
 }  // namespace octconv

@@ -31,17 +31,17 @@ void launch_grad_sm90(const WeightGradSm90Params& params, cudaStream_t stream) {
 }
 
 template <typename T>
-bool has_grad_code_sm90(int32_t tile) {
-  bool has_code = false;
+Answer has_grad_code_sm90(int32_t tile) {
+  Answer has_code = false;
   with_grad_kernel_sm90<T>(
-      tile, [&](auto kernel) { has_code = registers_of(kernel) == kGradSm90Registers; });
+      tile, [&](auto kernel) { has_code = has_registers(kernel, kGradSm90Registers); });
   return has_code;
 }
 
 template void launch_grad_sm90<BFloat16>(const WeightGradSm90Params&, cudaStream_t);
 template void launch_grad_sm90<Float16>(const WeightGradSm90Params&, cudaStream_t);
 
-template bool has_grad_code_sm90<BFloat16>(int32_t);
-template bool has_grad_code_sm90<Float16>(int32_t);
+template Answer has_grad_code_sm90<BFloat16>(int32_t);
+template Answer has_grad_code_sm90<Float16>(int32_t);
 
 }  // namespace octconv

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "dtype.h"
+#include "launch/answer.h"
 #include "params/weight_grad_1x1_sm90.h"
 #include "params/weight_grad_sm90.h"
 
@@ -20,8 +21,8 @@ void launch_joint_grad_sm90(const JointGradSm90Params& params, cudaStream_t stre
 // Whether the library has the kernel's code for the current device, with the registers that its
 // warpgroups pass on to each other. Tiles of weight_grad_1x1_sm90 go by their rows.
 template <typename T>
-bool has_grad_code_sm90(int32_t tile);
+Answer has_grad_code_sm90(int32_t tile);
 template <typename T>
-bool has_joint_grad_code_sm90(int32_t rows);
+Answer has_joint_grad_code_sm90(int32_t rows);
 
 }  // namespace octconv

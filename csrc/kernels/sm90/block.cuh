@@ -95,7 +95,7 @@ struct StripRing {
   uint32_t parity = 0;
 
   __device__ __forceinline__ explicit StripRing(bool narrow)
-      // Of two constants: a division, where a thread might do it.
+      // One of two constants, lest a thread divide.
       : count(narrow ? Traits::strips(true) : Traits::strips(false)),
         bytes(Traits::strip_bytes(narrow)) {}
 

@@ -19,7 +19,8 @@ TYPES = {
     "pred": "bool",
 }
 HALVES = {"f16": "octconv::Float16", "bf16": "octconv::BFloat16", "tf32": "octconv::TFloat32"}
-INT, FLOAT, BITS = "[us](?:16|32|64)", "f32|f64", "pred|b(?:16|32|64)"
+INT, FLOAT, WORDS = "[us](?:16|32|64)", "f32|f64", "b(?:16|32|64)"
+BITS = f"pred|{WORDS}"
 # By types, T, of operands: what instructions are, as functions of arithmetic.h.
 ARITHMETIC = {
     f"{INT}|{FLOAT}|{BITS}": {
@@ -31,7 +32,8 @@ ARITHMETIC = {
         "setp.ge": "greater_or_equal",
     },
     f"{INT}|{FLOAT}": {"add": "add", "sub": "subtract"},
-    f"{INT}|{BITS}": {"setp.ne": "unequal", "shr": "shift_right"},
+    f"{INT}|{BITS}": {"setp.ne": "unequal"},
+    f"{INT}|{WORDS}": {"shr": "shift_right"},
     INT: {
         "mul.lo": "multiply",
         "mul.hi": "multiply_high",
@@ -54,8 +56,8 @@ ARITHMETIC = {
         "and": "bits_of_both",
         "or": "bits_of_either",
         "xor": "bits_of_one",
-        "shl": "shift_left",
     },
+    WORDS: {"shl": "shift_left"},
 }
 SPACES = {"global.nc": "constant", "shared::cluster": "cluster"}  # as machine.h has them
 
@@ -110,7 +112,7 @@ def _out(registers: Sequence[str], name: str) -> str:
 
 
 def _set(function: str, *types: str) -> Callable[..., str]:
-    """A rule: the first operand becomes what a function of arithmetic.h makes of the others.
+    """A rule: the first operand becomes what a function makes of the others, as numbers.
 
     ``types``: template arguments; without any, those that the instruction names.
     """
@@ -171,6 +173,13 @@ def _registers_of_threads(operands: Sequence[Operand]) -> str:
     return ";"
 
 
+def _number_of_sum(register: str) -> str:
+    match = re.fullmatch(r"f\[(\d+)\]", register)
+    if match is None:
+        raise ValueError(f"a sum must be a register of float32, got {register}")
+    return match[1]
+
+
 def _number(operand: Operand) -> int:
     """Of a constant."""
     match = re.fullmatch(r"INT64_C\((-?\d+)\)", str(operand))
@@ -202,6 +211,8 @@ def _store_matrix(operands: Sequence[Operand]) -> str:
 
 def _mma(operands: Sequence[Operand], kind: str) -> str:
     """d, a, b, c."""
+    if [len(operand) for operand in operands] != [4, 4, 2, 4]:
+        raise ValueError(f"a product must have other operands, got {operands}")
     return _call(f"mma<{HALVES[kind]}>")(operands)
 
 
@@ -216,9 +227,9 @@ def _wgmma(operands: Sequence[Operand], columns: str, kind: str) -> str:
     if plain != [1, 1, 1] + [0] * (not in_registers) or len(d) != int(columns) // 2:
         raise ValueError(f"a product must be added as it is, got {operands}")
     first = f"uint32_t a[4] = {{{', '.join(a)}}}" if in_registers else f"uint64_t a = {a}"
-    numbers = ", ".join(register.removeprefix("f[").removesuffix("]") for register in d)
+    sums = ", ".join(map(_number_of_sum, d))
     call = f"products.multiply<{HALVES[kind]}, {columns}, {across}>(f, sums, a, {b});"
-    return f"{{ static constexpr uint32_t sums[] = {{{numbers}}}; const {first}; {call} }}"
+    return f"{{ static constexpr uint32_t sums[] = {{{sums}}}; const {first}; {call} }}"
 
 
 def _copy_box(operands: Sequence[Operand], rank: str, multicast: str | None) -> str:

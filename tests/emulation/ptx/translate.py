@@ -25,7 +25,8 @@ _ENTRY = re.compile(
 _REGISTER = re.compile(r"\s*\.reg \.(\w+)\s+%(\w+)<(\d+)>;")
 _IN_BRACES = re.compile(r"\{(\.reg .*)\}")
 _STATEMENT = re.compile(r"(?:@(!?%?\w+)\s+)?(\S+)\s*(.*)")
-_split = re.compile(r"\[[^]]*\]|\{[^}]*\}|[^\s,]+").findall  # into operands
+_ONE = r"\[[^]]*\]|\{[^}]*\}|[^][{}\s,]+"
+_OPERAND, _OPERANDS = re.compile(_ONE), re.compile(rf"(?:(?:{_ONE})(?:\s*,\s*(?:{_ONE}))*)?")
 _NUMBERED = re.compile(r"(!?)%([a-z]+)(\d+)")
 
 
@@ -115,6 +116,13 @@ def _statement(text: str, kernel: str) -> str:
     else:
         code = statement(name, [_operand(part, kernel) for part in _split(rest)])
     return f"if ({_operand(condition, kernel)}) {code}" if condition else code
+
+
+def _split(text: str) -> list[str]:
+    """Operands, of which one in brackets or braces may hold commas."""
+    if not _OPERANDS.fullmatch(text):
+        raise ValueError(f"operands must have a comma between them, got {text}")
+    return _OPERAND.findall(text)
 
 
 def _operand(text: str, kernel: str) -> str | list[str]:
