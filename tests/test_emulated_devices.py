@@ -30,6 +30,21 @@ def in_a_new_thread(call: Callable[..., Any], *arguments: Any) -> Any:
         return executor.submit(call, *arguments).result()
 
 
+def while_refused_and_then(
+    emulated: EmulatedOperators, params: str, call: Callable[[], Any]
+) -> tuple[Any, Any]:
+    """Its results in a thread while kernels with such parameters do not load, and when they do."""
+
+    def twice() -> tuple[Any, Any]:
+        emulated.refuse(params)
+        refused = call()
+        emulated.begin()
+        return refused, call()
+
+    result: tuple[Any, Any] = in_a_new_thread(twice)
+    return result
+
+
 @pytest.mark.parametrize("stride", [1, 2])
 def test_pytorchs_operators_serve_where_no_kernel_runs(
     stride: int, emulated: EmulatedOperators
@@ -70,14 +85,9 @@ def test_small_tiles_serve_where_code_passes_no_registers(emulated: EmulatedOper
     assert "wide tiles" in wide
     assert "predicted" in wide
     assert "as on H100" in wide  # the nearest known device
-
-    def fail_and_try_again() -> list[str]:
-        emulated.refuse("ForwardParams")
-        first: str = emulated.ops.explain_forward(*explain)
-        emulated.begin()
-        return [first, emulated.ops.explain_forward(*explain)]
-
-    first, second = in_a_new_thread(fail_and_try_again)
+    first, second = while_refused_and_then(
+        emulated, "ForwardParams", lambda: emulated.ops.explain_forward(*explain)
+    )
     assert "small tiles" in first
     assert "wide tiles" in second
 
@@ -115,15 +125,11 @@ def test_portable_kernels_serve_until_others_load(
     """As where the first call is captured in a graph."""
     call = call_of(name, kernel)
 
-    def fail_and_try_again() -> tuple[list[Launch], list[Launch]]:
-        emulated.refuse(params)
+    def launches() -> list[Launch]:
         getattr(emulated.ops, name)(*call)
-        first = emulated.launches()
-        emulated.begin()
-        getattr(emulated.ops, name)(*call)
-        return first, emulated.launches()
+        return emulated.launches()
 
-    first, second = in_a_new_thread(fail_and_try_again)
+    first, second = while_refused_and_then(emulated, params, launches)
     assert "Sm90" not in first[0].params
     assert second[0].params == launched
 
@@ -138,12 +144,8 @@ def call_of(name: str, kernel: int) -> tuple[Any, ...]:
 
 
 def test_errors_of_the_runtime_are_not_remembered(emulated: EmulatedOperators) -> None:
-    def fail_and_try_again() -> list[str]:
-        emulated.refuse("Pool2x2Params")
-        first: str = emulated.ops.why_no_kernels(1)
-        emulated.begin()
-        return [first, emulated.ops.why_no_kernels(1)]
-
-    first, second = in_a_new_thread(fail_and_try_again)
+    first, second = while_refused_and_then(
+        emulated, "Pool2x2Params", lambda: emulated.ops.why_no_kernels(1)
+    )
     assert first
     assert second == ""

@@ -31,7 +31,7 @@ class Flow:
                 continue
             seen.add(at)
             guard, name, operands = self.instructions[at]
-            assert not name.startswith("CALL")  # of what would be missed
+            assert not name.startswith("CALL")  # whose code would not be seen
             todo += [self._labels[label] for label in re.findall(rf"`\(({LABEL})\)", operands)]
             leaves = name == "EXIT" or (name == "BRA" and operands.startswith("`("))
             if guard or not leaves:

@@ -21,7 +21,7 @@ struct Device {
 // which the driver makes no tensor maps.
 const Device& device_of(int index);
 
-// Whether `ask()`, on a device, says yes: an Answer, which is remembered if it is one.
+// Whether the Answer of `ask()`, on a device, is yes; remembered if there is one.
 template <typename Key, typename Ask>
 bool ask_once(std::map<Key, bool>& known, const Key& key, int device, const Ask& ask) {
   const auto found = known.find(key);

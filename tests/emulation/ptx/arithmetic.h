@@ -26,6 +26,10 @@ T get(S value) {
   }
 }
 
+// An integer's sign, or none, in 64 bits.
+template <typename T>
+using Wide = std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>;
+
 // A result to a register, which may be wider: extended by its sign, if it has one.
 template <typename R, typename T>
 void put(R& to, T value) {
@@ -33,8 +37,7 @@ void put(R& to, T value) {
     to = std::bit_cast<R>(value);
   } else {
     static_assert(std::is_integral_v<R> && std::is_integral_v<T> && sizeof(R) > sizeof(T));
-    to = static_cast<R>(
-        static_cast<std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>>(value));
+    to = static_cast<R>(static_cast<Wide<T>>(value));
   }
 }
 
@@ -52,8 +55,6 @@ template <auto kFunction, typename R, typename... S>
 template <typename T>
 using Wrapping = std::conditional_t<std::is_floating_point_v<T>, T,
                                     std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>>;
-template <typename T>
-using Signed64 = std::conditional_t<std::is_signed_v<T>, int64_t, uint64_t>;
 
 template <typename T>
 T same(T a) {
@@ -74,12 +75,12 @@ T multiply(T a, T b) {
 template <typename T>
 T multiply_high(T a, T b) {
   static_assert(sizeof(T) == 4);
-  return static_cast<T>(Signed64<T>{a} * b >> 32);
+  return static_cast<T>(Wide<T>{a} * b >> 32);
 }
 template <typename T>
 auto multiply_wide(T a, T b) {
   static_assert(sizeof(T) == 4 || std::is_same_v<T, uint16_t>);
-  return std::conditional_t<sizeof(T) == 2, uint32_t, Signed64<T>>{a} * b;
+  return std::conditional_t<sizeof(T) == 2, uint32_t, Wide<T>>{a} * b;
 }
 template <typename T>
 T multiply_add(T a, T b, T c) {

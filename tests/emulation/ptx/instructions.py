@@ -112,7 +112,7 @@ def _out(registers: Sequence[str], name: str) -> str:
 
 
 def _set(function: str, *types: str) -> Callable[..., str]:
-    """A rule: the first operand becomes what a function makes of the others, as numbers.
+    """A rule: the first operand becomes what a function makes of the others.
 
     ``types``: template arguments; without any, those that the instruction names.
     """
