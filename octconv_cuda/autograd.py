@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from .convolutions import is_channels_last
+from .errors import run_native
 from .problem import Pair, Parts, channels
 
 __all__ = ["forward"]
@@ -54,6 +55,7 @@ def _run(
     It takes ``rest``, what is no tensor, as one argument, for it looks into each.
 
     Raises:
+        torch.OutOfMemoryError: As PyTorch's operators do.
         NotImplementedError: Tangents, which only a backward pass meets that was recorded without;
             a graph of several backward passes at once, which a Function would lose silently.
     """
@@ -66,7 +68,7 @@ def _run(
                 "vectorize=True) must be without a graph of their own (create_graph=False), got "
                 "some that record one; run them one by one, or under torch.func"
             )
-        result: TensorPair = function.apply(*operands, rest)
+        result: TensorPair = run_native(function.apply, *operands, rest)
         return result
     if forward_ad._current_level >= 0 and any(
         a is not None and _may_have_tangent(a) for a in operands
@@ -75,7 +77,8 @@ def _run(
             "octconv_cuda: forward-mode derivatives go through a backward pass only where the "
             "layer was called within forward mode, got one that was called before"
         )
-    return operator(*operands, *rest)
+    parts: TensorPair = run_native(operator, *operands, *rest)
+    return parts
 
 
 def _may_have_tangent(tensor: Tensor) -> bool:

@@ -45,6 +45,7 @@ def check_forward(
     x = present(x_high, x_low)
     channels_out = _checked_split(operator, "high_out", high_out, weight.shape[0])
     check_weight(operator, weight, bias, channels(x_high, x_low), channels_out, 1, x)
+    _check_storages(operator, x_high=x_high, x_low=x_low, weight=weight, bias=bias)
 
 
 def check_inference(
@@ -95,6 +96,9 @@ def check_inference(
                 f"{tuple(residual.shape)}"
             )
         check_same(operator, name, residual, "the weight", weight)
+    _check_storages(
+        operator, scale=scale, shift=shift, residual_high=residual_high, residual_low=residual_low
+    )
     if activation not in (0, 1, 2):
         raise ValueError(
             f"{operator}: activation must be 0 (none), 1 (ReLU) or 2 (SiLU), got {activation}"
@@ -110,6 +114,7 @@ def check_input_grad(
     check_odd(operator, check_kernel(operator, weight))
     channels_in = _checked_split(operator, "high_in", high_in, weight.shape[1])
     check_weight(operator, weight, None, channels_in, channels(dy_high, dy_low), 1, dy_high)
+    _check_storages(operator, dy_high=dy_high, dy_low=dy_low, weight=weight)
 
 
 def check_weight_grad(
@@ -136,11 +141,22 @@ def check_weight_grad(
         if not sum(channels(*parts)):
             raise ValueError(f"{operator}: {name} must have at least one channel, got none")
     check_odd(operator, kernel_size)
+    _check_storages(operator, x_high=x_high, x_low=x_low, dy_high=dy_high, dy_low=dy_low)
 
 
 def out_size(size: Pair, stride: int) -> Pair:
     """(H, W) of the high output for that of the high input."""
     return (size[0], size[1]) if stride == 1 else low_size(size)
+
+
+def _check_storages(operator: str, **tensors: Tensor | None) -> None:
+    """Memory behind every element: a sharded parameter's storage is freed between its uses."""
+    for name, tensor in tensors.items():
+        if tensor is not None and tensor.numel() and not tensor.untyped_storage().nbytes():
+            raise ValueError(
+                f"{operator}: {name} must have its data in memory, got {tuple(tensor.shape)} with "
+                "a freed storage"
+            )
 
 
 def _checked_split(operator: str, name: str, high: int, total: int) -> Pair:

@@ -3,6 +3,8 @@
 What they compute, test_kernels.py checks.
 """
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -126,6 +128,28 @@ def test_a_graph_captures_an_operator(operator: str, kernel: int) -> None:
             result.fill_(torch.nan)
         graph.replay()
         assert all(map(torch.equal, results, expected))
+
+
+FIRST_CALL = """
+import sys, torch
+from octconv_cuda import OctConv2d
+
+layer = OctConv2d(128, 128, int(sys.argv[1]), device=sys.argv[2], dtype=torch.bfloat16)
+high = torch.randn(4, 64, 28, 28, device=sys.argv[2], dtype=torch.bfloat16)
+x = high, high[..., ::2, ::2].contiguous()
+graph = torch.cuda.CUDAGraph()
+with torch.no_grad():
+    with torch.cuda.graph(graph):
+        captured = layer(x)
+    graph.replay()
+    assert all(map(torch.equal, captured, layer(x)))
+"""
+
+
+@EACH_KERNEL
+def test_a_graph_captures_the_first_call_of_a_process(kernel: int) -> None:
+    """Where the runtime has not been asked about the device yet, nor loaded a kernel."""
+    subprocess.run([sys.executable, "-c", FIRST_CALL, str(kernel), "cuda"], check=True)
 
 
 @EACH_KERNEL

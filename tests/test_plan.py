@@ -274,16 +274,11 @@ def test_the_text_says_what_is_planned():
     assert "predicted" in text
 
 
-def test_nothing_is_planned_for_no_images():
-    plan = plan_of(Problem(0, 56, 56, 32, 32, 32, 32))
-    assert plan["tiles"] is None
-    assert plan["text"] == "no tiles fit"
-
-
 @pytest.mark.parametrize(
     ("change", "dtype", "device", "message"),
     [
         ({"high_in": 4}, "bfloat16", "H200", "not a multiple of 8"),
+        ({"batch": 0}, "bfloat16", "H200", "an empty batch"),
         ({"kernel": 9}, "bfloat16", "H200", "not 1x1, 3x3, 5x5 or 7x7"),
         ({"kernel": 4}, "bfloat16", "H200", "kernel 4"),
         ({"stride": 3}, "bfloat16", "H200", "stride 3"),

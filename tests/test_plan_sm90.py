@@ -254,6 +254,7 @@ def test_items_of_1x1_kernels(channels, size, batch, input_grad, absent) -> None
         ({"low_in": 0, "low_out": 0}, "bfloat16", "H100", "a convolution of one part alone"),
         ({"high_in": 0, "high_out": 0}, "bfloat16", "H100", "a convolution of one part alone"),
         ({"high_out": 12}, "bfloat16", "H100", "not a multiple of 8"),
+        ({"batch": 0}, "bfloat16", "H100", "an empty batch"),
         ({"batch": 2**21, "height": 1000, "width": 2000}, "float16", "H100", "2\\^31 pixels"),
         ({"batch": 2**27, "height": 2, "width": 2, "low_in": 512}, "float16", "H100", "2\\^30 t"),
         ({"stride": 2, "input_grad": True}, "bfloat16", "H100", "another kernel than 1x1 or 3x3"),

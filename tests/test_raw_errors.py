@@ -107,16 +107,31 @@ def test_raw_operator_refuses_none(name: str, argument: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "argument"),
-    [("pool2x2", "high"), ("pool2x2", "low"), ("upsample2x2_", "low")]
-    + [("forward", a) for a in ("x_high", "x_low", "weight", "bias")],
+    [
+        (name, argument)
+        for name, arguments in GOOD.items()
+        for argument, value in arguments.items()
+        if isinstance(value, torch.Tensor) and (name, argument) != ("upsample2x2_", "out")
+    ],
 )
-def test_native_operator_refuses_freed_storage(name: str, argument: str) -> None:
+def test_operator_refuses_freed_storage(name: str, argument: str) -> None:
     """What sharding does to a parameter between its uses."""
     operator, good = RAW[name]
     freed = good[argument].clone()
     freed.untyped_storage().resize_(0)
-    with pytest.raises(RuntimeError, match=f"octconv_cuda::{name}: {argument} must have its data"):
+    with pytest.raises(REFUSALS, match=f"octconv_cuda::{name}: {argument} must have its data"):
         operator(**{**good, argument: freed})
+
+
+@pytest.mark.parametrize("name", ["input_grad", "weight_grad"])
+def test_a_batch_of_none_has_no_storage_and_needs_none(name: str) -> None:
+    operator, good = RAW[name]
+    empty = {
+        argument: torch.empty(0, *value.shape[1:])
+        for argument, value in good.items()
+        if argument in ("x_high", "x_low", "dy_high", "dy_low")
+    }
+    operator(**{**good, **empty})
 
 
 @pytest.mark.parametrize("name", RAW)

@@ -196,6 +196,7 @@ def test_text_of_1x1() -> None:
         ({"high_in": 0}, "bfloat16", "H100", "an absent part"),
         ({"low_out": 0}, "bfloat16", "H100", "an absent part"),
         ({"high_out": 12}, "bfloat16", "H100", "not a multiple of 8"),
+        ({"batch": 0}, "bfloat16", "H100", "an empty batch"),
         ({"batch": 2**21, "height": 1000, "width": 2000}, "float16", "H100", "2\\^31 pixels"),
         ({"batch": 1, "height": 40000, "width": 40000, "low_in": 512}, "float16", "H100", "2\\^40"),
         ({}, "tf32", "H100", "tf32"),

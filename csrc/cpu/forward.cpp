@@ -24,9 +24,9 @@ Tensor narrow(const Tensor& tensor, int64_t dim, int64_t start, int64_t length) 
   std::vector<int64_t> view(sizes.begin(), sizes.end());
   view[dim] = length;
   AtenTensorHandle handle;
-  TORCH_ERROR_CODE_CHECK(aoti_torch__reinterpret_tensor(tensor.get(), tensor.dim(), view.data(),
-                                                        tensor.strides().data(),
-                                                        start * tensor.stride(dim), &handle));
+  check_call("view", aoti_torch__reinterpret_tensor(tensor.get(), tensor.dim(), view.data(),
+                                                    tensor.strides().data(),
+                                                    start * tensor.stride(dim), &handle));
   return Tensor(handle);
 }
 
@@ -52,7 +52,7 @@ Tensor convolve(const Tensor& x, const Tensor& weight, const Part& bias) {
   const std::vector<int64_t> padding = {weight.size(2) / 2, weight.size(3) / 2};
   if (use_onednn(x, weight)) {
     Part dense_bias;  // oneDNN takes no other, and does not look
-    if (bias) dense_bias = torch::stable::contiguous(*bias);
+    if (bias) dense_bias = as_contiguous(*bias);
     return to<Tensor>(dispatch("aten::mkldnn_convolution", x, weight, dense_bias, padding, ones,
                                ones, int64_t{1})[0]);
   }
@@ -68,29 +68,15 @@ Tensor exact_strides(const Tensor& y) {
     return y;
   }
   const Tensor out = empty_channels_last(y, {y.size(0), channels, height, width});
-  TORCH_ERROR_CODE_CHECK(aoti_torch_copy_(out.get(), y.get(), 0));
+  check_call("copy_", aoti_torch_copy_(out.get(), y.get(), 0));
   return out;
 }
 
 // The part in channels_last; none if it is absent or has no channels.
 Part present(const Part& part) {
   if (!part || part->size(1) == 0) return std::nullopt;
-  return torch::stable::contiguous(*part, torch::headeronly::MemoryFormat::ChannelsLast);
+  return as_channels_last(*part);
 }
-
-// Autograd would record convolutions, a part of the derivatives alone.
-class NoGrad {
- public:
-  NoGrad() : enabled_(aoti_torch_grad_mode_is_enabled()) {
-    if (enabled_) aoti_torch_grad_mode_set_enabled(false);
-  }
-  ~NoGrad() {
-    if (enabled_) aoti_torch_grad_mode_set_enabled(true);
-  }
-
- private:
-  const bool enabled_;
-};
 
 std::tuple<Tensor, Tensor> forward(const Part& x_high, const Part& x_low, const Tensor& weight,
                                    const Part& bias, int64_t high_out, std::vector<int64_t> size,

@@ -100,7 +100,8 @@ void upsample2x2_cpu_(const Tensor& out, const Tensor& low, bool accumulate, boo
   dispatch_dtype(out.scalar_type(),
                  [&](auto tag) { upsample<typename decltype(tag)::type>(call.params); });
   if (!has_dense_channels(out)) {
-    TORCH_ERROR_CODE_CHECK(aoti_torch_copy_(out.get(), call.out.get(), 0));
+    const NoGrad no_grad;
+    check_call("copy_", aoti_torch_copy_(out.get(), call.out.get(), 0));
   }
 }
 

@@ -23,7 +23,8 @@ using TensorPair = std::tuple<Tensor, Tensor>;
 
 inline cudaStream_t current_stream(const Tensor& tensor) {
   void* stream = nullptr;
-  TORCH_ERROR_CODE_CHECK(aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream));
+  check_call("current stream",
+             aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream));
   return static_cast<cudaStream_t>(stream);
 }
 
@@ -38,7 +39,7 @@ inline void check_launch(const char* op) {
 // The tensor, which is dense, at an address of 16 bytes.
 inline Tensor aligned(const Tensor& tensor) {
   if (reinterpret_cast<uintptr_t>(tensor.const_data_ptr()) % 16 == 0) return tensor;
-  return torch::stable::clone(tensor);
+  return torch::stable::detail::to<Tensor>(dispatch("aten::clone", tensor, std::nullopt)[0]);
 }
 
 inline bool is_channels_last(const Tensor& tensor) {
@@ -55,7 +56,7 @@ inline bool is_channels_last(const Tensor& tensor) {
 // something to do: its dispatcher takes longer than all checks of a call.
 inline Tensor dense(const Tensor& tensor) {
   if (is_channels_last(tensor)) return aligned(tensor);
-  return aligned(torch::stable::contiguous(tensor, torch::headeronly::MemoryFormat::ChannelsLast));
+  return aligned(as_channels_last(tensor));
 }
 
 // The same of a part, if it has channels.
@@ -65,7 +66,7 @@ inline Part dense(const Part& part) {
 
 // The same of a vector, but for its address.
 inline Tensor dense_vector(const Tensor& tensor) {
-  return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
+  return tensor.is_contiguous() ? tensor : as_contiguous(tensor);
 }
 
 inline const void* data_of(const Part& part) { return part ? part->const_data_ptr() : nullptr; }

@@ -52,7 +52,6 @@ inline std::optional<ElementType> element_type(ScalarType dtype, bool allow_tf32
 inline std::string why_not_served(const Tensor& like, const Problem& problem, int64_t kernel_width,
                                   std::optional<ElementType> type, const char* types) {
   if (!type) return dtype_text(like.scalar_type()) + ", and kernels for " + types;
-  if (problem.batch == 0) return "an empty batch";
   if (const char* reason = why_not_covered(problem, kernel_width)) return reason;
   return device_of(like.get_device_index()).why_no_kernels;
 }

@@ -13,21 +13,20 @@ namespace {
 static_assert(sizeof(TensorMap) == sizeof(CUtensorMap) &&
               alignof(TensorMap) >= alignof(CUtensorMap));
 
-// The driver's function, without which the library does not link to the driver; null if it is
-// older.
+// The driver's function, to which the library does not link; null if the driver is older, or could
+// not be asked in this call.
 using Encode = decltype(&cuTensorMapEncodeTiled);
 Encode encode_function() {
-  static const Encode encode = [] {
-    constexpr unsigned kSince = 12000;  // the version of CUDA
-    void* function = nullptr;
-    cudaDriverEntryPointQueryResult result{};
-    const cudaError_t error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function,
-                                                               kSince, cudaEnableDefault, &result);
-    const bool found = error == cudaSuccess && result == cudaDriverEntryPointSuccess;
-    if (!found) cudaGetLastError();  // not to be found by a later call
-    return reinterpret_cast<Encode>(found ? function : nullptr);
-  }();
-  return encode;
+  thread_local Encode encode = nullptr;
+  if (encode) return encode;
+  constexpr unsigned kSince = 12000;  // the version of CUDA
+  void* function = nullptr;
+  cudaDriverEntryPointQueryResult result{};
+  const cudaError_t error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function,
+                                                             kSince, cudaEnableDefault, &result);
+  const bool found = error == cudaSuccess && result == cudaDriverEntryPointSuccess;
+  if (!found) cudaGetLastError();  // not to be found by a later call
+  return encode = reinterpret_cast<Encode>(found ? function : nullptr);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ constexpr int32_t kMostTaps = 7;  // of a window, along an axis
 
 // Why they do not cover a problem with a kernel of `kernel` x `kernel_width`; null if they do.
 inline const char* why_not_covered(const Problem& p, int64_t kernel_width) {
+  if (p.batch == 0) return "an empty batch";
   if (p.kernel != kernel_width || p.kernel > kMostTaps)
     return "the kernel is not 1x1, 3x3, 5x5 or 7x7";
   for (const int32_t channels : {p.high_in, p.low_in, p.high_out, p.low_out}) {

@@ -241,7 +241,6 @@ ForwardParams shape_params(const Problem& problem, const Instance& instance, con
 
 Plan plan_forward(const Problem& problem, ElementType type, const DeviceFacts& device) {
   Plan best{};
-  if (problem.batch < 1) return best;
   for (const Instance& instance : instances_for(problem, type)) {
     if (instance.limits.needs_passing && !device.passes_registers()) continue;
     for (int32_t blocks = instance.limits.blocks; blocks > 0; --blocks) {

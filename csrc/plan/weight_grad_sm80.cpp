@@ -214,9 +214,7 @@ std::vector<WeightGradLimits> weight_grads_for(const Problem& problem, ElementTy
 
 WeightGradPlan plan_weight_grad(const Problem& problem, ElementType type,
                                 const DeviceFacts& device) {
-  WeightGradPlan best{};
-  if (problem.batch < 1) return best;
-  best = plan_joint_grad(problem, type, device);
+  WeightGradPlan best = plan_joint_grad(problem, type, device);
   const bool joint = best.tiles != nullptr;  // it reads least where it can be had
   for (const WeightGradLimits& limits : weight_grads_for(problem, type)) {
     if (joint || limits.end_bytes > device.shared_per_block) continue;
