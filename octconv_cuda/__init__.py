@@ -6,13 +6,14 @@ from . import flops as _flops  # noqa: F401
 from .decompositions import decompositions
 from .functional import Explanation, explain, oct_conv2d
 from .fused import FusedConv2d
-from .fusion import fuse
+from .fusion import fuse, fuse_convolutions
 from .maps import (
     OctaveBatchNorm2d,
     OctaveMaps,
     OctaveMerge,
     OctaveSplit,
     PerPart,
+    per_part,
     split_channels,
 )
 from .modules import OctConv2d
@@ -33,8 +34,10 @@ __all__ = [
     "decompositions",
     "explain",
     "fuse",
+    "fuse_convolutions",
     "models",
     "oct_conv2d",
+    "per_part",
     "reference",
     "split_channels",
 ]

@@ -16,6 +16,7 @@ from .activations import ACTIVATIONS
 from .call import allow_tf32, autocast, insist
 from .convolutions import pool_concat
 from .cudnn import convolution
+from .errors import run_native
 from .folding import geometry_of, refusal, scale_and_shift, scaled, splits
 from .functional import oct_conv2d
 from .maps import Maps, OctaveMaps, as_parts, check_split
@@ -166,7 +167,8 @@ class FusedConv2d(nn.Module):
     def _operator(self, x: Parts, size: Pair, r: Parts, weight: Tensor, scale: Tensor) -> Parts:
         high_out, low_out = self.out_split
         activation = ACTIVATIONS[self.activation]
-        high, low = torch.ops.octconv_cuda.inference(
+        high, low = run_native(
+            torch.ops.octconv_cuda.inference,
             *x, weight, None, scale, self.shift, *r, activation.epilogue,
             high_out, size, 2 if self.pools else 1, allow_tf32(weight), self.family or "",
         )  # fmt: skip

@@ -1,11 +1,13 @@
 """Networks for inference: batch norm, residual sums and activations go into the convolutions."""
 
 import copy
+import inspect
 from collections import OrderedDict
 
 from torch import nn
 
 from .activations import ACTIVATIONS
+from .copying import kept_tensors
 from .folding import is_altered, refusal
 from .fused import FusedConv2d
 from .maps import OctaveBatchNorm2d, PerPart
@@ -34,7 +36,7 @@ def fuse(network: nn.Module) -> nn.Module:
 
     Raises:
         ValueError: A network in training mode, whose norms are no constants.
-        TypeError: No module.
+        TypeError: No module; a method ``fused()`` that gives none.
     """
     check_network("fuse", network)
     for name, module in network.named_modules():
@@ -44,7 +46,8 @@ def fuse(network: nn.Module) -> nn.Module:
                 + f" at {name!r}" * bool(name)
                 + ": call network.eval() first"
             )
-    return _fused(copy.deepcopy(network).requires_grad_(False), {}).eval()
+    copied = copy.deepcopy(network, kept_tensors(network))
+    return _fused(copied.requires_grad_(False), {}).eval()
 
 
 def fuse_convolution(
@@ -102,6 +105,10 @@ def _fused(module: nn.Module, done: dict[nn.Module, nn.Module]) -> nn.Module:
     result = module
     if _fuses_itself(module):
         result = module.fused()  # type: ignore[operator]
+        if not isinstance(result, nn.Module):
+            raise TypeError(
+                f"fuse: {type(module).__name__}.fused() must give a module, got {result!r}"
+            )
     done[module] = done[result] = result
     if type(result) is nn.Sequential and "forward" not in vars(result):
         _fuse_sequence(result)
@@ -113,7 +120,14 @@ def _fused(module: nn.Module, done: dict[nn.Module, nn.Module]) -> nn.Module:
 
 def _fuses_itself(module: nn.Module) -> bool:
     """Whether it has ``fused()``, made for all of its class, and nothing within would be lost."""
-    return callable(vars(type(module)).get("fused")) and not any(map(is_altered, module.modules()))
+    method = vars(type(module)).get("fused")
+    if not callable(method) or any(map(is_altered, module.modules())):
+        return False
+    try:
+        inspect.signature(method).bind(module)
+    except (TypeError, ValueError):  # another method of that name, or none of Python's
+        return False
+    return True
 
 
 def _fuse_sequence(sequence: nn.Sequential) -> None:

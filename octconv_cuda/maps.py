@@ -1,5 +1,6 @@
 """Octave feature maps: a high and a low resolution part, and layers that work on the parts."""
 
+from collections.abc import Callable
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -29,6 +30,7 @@ __all__ = [
     "as_parts",
     "channel_pair",
     "check_split",
+    "per_part",
     "split_channels",
 ]
 
@@ -178,6 +180,11 @@ def check_split(
         ValueError: Other dimensions or channels.
     """
     parts: Any = as_parts(operator, input)  # type: ignore[arg-type]
+    if isinstance(parts[0], Tensor) and parts[1] is None and split[1]:
+        raise ValueError(
+            f"{operator}: input must be a (high, low) pair, for this layer's channels are {split} "
+            f"(an alpha of 0 would take a tensor), got {_shape(parts[0])} without a low part"
+        )
     for name, part, expected in zip(("high", "low"), parts, split, strict=True):
         if part is not None:
             check_part(operator, f"the {name} part of the input", part)
@@ -190,6 +197,45 @@ def check_split(
             )
 
 
+def per_part(function: Callable[..., Tensor], *maps: Maps) -> Tensor | OctaveMaps:
+    """A function of the high parts of some maps, and then of their low ones.
+
+    ``per_part(lambda *parts: torch.cat(parts, 1), a, b)`` concatenates, for instance.
+
+    Args:
+        function: Called with a tensor of each map.
+        maps: Tensors, which are high parts alone, or (high, low) pairs; all of the same parts.
+
+    Returns:
+        A tensor if all maps are tensors, else OctaveMaps; a part that the maps lack stays absent.
+
+    Raises:
+        TypeError: No map; one that is neither a tensor nor a pair; a result that is no tensor.
+        ValueError: Maps of different parts.
+    """
+    if not maps:
+        raise TypeError("per_part: there must be at least one map, got none")
+    pairs = [as_parts("per_part", pair, f"map {i}") for i, pair in enumerate(maps)]
+    results = []
+    for name, parts in zip(("high", "low"), zip(*pairs, strict=True), strict=True):
+        present = [part for part in parts if part is not None]
+        if 0 < len(present) < len(parts):
+            raise ValueError(
+                f"per_part: all maps must have the same parts, got {name} parts "
+                f"{', '.join(map(_shape, parts))}"
+            )
+        result = function(*present) if present else None
+        if present and not isinstance(result, Tensor):
+            raise TypeError(
+                f"per_part: function must give a tensor, got {type(result).__name__} for the "
+                f"{name} parts"
+            )
+        results.append(result)
+    high, low = results
+    tensors = all(isinstance(pair, Tensor) for pair in maps)
+    return high if tensors and high is not None else OctaveMaps(high, low)
+
+
 class PerPart(nn.Module):
     """Applies a module to each part of a map: an activation, a pooling, a normalisation, ...
 
@@ -199,6 +245,8 @@ class PerPart(nn.Module):
 
     Raises:
         TypeError: Not modules; in a call, an input that is neither a tensor nor a pair.
+        ValueError: In a call, both parts of a map for one module that keeps running statistics,
+            which would mix: ``OctaveBatchNorm2d`` has them for each.
     """
 
     def __init__(self, high: nn.Module, low: nn.Module | None = None) -> None:
@@ -211,15 +259,30 @@ class PerPart(nn.Module):
 
     def forward(self, input: Maps) -> Tensor | OctaveMaps:
         """A tensor gives a tensor, a (high, low) pair OctaveMaps; an absent part stays absent."""
+        of_high, of_low = self.high, self.low
         if isinstance(input, Tensor):
-            result: Tensor = self.high(input)
+            result: Tensor = of_high(input)
             return result
         high, low = as_parts("PerPart", input)
-        low_module = self.high if self.low is None else self.low
+        if of_low is None or of_low is of_high:
+            of_low = of_high
+            if high is not None and low is not None and _keeps_statistics(of_high):
+                raise ValueError(
+                    "PerPart: each part must have running statistics of its own: use "
+                    f"OctaveBatchNorm2d, or PerPart(high, low), got one {type(of_high).__name__} "
+                    "for both"
+                )
         return OctaveMaps(
-            None if high is None else self.high(high),
-            None if low is None else low_module(low),
+            None if high is None else of_high(high), None if low is None else of_low(low)
         )
+
+
+def _keeps_statistics(module: nn.Module) -> bool:
+    """Whether it, or one within, has running statistics."""
+    if module._buffers.get("running_mean") is not None:
+        return True
+    children = module._modules
+    return bool(children) and any(_keeps_statistics(m) for m in children.values() if m is not None)
 
 
 class OctaveBatchNorm2d(PerPart):

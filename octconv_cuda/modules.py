@@ -1,6 +1,8 @@
 """OctConv2d, the layer that stands where ``nn.Conv2d`` stood."""
 
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +11,11 @@ from torch.nn.utils.parametrize import type_before_parametrizations
 from .call import Call, prepare
 from .functional import Explanation, explanation, run
 from .maps import Maps, OctaveMaps, channel_pair
-from .problem import Geometry, Pair, check_channels, check_family
+from .problem import Geometry, Pair, check_channels, check_family, is_pair
 
-__all__ = ["OctConv2d"]
+__all__ = ["OctConv2d", "splits_told"]
 
+_SPLITS = "octave_splits"
 _HOOKS = (
     "_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks",
     "_state_dict_pre_hooks", "_state_dict_hooks",
@@ -182,8 +185,56 @@ class OctConv2d(nn.Conv2d):
             self.padding_mode, size, self.family,
         )  # fmt: skip
 
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        """Beside the tensors go the splits, in the metadata: vanilla layers load these, too."""
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        metadata = getattr(destination, "_metadata", {}).get(prefix[:-1])
+        if metadata is not None:
+            metadata[_SPLITS] = (self.in_split, self.out_split)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """As in PyTorch, but an error in place of weights of another split."""
+        ours = (self.in_split, self.out_split)
+        found = splits_told(local_metadata, self) or ours
+        if found != ours and any(key.startswith(prefix) for key in state_dict):
+            error_msgs.append(
+                f"{prefix[:-1] or 'OctConv2d'}: the weight must be of (high, low) channels "
+                f"{ours[0]} to {ours[1]}, got one of {found[0]} to {found[1]}; "
+                "checkpoints.load lets layers take over those of a state dict"
+            )
+            return
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+
     def extra_repr(self) -> str:
         """``nn.Conv2d``'s line with the (high, low) pairs in place of the channel counts."""
         counts = f"{self.in_channels}, {self.out_channels}"
         line: str = super().extra_repr()  # type: ignore[no-untyped-call]
         return line.replace(counts, f"{self.in_split}, {self.out_split}", 1)
+
+
+def splits_told(metadata: object, layer: OctConv2d) -> tuple[Pair, Pair] | None:
+    """The (high, low) channels, in and out, that a state dict's metadata tell of a layer's weight.
+
+    None where there is none that such a layer could have: it may come from elsewhere.
+    """
+    splits = metadata.get(_SPLITS) if isinstance(metadata, Mapping) else None
+    if not isinstance(splits, (tuple, list)) or len(splits) != 2:
+        return None
+    counts = (layer.in_channels, layer.out_channels)
+    if not all(
+        is_pair(s) and min(s) >= 0 and sum(s) == n for s, n in zip(splits, counts, strict=True)
+    ):
+        return None
+    (high_in, low_in), (high_out, low_out) = splits
+    return (high_in, low_in), (high_out, low_out)

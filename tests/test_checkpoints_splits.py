@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from foreign import randomized
 from torch import nn
+from torch.nn.utils import parametrizations, prune
 
-from octconv_cuda import OctaveBatchNorm2d, OctaveSplit, OctConv2d, checkpoints, models
+from octconv_cuda import OctaveBatchNorm2d, OctaveSplit, OctConv2d, PerPart, checkpoints, models
 
 X = (torch.randn(2, 6, 8, 12), torch.randn(2, 10, 4, 6))
 
@@ -33,6 +36,91 @@ def test_whole_weights_take_the_splits_of_the_norms(
     assert (report.missing, report.unexpected) == ((), ())
     image = torch.randn(1, 3, 64, 64)
     assert torch.equal(network(image), source(image))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_without_norms_the_metadata_tell_the_splits(nested: bool, tmp_path: Path) -> None:
+    def make(alpha: float) -> nn.Sequential:
+        return nn.Sequential(
+            OctConv2d(6, 8, 3, alpha_in=0, alpha_out=alpha),
+            PerPart(nn.ReLU()),
+            OctConv2d(8, 8, 1, alpha_in=alpha, alpha_out=0),
+        )
+
+    source, network = make(0.25), make(0.5)
+    state = source.state_dict()
+    torch.save({"state_dict": state} if nested else state, tmp_path / "a.pt")
+    report = checkpoints.load(network, tmp_path / "a.pt")
+    assert report.notes[0] == "0: (high, low) channels are (6, 0) to (6, 2), were (6, 0) to (4, 4)"
+    torch.testing.assert_close(network(X[0]), source(X[0]), rtol=0, atol=0)
+    as_they_come = make(0.5)
+    assert checkpoints.load(as_they_come, dict(state)).notes == ()
+    assert as_they_come[0].out_split == (4, 4)
+
+
+def reparametrized(alpha: float, alter: Callable[[nn.Module], nn.Module]) -> nn.Sequential:
+    return nn.Sequential(
+        OctConv2d(3, 8, 3, alpha_in=0, alpha_out=0),
+        alter(OctConv2d(8, 8, 3, alpha_in=0, alpha_out=alpha)),
+        alter(OctConv2d(8, 4, 3, alpha_in=alpha, alpha_out=0)),
+    )
+
+
+@pytest.mark.parametrize(
+    "alter",
+    [
+        parametrizations.weight_norm,
+        parametrizations.spectral_norm,
+        lambda layer: prune.l1_unstructured(layer, "weight", 0.5),
+    ],
+    ids=["weight_norm", "spectral_norm", "prune"],
+)
+def test_metadata_tell_of_weights_that_are_computed(alter: Callable[..., nn.Module]) -> None:
+    source, network = (reparametrized(alpha, alter).eval() for alpha in (0.25, 0.5))
+    checkpoints.load(network, source.state_dict())
+    image = torch.randn(1, 3, 6, 6)
+    torch.testing.assert_close(network(image), source(image), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("wrap", ["module.", "a.b."])
+def test_metadata_by_other_names(wrap: str) -> None:
+    """Of what wraps a network, and of names that only the caller can translate."""
+
+    def same(layer: nn.Module) -> nn.Module:
+        return layer
+
+    source, network = (reparametrized(alpha, same) for alpha in (0.25, 0.5))
+    wrapped: nn.Module = source
+    for name in reversed(wrap.split(".")[:-1]):
+        wrapped = nn.ModuleDict({name: wrapped})
+    checkpoints.load(network, wrapped.state_dict(), rename=lambda key: key.removeprefix(wrap))
+    image = torch.randn(1, 3, 6, 6)
+    torch.testing.assert_close(network(image), source(image), rtol=0, atol=0)
+
+
+def test_layers_without_low_channels_tell_that_they_have_none() -> None:
+    source, network = (
+        nn.Sequential(
+            OctConv2d(3, 8, 1, alpha_in=0, alpha_out=alpha),
+            OctConv2d(8, 8, 1, alpha_in=alpha, alpha_out=0),
+            OctConv2d(8, 8, 1, alpha_in=0, alpha_out=0),
+        )
+        for alpha in (0.25, 0)
+    )
+    other = nn.Sequential(source[0], source[1], OctConv2d(8, 8, 1))
+    assert network[0].out_split == (8, 0)
+    checkpoints.load(network, source.state_dict())
+    torch.testing.assert_close(network(X[0][:, :3]), source(X[0][:, :3]), rtol=0, atol=0)
+    with pytest.raises(RuntimeError, match=r"2: the weight must be .* \(4, 4\) to \(4, 4\), got"):
+        other.load_state_dict(source.state_dict())
+
+
+@pytest.mark.parametrize("metadata", [None, {"0": None}, {"0": {"octave_splits": "ab"}}], ids=str)
+def test_metadata_that_tell_nothing(metadata: Any) -> None:
+    source, network = OctConv2d(6, 8, 3, alpha_in=0), OctConv2d(6, 8, 3, alpha_in=0)
+    state = source.state_dict()
+    state._metadata = metadata
+    assert checkpoints.load(network, state).notes == ()
 
 
 @pytest.mark.parametrize("alpha", [0.25, 1])

@@ -227,7 +227,7 @@ def test_refuses() -> None:
     network[1].train()
     with pytest.raises(ValueError, match=r"fuse: the network must be in evaluation mode.* at '1'"):
         fuse(network)
-    with pytest.raises(ValueError, match="FusedConv2d: the low part of the input must have 4"):
+    with pytest.raises(ValueError, match=r"FusedConv2d: input must be a \(high, low\) pair"):
         FusedConv2d(OctConv2d(8, 8, 3))(torch.randn(1, 4, 8, 8))
     with pytest.raises(ValueError, match=r"FusedConv2d: the high part of the input must be \(N,"):
         FusedConv2d(OctConv2d(8, 8, 3))((torch.randn(4, 8, 8), torch.randn(4, 4, 4)))

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call, stack_module_state, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.utils import prune, spectral_norm, weight_norm
 
 from octconv_cuda import FusedConv2d, OctaveBatchNorm2d, OctConv2d, fuse
 
@@ -160,3 +161,61 @@ def test_layouts_of_a_few_sizes_are_kept(monkeypatch: pytest.MonkeyPatch) -> Non
     for size in range(14, 40, 2):
         fused((torch.randn(1, 4, size, size), torch.randn(1, 4, size // 2, size // 2)))
         assert len(fused.packed._layouts) <= 4 * blocks
+
+
+@pytest.mark.parametrize(
+    "alter", [prune.random_unstructured, weight_norm, spectral_norm], ids=lambda f: f.__name__
+)
+@pytest.mark.filterwarnings("ignore:.*weight_norm.*deprecated:FutureWarning")
+def test_a_network_whose_hooks_compute_a_weight(alter: Callable[..., Any]) -> None:
+    """Which keep it, with a graph behind it, where the copy finds it."""
+    net = randomized(nn.Sequential(OctConv2d(3, 8, 3, alpha_in=0), OctConv2d(8, 4, 1, alpha_out=0)))
+    alter(net[1], "weight", **({"amount": 0.5} if alter is prune.random_unstructured else {}))
+    net.train()(IMAGE).sum().backward()
+    fused = fuse(net.eval())
+    assert isinstance(fused[0], FusedConv2d)
+    torch.testing.assert_close(fused(IMAGE), net(IMAGE), rtol=1e-4, atol=1e-5)
+
+
+def test_a_module_that_keeps_its_result() -> None:
+    class Kept(nn.Identity):
+        def forward(self, x: Tensor) -> Tensor:
+            self.last = super().forward(x)
+            return self.last
+
+    net = nn.Sequential(OctConv2d(3, 8, 3, alpha_in=0, alpha_out=0), Kept()).eval()
+    kept = net(IMAGE)
+    fused = fuse(net)
+    assert net[1].last is kept
+    assert fused[1].last.data_ptr() != kept.data_ptr()
+    torch.testing.assert_close(fused(IMAGE), kept, rtol=1e-4, atol=1e-5)
+
+
+def test_another_method_of_that_name() -> None:
+    class Own(nn.Sequential):
+        def fused(self, x: Tensor) -> Tensor:
+            return self(x)
+
+    class Builtin(nn.Sequential):
+        fused = max
+
+    for made in (Own, Builtin):
+        net = made(nn.Conv2d(3, 4, 1), nn.ReLU()).eval()
+        torch.testing.assert_close(fuse(net)(IMAGE), net(IMAGE))
+
+
+def test_a_method_that_gives_no_module() -> None:
+    class Own(nn.Identity):
+        def fused(self) -> int:
+            return 3
+
+    with pytest.raises(TypeError, match=r"fuse: Own\.fused\(\) must give a module, got 3"):
+        fuse(nn.Sequential(Own()).eval())
+
+
+def test_a_parameter_by_another_name_stays_one() -> None:
+    net = nn.Sequential(OctConv2d(3, 8, 3, alpha_in=0), nn.Linear(2, 2)).eval()
+    net.__dict__["alias"] = net[1].weight
+    fused = fuse(net)
+    assert fused.alias is fused[1].weight
+    assert isinstance(fused[1].weight, nn.Parameter)

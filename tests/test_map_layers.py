@@ -14,6 +14,7 @@ from octconv_cuda import (
     OctaveSplit,
     OctConv2d,
     PerPart,
+    per_part,
     reference,
 )
 
@@ -44,6 +45,50 @@ def test_per_part_refuses_what_is_no_module(module: Any) -> None:
     if module is not None:
         with pytest.raises(TypeError, match="PerPart: low must be a module"):
             PerPart(nn.ReLU(), module)
+
+
+@pytest.mark.parametrize(
+    "norm", [nn.BatchNorm2d(4), nn.Sequential(nn.Identity(), nn.BatchNorm2d(4))], ids=type_name
+)
+def test_per_part_does_not_mix_statistics(norm: nn.Module) -> None:
+    with pytest.raises(ValueError, match=f"PerPart: each part .* got one {type_name(norm)} for b"):
+        PerPart(norm)(MAPS)
+    assert_same_maps(PerPart(norm.eval())(ONLY_LOW), (None, norm(MAPS.low)))
+    assert torch.equal(PerPart(norm)(MAPS.high), norm(MAPS.high))
+    with pytest.raises(ValueError, match="PerPart: each part"):
+        PerPart(norm, norm)(MAPS)
+    two = PerPart(nn.Identity())
+    two.high, two.low = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+    two(MAPS)
+    PerPart(nn.BatchNorm2d(4, track_running_stats=False))(MAPS)
+
+
+def test_a_function_of_parts() -> None:
+    def cat(*maps: Any) -> Any:
+        return per_part(lambda *parts: torch.cat(parts, 1), *maps)
+
+    twice = cat(MAPS, (MAPS.high, MAPS.low))
+    assert_same_maps(twice, [torch.cat([part, part], 1) for part in MAPS])
+    assert_same_maps(cat(ONLY_LOW, ONLY_LOW), (None, torch.cat([MAPS.low, MAPS.low], 1)))
+    assert_same_maps(cat(MAPS.high, ONLY_HIGH), (torch.cat([MAPS.high, MAPS.high], 1), None))
+    assert torch.equal(cat(MAPS.high, MAPS.high), torch.cat([MAPS.high, MAPS.high], 1))
+    assert_same_maps(per_part(torch.relu, MAPS), PerPart(nn.ReLU())(MAPS))
+
+
+def test_a_function_of_parts_refuses_others() -> None:
+    for maps in ((MAPS, MAPS.high), (MAPS.high, MAPS), (MAPS, ONLY_HIGH)):
+        with pytest.raises(ValueError, match=r"per_part: all maps .* low parts .*absent"):
+            per_part(torch.add, *maps)
+    with pytest.raises(ValueError, match=r"per_part: all maps must .* got high parts \(.*absent"):
+        per_part(torch.add, MAPS, ONLY_LOW)
+    with pytest.raises(
+        TypeError, match="per_part: function must give a tensor, got tuple for the h"
+    ):
+        per_part(lambda x: (x, x), MAPS)
+    with pytest.raises(TypeError, match="per_part: there must be at least one map"):
+        per_part(torch.add)
+    with pytest.raises(TypeError, match=r"per_part: map 1 must be a tensor or a .* got float"):
+        per_part(torch.add, MAPS, 2.0)
 
 
 @pytest.mark.parametrize("layer", [PerPart(nn.ReLU()), OctaveMerge()], ids=["PerPart", "Merge"])
@@ -121,8 +166,10 @@ def test_batch_norm_converts_to_synchronised() -> None:
 
 
 def test_batch_norm_refuses_what_is_not_its_split() -> None:
-    with pytest.raises(ValueError, match=r"OctaveBatchNorm2d: the low part .* 4 .* missing"):
+    with pytest.raises(ValueError, match=r"OctaveBatchNorm2d: input must be a \(high, low\)"):
         OctaveBatchNorm2d(8)(MAPS.high)
+    with pytest.raises(TypeError, match=r"OctaveBatchNorm2d: the high part .* must be a tensor"):
+        OctaveBatchNorm2d(8)((MAPS.high.numpy(), None))
     with pytest.raises(ValueError, match=r"OctaveBatchNorm2d: the low part .* 0 .* \(2, 4, 4, 3\)"):
         OctaveBatchNorm2d(4, alpha=0)(MAPS)
     with pytest.raises(ValueError, match=r"OctaveBatchNorm2d: the high part .* 3 .* got \(2, 4, "):

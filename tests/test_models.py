@@ -189,3 +189,29 @@ def test_counts_are_checked(arguments: dict[str, Any], error: type[Exception], t
 def test_mobilenets_have_classes(name: str) -> None:
     with pytest.raises(ValueError, match="num_classes must be at least 1, got 0"):
         getattr(models, name)(num_classes=0)
+
+
+@pytest.mark.parametrize("variant", ["v1", "v2"])
+@pytest.mark.parametrize("alpha", [0, 0.5])
+def test_maps_of_all_stages(alpha: float, variant: str) -> None:
+    network = models.oct_resnet26(alpha, variant=variant).eval()
+    image = torch.randn(1, 3, 65, 64)
+    with torch.no_grad():
+        maps = network.stage_maps(image)
+        features = network.features(image)
+    assert [isinstance(m, OctaveMaps) for m in maps] == [bool(alpha)] * 3 + [False]
+    highs = [m.high if isinstance(m, OctaveMaps) else m for m in maps]
+    assert [tuple(h.shape[2:]) for h in highs] == [(17, 16), (9, 8), (5, 4), (3, 2)]
+    expected = maps[-1] if variant == "v1" else network.norm(maps[-1]).relu()
+    assert torch.equal(features, expected)
+
+
+def test_squeeze_and_excitation_of_few_channels() -> None:
+    x = OctaveMaps(torch.randn(2, 4, 5, 6), torch.randn(2, 4, 3, 3))
+    layer = models.SqueezeExcitation(8, 0.5)
+    assert layer.fc1.out_features == 1
+    means = torch.cat([part.mean((2, 3)) for part in x], 1)
+    gates = layer.fc2(layer.fc1(means).relu()).sigmoid()
+    torch.testing.assert_close(layer(x).low, x.low * gates[:, 4:, None, None])
+    with pytest.raises(ValueError, match="SqueezeExcitation: reduction must be at least 1, got 0"):
+        models.SqueezeExcitation(8, reduction=0)

@@ -118,6 +118,63 @@ def test_state_dicts_cross(assign: bool) -> None:
     assert list(layer.state_dict()) == ["weight", "bias"]
 
 
+def test_state_dict_of_another_split_is_refused() -> None:
+    """The shapes are the same, and what they mean is not."""
+    saved = nn.Sequential(OctConv2d(8, 8, 3), OctConv2d(8, 8, 3)).state_dict()
+    file = io.BytesIO()
+    torch.save(saved, file)
+    file.seek(0)
+    saved = torch.load(file, weights_only=True)
+    nn.Sequential(OctConv2d(8, 8, 3), OctConv2d((4, 4), 8, 3)).load_state_dict(saved)
+    nn.Sequential(vanilla(), vanilla()).load_state_dict(saved)
+    other = nn.Sequential(OctConv2d(8, 8, 3), OctConv2d(8, 8, 3, alpha_in=0.25))
+    text = (
+        r"1: the weight must be of \(high, low\) channels \(6, 2\) to \(4, 4\), got one of \(4, 4\)"
+    )
+    for strict in (True, False):
+        with pytest.raises(RuntimeError, match=text):
+            other.load_state_dict(saved, strict=strict)
+    other.load_state_dict(dict(saved))  # whose metadata are gone
+    assert torch.equal(other[1].weight, saved["1.weight"])
+
+
+@pytest.mark.parametrize(
+    "splits",
+    [
+        None,
+        5,
+        "ab",
+        (),
+        (8, 8),
+        ((4, 4),),
+        ((4.0, 4.0), (4, 4)),
+        ((12, -4), (4, 4)),
+        ((3, 4), (4, 4)),
+    ],
+    ids=str,
+)
+def test_metadata_that_tell_no_split_are_passed_over(splits: Any) -> None:
+    saved = OctConv2d(8, 8, 3).state_dict()
+    saved._metadata[""]["octave_splits"] = splits
+    layer = OctConv2d(8, 8, 3, alpha_in=0.25)
+    layer.load_state_dict(saved)
+    assert torch.equal(layer.weight, saved["weight"])
+
+
+def test_a_split_matters_where_there_is_a_weight() -> None:
+    saved = OctConv2d(8, 8, 3).state_dict()
+    saved._metadata[""]["octave_splits"] = [[4, 4], [4, 4]]  # as JSON has them
+    OctConv2d(8, 8, 3).load_state_dict(saved)
+    other = OctConv2d(8, 8, 3, alpha_in=0, alpha_out=0)
+    before = other.weight.detach().clone()
+    with pytest.raises(RuntimeError, match=r"OctConv2d: the weight must be of .* \(8, 0\) to"):
+        other.load_state_dict(saved)
+    assert torch.equal(other.weight, before)
+    del saved["weight"], saved["bias"]
+    assert other.load_state_dict(saved, strict=False).missing_keys == ["weight", "bias"]
+    other.state_dict(destination={})  # which has no metadata
+
+
 def test_meta_device_to_a_real_one() -> None:
     conv = vanilla()
     loaded = OctConv2d(8, 8, 3, device="meta")

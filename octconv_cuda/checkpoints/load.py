@@ -56,8 +56,9 @@ def load(
 ) -> Report:
     """Loads the weights of this or another implementation into a network, or a single layer.
 
-    Octave layers take over the checkpoint's (high, low) channels, and a bias where it has one. A
-    whole weight does not tell its channels, and goes with the norms that had the same ones.
+    Octave layers take over the checkpoint's (high, low) channels, and a bias where it has one. Of
+    a whole weight a state dict of ``OctConv2d`` tells them; without its metadata the weight goes
+    with the norms that had the same ones.
     Vanilla weights load into octave layers of the same channel counts, as an initialisation.
 
     Args:
@@ -95,7 +96,8 @@ def load(
                 "checkpoints.load: the network must have memory for its values, got "
                 f"{name} on the meta device; call network.to_empty(device=...) first"
             )
-    plan = Plan(network, {key: _tensor(key, value) for key, value in state.items()}, rename)
+    tensors = {key: _tensor(key, value) for key, value in state.items()}
+    plan = Plan(network, tensors, rename, getattr(state, "_metadata", None) or {})
     report = plan.report
     lacking = [name for name in report.missing if not name.endswith("num_batches_tracked")]
     if strict and (lacking or report.unexpected):

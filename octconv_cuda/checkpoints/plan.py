@@ -3,13 +3,13 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ..maps import OctaveBatchNorm2d
-from ..modules import OctConv2d
+from ..modules import OctConv2d, splits_told
 from .fold import fold_bias, fold_weight, path_names
 from .names import FORMS, PARTS, Name, locator, parse
 from .splits import Splits, norm_shapes, resplit, splits_of, splits_to_take
@@ -57,6 +57,7 @@ class Plan:
         network: It stays as it is.
         state: The source's tensors by their names.
         rename: Given a name of the source, the one to go by.
+        metadata: The state dict's, where it has some.
 
     Attributes:
         result: Our tensors by our names.
@@ -73,6 +74,7 @@ class Plan:
         network: nn.Module,
         state: Mapping[str, Tensor],
         rename: Callable[[str], str] | None,
+        metadata: Mapping[str, Any],
     ) -> None:
         self.result: dict[str, Tensor] = {}
         self.changes: list[Callable[[], object]] = []
@@ -87,7 +89,8 @@ class Plan:
         for (path, leaf), slots in groups.items():
             if not self._take(path, leaf, slots, groups.get((path, "weight"), {})):
                 unexpected += [key for key, _ in slots.values()]
-        for path, splits in splits_to_take(self._modules, self._told).items():
+        told = self._told_by(metadata)
+        for path, splits in splits_to_take(self._modules, self._told, told).items():
             self._resplit(path, splits)
         if any(key.endswith("moving_mean") for key in state):
             self._take_authors_eps(network)
@@ -132,6 +135,21 @@ class Plan:
             else:
                 slots[name.slot] = (key, state[key])
         return {group: slots for group, slots in groups.items() if slots}, unexpected
+
+    def _told_by(self, metadata: Mapping[str, Any]) -> dict[str, Splits]:
+        """The splits of whole weights, also of those that are computed from what was saved."""
+        told: dict[str, Splits] = {}
+        for path, layer in self._modules.items():
+            if not isinstance(layer, OctConv2d):
+                continue
+            prefix = f"{path}." if path else ""
+            for ours, (key, *_) in self._sources.items():
+                rest = ours[len(prefix) :]
+                if ours.startswith(prefix) and f".{key}".endswith(f".{rest}"):
+                    source = key[: -len(rest)].removesuffix(".")
+                    if splits := splits_told(metadata.get(source), layer):
+                        told[path] = {"in_split": splits[0], "out_split": splits[1]}
+        return told
 
     def _take(self, path: str, leaf: str, slots: _Named, weights: _Named) -> bool:
         """Whether the layer has such a parameter; its tensor then goes to ``result``."""

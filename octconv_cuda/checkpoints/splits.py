@@ -37,21 +37,27 @@ def splits_of(layer: nn.Module) -> Splits:
 
 
 def splits_to_take(
-    modules: Mapping[str, nn.Module], told: Mapping[str, Splits]
+    modules: Mapping[str, nn.Module],
+    told: Mapping[str, Splits],
+    told_of_whole: Mapping[str, Splits],
 ) -> dict[str, Splits]:
     """What the layers' splits must become, of those that change.
 
-    A whole weight tells no split. Such a layer goes with those that had its split, of which the
-    norms tell theirs.
+    A whole weight alone tells no split. Such a layer goes with those that had its split, of which
+    the norms tell theirs.
 
     Args:
         modules: All of the network by their paths.
         told: By the path, what the shapes of the source say.
+        told_of_whole: What its metadata say of whole weights.
 
     Raises:
         ValueError: Layers that had one split part ways, and one that is not told is among them.
     """
     ours = {path: splits for path, layer in modules.items() if (splits := splits_of(layer))}
+    # Where a source has blocks, its whole weights are those of plain convolutions.
+    has_blocks = any(isinstance(modules[path], OctConv2d) for path in told)
+    told = {**told_of_whole, **told}
     if all(splits == ours[path] for path, splits in told.items()):
         return {}
     became: dict[Pair, set[Pair]] = defaultdict(set)
@@ -59,8 +65,6 @@ def splits_to_take(
         if path in told or isinstance(modules[path], OctaveBatchNorm2d):
             for name, split in splits.items():
                 became[split].add(told.get(path, splits)[name])
-    # Where a source has blocks, its whole weights are those of plain convolutions.
-    has_blocks = any(isinstance(modules[path], OctConv2d) for path in told)
 
     def follow(path: str, split: Pair) -> Pair:
         others = became[split]

@@ -30,7 +30,8 @@ _KNOWN = {
     "upsample_nearest2d", "slice", "cat", "clone", "_to_copy", "detach", "alias", "empty_like",
     "view", "_unsafe_view", "reshape", "unsqueeze", "expand", "split_with_sizes", "mean", "sum",
     "native_batch_norm", "_native_batch_norm_legit_no_training", "batch_norm", "hardtanh_",
-    "_adaptive_avg_pool2d", "linear", "addmm", "mm", "t",
+    "_adaptive_avg_pool2d", "linear", "addmm", "mm", "t", "hardswish", "hardswish_",
+    "mish_", "_prelu_kernel", "native_group_norm",
 }  # fmt: skip
 _FIRST_SIZE, _LAST_SIZE = 128, 8192
 
@@ -130,7 +131,10 @@ class _Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         elif any(map(self._has, tree_leaves(args))):
             for tensor in tree_leaves(result):
                 if isinstance(tensor, Tensor):
-                    if not (torch.Tag.pointwise in function.tags or name in _KNOWN):
+                    known = torch.Tag.pointwise in function.tags or name in _KNOWN
+                    # How a mean over all pixels ends, where maps are channels_last.
+                    known |= name == "as_strided_" and tensor.shape[2:] == (1, 1)
+                    if not known:
                         raise NotImplementedError(f"receptive_field: {name} is not known")
                     self._keep(tensor, self._rule(name, args, tensor))
         return result
@@ -166,8 +170,9 @@ class _Tracker(TorchDispatchMode):  # type: ignore[no-untyped-call]
         rows, columns = map(
             _union, zip(*(self.field(t) for t in tree_leaves(args) if self._has(t)), strict=True)
         )
-        trains = name in ("native_batch_norm", "batch_norm") and args[5]
-        if size == (1, 1) or trains:  # statistics of all pixels
+        of_image = name == "native_group_norm"
+        of_image |= name in ("native_batch_norm", "batch_norm") and args[5]
+        if size == (1, 1) or of_image:  # statistics of all pixels
             rows, columns = (
                 _hull(span).expand(2, n) for span, n in zip((rows, columns), size, strict=True)
             )

@@ -11,6 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..copying import kept_tensors
 from ..fused import FusedConv2d
 from ..maps import Maps, as_parts
 from ..modules import OctConv2d
@@ -130,11 +131,7 @@ class OnMeta(TorchFunctionMode):
 def meta_copy(operator: str, network: nn.Module) -> nn.Module:
     """A copy for evaluation on the meta device, without copying weights on the way."""
     check_network(operator, network)
-    memo: dict[int, Any] = {}
-    for module in network.modules():
-        for value in vars(module).values():
-            if isinstance(value, Tensor):  # with a graph behind it deepcopy refuses it
-                memo[id(value)] = value.detach().clone()
+    memo = kept_tensors(network)
     for tensor in (*network.parameters(), *network.buffers()):
         empty = torch.empty_like(tensor, device="meta")
         memo[id(tensor)] = nn.Parameter(empty) if isinstance(tensor, nn.Parameter) else empty

@@ -5,6 +5,7 @@
 their last stage, MobileNets their last blocks at full resolution only.
 """
 
+from .blocks import SqueezeExcitation
 from .mobilenet import MobileNetV1, MobileNetV2, oct_mobilenet_v1, oct_mobilenet_v2
 from .resnet import (
     OctResNet,
@@ -22,6 +23,7 @@ __all__ = [
     "MobileNetV1",
     "MobileNetV2",
     "OctResNet",
+    "SqueezeExcitation",
     "oct_mobilenet_v1",
     "oct_mobilenet_v2",
     "oct_resnet26",

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from ..maps import Maps, OctaveBatchNorm2d, OctaveMaps, PerPart, as_parts, split_channels
 from ..modules import OctConv2d
+from ..problem import check_count
 
 __all__ = [
     "Alphas",
@@ -75,14 +76,19 @@ class SqueezeExcitation(nn.Module):
     Args:
         channels: Channel count, split by alpha.
         alpha: Share of low channels; None: a tensor comes in.
-        reduction: Channels to each hidden unit.
+        reduction: Channels to each hidden unit, of which there is one at least.
+
+    Raises:
+        TypeError, ValueError: As ``split_channels``; a reduction below 1.
     """
 
     def __init__(self, channels: int, alpha: float | None = None, reduction: int = 16) -> None:
         super().__init__()
         self.split = split_channels(channels, alpha or 0)
-        self.fc1 = nn.Linear(channels, channels // reduction)
-        self.fc2 = nn.Linear(channels // reduction, channels)
+        check_count("SqueezeExcitation", "reduction", reduction)
+        hidden = max(1, channels // reduction)
+        self.fc1 = nn.Linear(channels, hidden)
+        self.fc2 = nn.Linear(hidden, channels)
 
     def forward(self, input: Maps) -> Tensor | OctaveMaps:
         """The map, each channel times its gate."""

@@ -221,9 +221,23 @@ class OctResNet(nn.Module):
         self.fc = nn.Linear(channels, num_classes)
         initialize(self)
 
+    def _stem(self, image: Tensor) -> Any:
+        """(N, 3, H, W) to what the first stage takes, (N, 64, ceil(H/4), ceil(W/4))."""
+        return self.maxpool(self.relu(self.bn1(self.conv1(image))))
+
+    def stage_maps(self, image: Tensor) -> list[Maps]:
+        """(N, 3, H, W) to the map behind each stage, for pyramids: the last one is a tensor.
+
+        Those of "v2" are sums, which no norm has seen yet.
+        """
+        maps: list[Maps] = [self._stem(image)]
+        for stage in range(self.stages):
+            maps.append(getattr(self, f"layer{stage + 1}")(maps[-1]))
+        return maps[1:]
+
     def features(self, image: Tensor) -> Tensor:
         """(N, 3, H, W) to the last stage's map, (N, C, ceil(H/32), ceil(W/32))."""
-        x = self.maxpool(self.relu(self.bn1(self.conv1(image))))
+        x = self._stem(image)
         for stage in range(self.stages):
             x = getattr(self, f"layer{stage + 1}")(x)
         return x if self.norm is None else self.norm(x).relu_()  # type: ignore[no-any-return]
