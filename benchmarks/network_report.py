@@ -1,6 +1,7 @@
 """Table, Markdown and picture of a result of networks; the paper's numbers are labelled as its."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import matplotlib.pyplot as plt
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from .report import machine_text, markdown_table
+from .report import commit_text, device_text, machine_text, markdown_table
 
-__all__ = ["PAPER", "draw", "markdown", "ratios", "table"]
+__all__ = ["PAPER", "draw", "markdown", "ratios", "summary", "table"]
 
 Result = dict[str, Any]
 Row = dict[str, Any]
@@ -69,9 +70,10 @@ def markdown(result: Result) -> str:
     """Time over the vanilla twin's in the same treatment: a line per treatment, alphas across."""
     alphas = sorted({row["alpha"] for row in result["timings"]} - {0})
     heads = ["network", "batch", "mode", "treatment", "vanilla, ms", *map("{:g}".format, alphas)]
+    first = result["timings"][0]
     title = (
-        f"{machine_text(result)}; networks at {result['timings'][0]['size']} px, "
-        f"{result['timings'][0]['dtype']}; time over the vanilla twin's, by alpha"
+        f"{machine_text(result)}, {commit_text(result)}; networks at {first['size']} px, "
+        f"{first['dtype']}; time over the vanilla twin's, by alpha"
     )
     rows: list[list[object]] = []
     groups: dict[tuple[object, ...], dict[float, tuple[Row, float | None, float | None]]] = {}
@@ -95,6 +97,29 @@ def markdown(result: Result) -> str:
         name = "the paper's ResNet-50, another machine"
         rows.append([name, 1, "inference", "TVM", PAPER[0][1], *paper])
     return f"{title}\n\n{markdown_table(heads, rows, texts=4)}"
+
+
+def summary(results: Iterable[Result], alpha: float) -> str:
+    """Time over the vanilla twin's at one alpha: a line per network, a column per treatment."""
+    title = (
+        f"Networks at alpha {alpha}: time over that of the vanilla twin in the same treatment, "
+        "measured beside it; less than 1 is faster. Wall time, which a CUDA graph (graphed) frees "
+        "of the host's."
+    )
+    rows: dict[tuple[object, ...], dict[str, float]] = {}
+    for result in results:
+        for row, time, _ in ratios(result):
+            if row["alpha"] == alpha and time:
+                name = f"{row['network']} {row['variant']}".strip()
+                sizes = (row["size"], row["dtype"], row["mode"], row["batch"])
+                rows.setdefault((device_text(result), name, *sizes), {})[row["treatment"]] = time
+    treatments = [t for t in COLOURS if any(t in times for times in rows.values())]
+    heads = ["machine", "network", "pixels", "dtype", "mode", "batch", *treatments]
+    body = (
+        [*case, *(f"{times[t]:.2f}" if t in times else "" for t in treatments)]
+        for case, times in rows.items()
+    )
+    return f"{title}\n\n{markdown_table(heads, body, texts=5)}"
 
 
 def draw(result: Result, path: Path) -> None:

@@ -40,29 +40,35 @@ def main(argv: Sequence[str] | None = None, root: Path = ROOT) -> int:
 
 
 def block(root: Path) -> str:
-    """For README.md: a line for each result of layers, the tables of networks, and pictures."""
+    """For README.md: a line for each result of layers and each network, and pictures of layers."""
     results = list(_results(root))
-    layers = [(path, result) for path, result in results if "rows" in result]
+    layers = {
+        f"{path.parent.name}/{path.stem}": result for path, result in results if "rows" in result
+    }
+    networks = [result for _, result in results if "timings" in result]
     parts = []
     if layers:
-        named = {f"{path.parent.name}/{path.stem}": result for path, result in layers}
-        parts.append(report.summary(named, HEADLINE_ALPHA))
-        pictures = [path for path, _ in layers if path.stem in ("layers", "one-thread")]
+        parts.append(report.summary(layers, HEADLINE_ALPHA))
+        pictures = [path for path, _ in results if path.stem in ("layers", "one-thread")]
         parts += [_picture(path, root) for path in pictures]
-    for path, result in results:
-        if "timings" in result:
-            parts += [network_report.markdown(result), _picture(path, root)]
+    if networks:
+        parts.append(network_report.summary(networks, HEADLINE_ALPHA))
     if parts:
-        parts.append(f"[All layers, with pictures]({FULL}).")
+        parts.append(f"[All results, with their commits and pictures]({FULL}).")
     return "\n\n".join(parts)
 
 
 def full(root: Path) -> str:
-    """A table and a picture for each result of layers."""
+    """A table and a picture for each result."""
     parts = ["# Results", "Written by `python -m benchmarks.readme` from the files beside it."]
     for path, result in _results(root):
         if "rows" in result:
-            parts += [report.markdown(result, HEADLINE_ALPHA), _picture(path, (root / FULL).parent)]
+            parts.append(report.markdown(result, HEADLINE_ALPHA))
+        elif "timings" in result:
+            parts.append(network_report.markdown(result))
+        else:
+            continue
+        parts.append(_picture(path, (root / FULL).parent))
     return "\n\n".join(parts) + "\n"
 
 

@@ -18,6 +18,8 @@ from rich.table import Table
 __all__ = [
     "STYLES",
     "Line",
+    "commit_text",
+    "device_text",
     "draw",
     "kernel_times",
     "lines",
@@ -130,18 +132,18 @@ def markdown(result: Result, alpha: float) -> str:
         cells.append(f"{base.row['median_us']:.0f}")
         cells += [f"{by_name[n].speedup:.2f}x" if n in by_name else "" for n in names]
         body.append([*cells, f"{ceiling:.2f}x"])
-    title = f"{machine_text(result)}; {constant}; alpha {alpha}"
+    title = f"{machine_text(result)}, {commit_text(result)}; {constant}; alpha {alpha}"
     return f"{title}\n\n{markdown_table(heads, body, texts=2 + len(varying))}"
 
 
 def summary(results: Mapping[str, Result], alpha: float) -> str:
     """Speed-ups of octconv_cuda at one alpha: a line for each mode of each result, by its name."""
-    heads = ["result", "machine", "settings", "mode", "layers", "batch", "mean", "least", "most"]
+    heads = ["result", "machine", "settings", "mode", "layers", "batch", "mean", "range"]
     heads += ["wall, mean", "over composed"]
     title = (
-        "Speed-up of octconv_cuda over PyTorch's vanilla convolution, measured beside it, and over "
-        "the faster of the compositions of PyTorch's operators that were, at alpha "
-        f"{alpha}; means are geometric; beside kernel time, wall time has the host's, too"
+        f"Layers at alpha {alpha}: speed-up of octconv_cuda over PyTorch's vanilla convolution, "
+        "and over the faster composition of PyTorch's operators, measured beside it. Means are "
+        "geometric. Wall time includes the host's, kernel time does not."
     )
     rows = []
     for name, result in results.items():
@@ -161,10 +163,10 @@ def summary(results: Mapping[str, Result], alpha: float) -> str:
             ours = [line.speedup or 0 for line, _ in pairs]
             walls = [line.wall_speedup for line, _ in pairs if line.wall_speedup]
             over = [(line.speedup or 0) / (c.speedup or 1) for line, c in pairs if c]
-            machine = f"{machine_text(result)}, commit {_commit(result)}"
-            cells = [name, machine, settings, mode, len(pairs)]
+            cells = [name, device_text(result), settings, mode, len(pairs)]
             cells.append(" to ".join(map(str, dict.fromkeys((batches[0], batches[-1])))))
-            cells += [f"{x:.2f}x" for x in (geometric_mean(ours), min(ours), max(ours))]
+            cells.append(f"{geometric_mean(ours):.2f}x")
+            cells.append(f"{min(ours):.2f} to {max(ours):.2f}")
             cells += [f"{geometric_mean(x):.2f}x" if x else "" for x in (walls, over)]
             rows.append(cells)
     return f"{title}\n\n{markdown_table(heads, rows, texts=4)}"
@@ -286,14 +288,18 @@ def kernel_times(result: Result) -> bool:
 def machine_text(result: Result) -> str:
     """The device, its threads, the torch and the date of a result."""
     machine = result["machine"]
-    threads = f"{machine['threads']} thread" + "s" * (machine["threads"] != 1)
-    processor = machine.get("processor")  # not in older files
-    device = f"{machine['device']} ({processor})" if processor else machine["device"]
-    parts = [device, threads, f"torch {machine['torch']}", machine["date"][:10]]
-    return ", ".join(parts)
+    return f"{device_text(result)}, torch {machine['torch']}, {machine['date'][:10]}"
 
 
-def _commit(result: Result) -> str:
-    """Short, and whether there were changes beside it."""
+def commit_text(result: Result) -> str:
+    """The commit of a result, short, and whether there were changes beside it."""
     commit, dirty, _ = (result["machine"]["commit"] or "unknown").partition("-dirty")
-    return str(commit[:7] + dirty)
+    return f"commit {commit[:7]}{dirty}"
+
+
+def device_text(result: Result) -> str:
+    """The device of a result, by its processor, too, where the file has it, and its threads."""
+    machine = result["machine"]
+    processor = machine.get("processor")
+    device = f"{machine['device']} ({processor})" if processor else machine["device"]
+    return f"{device}, {machine['threads']} thread" + "s" * (machine["threads"] != 1)

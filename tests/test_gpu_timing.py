@@ -216,7 +216,13 @@ def test_rows_hold_kernel_and_wall_time_and_memory(monkeypatch):
         assert 0 < row["wall_p20_us"] <= row["wall_us"] <= row["wall_p80_us"]
         assert row["peak_bytes"] == 4096
     result = {
-        "machine": {"device": "Abacus", "threads": 1, "torch": "2.13.0", "date": "2026-01-02T03"},
+        "machine": {
+            "device": "Abacus",
+            "threads": 1,
+            "torch": "2.13.0",
+            "date": "2026-01-02T03",
+            "commit": None,
+        },
         "settings": {"bias": False, "cudnn_benchmark": True},
         "ceilings": {"flops_per_second": {"float32": 1e9}, "bytes_per_second": 1e8},
         "rows": rows,

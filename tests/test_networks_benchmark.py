@@ -94,7 +94,13 @@ def row(alpha: float, median_us: float, flops: int, **other: Any) -> dict[str, A
 @pytest.fixture
 def result() -> dict[str, Any]:
     return {
-        "machine": {"device": "Abacus", "threads": 1, "torch": "2.13.0", "date": "2026-01-02T03"},
+        "machine": {
+            "device": "Abacus",
+            "threads": 1,
+            "torch": "2.13.0",
+            "date": "2026-01-02T03",
+            "commit": "0123456789",
+        },
         "timings": [
             row(0.0, 2000.0, 100),
             row(0.5, 1200.0, 58),
@@ -115,11 +121,25 @@ def test_ratios_are_to_the_twin_in_the_same_treatment(result: dict[str, Any]) ->
 
 def test_markdown_labels_the_papers_times(result: dict[str, Any]) -> None:
     text = network_report.markdown(result).splitlines()
+    assert text[0].startswith(
+        "Abacus, 1 thread, torch 2.13.0, 2026-01-02, commit 0123456; networks"
+    )
     assert text[4:] == [
         "| oct_resnet50 v1 | 2 | inference | eager | 2.0 | 0.60 |",
         "| oct_resnet50 v1 | 2 | inference | fused | 1.0 | 0.70 |",
         "| operations |  |  |  |  | 0.58 |",
         "| the paper's ResNet-50, another machine | 1 | inference | TVM | 115 | 0.64 |",
+    ]
+
+
+def test_summary_has_a_line_for_each_case(result: dict[str, Any]) -> None:
+    training = [row(alpha, 1e3 * (1 + alpha), 100, mode="training") for alpha in (0.0, 0.5, 0.25)]
+    result["timings"] += training
+    assert network_report.summary([result], 0.5).splitlines()[2:] == [
+        "| machine | network | pixels | dtype | mode | batch | eager | fused |",
+        "|---|---|---|---|---|--:|--:|--:|",
+        "| Abacus, 1 thread | oct_resnet50 v1 | 224 | float32 | inference | 2 | 0.60 | 0.70 |",
+        "| Abacus, 1 thread | oct_resnet50 v1 | 224 | float32 | training | 2 | 1.50 |  |",
     ]
 
 
