@@ -5,6 +5,7 @@ the same public calls: the module itself, and ``torch.autograd.grad`` for gradie
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -15,12 +16,23 @@ from octconv_cuda import reference
 from octconv_cuda.problem import Pair
 
 from .layer_list import Layer
-from .machine import with_kernels_on_trial
+from .machine import with_trials
 
-__all__ = ["BUILDERS", "MODES", "ON_TRIAL", "Composed", "Contender", "bind"]
+__all__ = [
+    "BUILDERS",
+    "MODES",
+    "ON_TRIAL",
+    "PARTS_ON_TRIAL",
+    "Composed",
+    "Contender",
+    "bind",
+    "trials_of",
+]
 
 MODES = ("forward", "input_gradient", "weight_gradient", "forward_backward")
-ON_TRIAL = "octconv_cuda_trial"  # the contender, beside the default one
+ON_TRIAL = "octconv_cuda_trial"  # the contender with all that is on trial, beside the default one
+_PARTS: str = torch.ops.octconv_cuda.trials()
+PARTS_ON_TRIAL = tuple(f"{ON_TRIAL}:{part}" for part in _PARTS.split(","))  # with one part of it
 
 
 class Contender(NamedTuple):
@@ -31,14 +43,14 @@ class Contender(NamedTuple):
         parameters: What a weight gradient is taken of.
         merge: Their gradients to those of the vanilla weight and, if there is one, bias.
         kernel: Given the input's parts, what serves the call.
-        on_trial: Whether what has run on no GPU yet serves it, where there is such.
+        trials: What may serve it that has run on no GPU yet, as the environment asks for it.
     """
 
     run: Callable[..., tuple[Tensor, ...]]
     parameters: tuple[Tensor, ...]
     merge: Callable[..., tuple[Tensor, ...]]
     kernel: Callable[..., str]
-    on_trial: bool = False
+    trials: str = ""
 
 
 class Composed(nn.Module):
@@ -89,6 +101,12 @@ class Composed(nn.Module):
         return (torch.cat(rows), *([torch.cat(biases)] if biases else []))
 
 
+def trials_of(contender: str) -> str:
+    """What a contender's name says of ``Contender.trials``."""
+    name, _, part = contender.partition(":")
+    return (part or "1") if name == ON_TRIAL else ""
+
+
 def bind(
     contender: Contender, inputs: Sequence[Tensor], output_gradients: Sequence[Tensor], mode: str
 ) -> Callable[[], tuple[Tensor, ...]]:
@@ -101,7 +119,7 @@ def bind(
     if mode not in MODES:
         raise ValueError(f"mode must be one of {MODES}, got {mode!r}")
     call = _bind(contender, inputs, output_gradients, mode)
-    return with_kernels_on_trial(call) if contender.on_trial else call
+    return with_trials(call, contender.trials) if contender.trials else call
 
 
 def _bind(
@@ -192,11 +210,11 @@ def _octconv_cuda(layer: Layer, alpha: float, weight: Tensor, bias: Tensor | Non
     return Contender(run, tuple(module.parameters()), _as_they_are, kernel)
 
 
-def _octconv_cuda_trial(
-    layer: Layer, alpha: float, weight: Tensor, bias: Tensor | None
+def _on_trial(
+    trials: str, layer: Layer, alpha: float, weight: Tensor, bias: Tensor | None
 ) -> Contender:
     own = _octconv_cuda(layer, alpha, weight, bias)
-    return own._replace(kernel=with_kernels_on_trial(own.kernel), on_trial=True)
+    return own._replace(kernel=with_trials(own.kernel, trials), trials=trials)
 
 
 # Each takes (layer, alpha, weight, bias); vanilla knows no alpha.
@@ -205,7 +223,7 @@ BUILDERS: dict[str, Callable[[Layer, float, Tensor, Tensor | None], Contender]] 
     "composed": _composed,
     "composed_compiled": _composed_compiled,
     "octconv_cuda": _octconv_cuda,
-    ON_TRIAL: _octconv_cuda_trial,
+    **{name: partial(_on_trial, trials_of(name)) for name in (ON_TRIAL, *PARTS_ON_TRIAL)},
 }
 
 

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from statistics import geometric_mean
 from typing import Any, NamedTuple
 
-from .contenders import ON_TRIAL
 from .layer_list import HEADLINE_ALPHA
-from .report import STYLES, Line, kernel_times, lines, markdown_table
+from .report import Line, contenders_of, kernel_times, lines, markdown_table
 
 __all__ = ["Mean", "geometric_means", "markdown"]
 
@@ -55,7 +54,7 @@ def geometric_means(result: Record) -> list[Mean]:
     for group, members in groups.items():
         of_layer = {line.row["layer"]: line.roofline_speedup for line in members}
         speedups, wall = {}, {}
-        for name in STYLES:
+        for name in contenders_of(line.row["contender"] for line in members):
             own = [line for line in members if line.row["contender"] == name]
             if own:
                 speedups[name] = geometric_mean([line.speedup for line in own]), len(own)
@@ -141,8 +140,8 @@ def _conditions(result: Record) -> str:
 
 
 def _mean_table(means: list[Mean]) -> str:
-    names = [name for name in STYLES if any(name in mean.speedups for mean in means)]
-    walls = [name for name in STYLES if any(name in mean.wall for mean in means)]
+    names = contenders_of(name for mean in means for name in mean.speedups)
+    walls = contenders_of(name for mean in means for name in mean.wall)
     heads = ["geometric mean", "batch", "layers", *names, *(f"{name}, wall" for name in walls)]
     rows = []
     for mean in means:
@@ -169,12 +168,12 @@ def _layer_table(result: Record) -> str:
     for line in lines(result):
         key = tuple(str(line.row[name]) for name in ("layer", "dtype", "mode", "batch"))
         groups.setdefault(key, {})[line.row["contender"]] = line
-    names = [name for name in STYLES if any(name in group for group in groups.values())]
+    names = contenders_of(name for group in groups.values() for name in group)
     heads = ["layer", "dtype, mode", "batch", "vanilla, us", "octconv_cuda, us (p20 to p80)"]
     heads += [*names, "roofline", "octconv_cuda of roofline"]
     if gpu:
         heads += ["octconv_cuda, memory", *(f"{name}, wall" for name in names)]
-    servers = [name for name in ("octconv_cuda", ON_TRIAL) if name in names]
+    servers = [name for name in names if name.startswith("octconv_cuda")]
     heads += [f"{name} served by" for name in servers]
     rows = []
     for (layer, dtype, mode, batch), group in groups.items():

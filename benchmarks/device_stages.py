@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .contenders import MODES, ON_TRIAL
+from .contenders import MODES, ON_TRIAL, PARTS_ON_TRIAL
 from .layer_list import HEADLINE_ALPHA
 from .outcomes import OUTCOMES, facts_of
 from .stages import Stage
@@ -46,6 +46,9 @@ LAYERS = {
     "layers-trial": _Layers(60, ("bfloat16",), ("headline", "1"), ("forward",), TRIAL),
     "layers-gradients": _Layers(90, ("bfloat16",), ("headline",), MODES[1:], EAGER),
     "layers-trial-gradient": _Layers(60, ("bfloat16",), ("headline", "1"), MODES[1:2], TRIAL),
+    "layers-trial-parts": _Layers(
+        120, ("bfloat16",), ("headline", "1"), ("forward",), ("octconv_cuda", *PARTS_ON_TRIAL)
+    ),
     "layers-float16": _Layers(60, ("float16",), ("headline",), ("forward",), EAGER),
     "layers-tf32": _Layers(60, ("tf32",), ("headline",), ("forward",), EAGER),
     "layers-sm80": _Layers(60, ("bfloat16",), ("headline",), ("forward",), EAGER, "sm80"),
@@ -57,8 +60,8 @@ LAYERS = {
 STAGES = (
     *("known-answers", "small-case", "layers-bfloat16", "tests", "memcheck", "layers-trial"),
     *("layers-gradients", "tests-trial", "layers-trial-gradient", "synccheck", "memcheck-trial"),
-    *("synccheck-trial", "layers-float16", "layers-tf32", "layers-sm80", "racecheck"),
-    *("layers-bfloat16-small", "layers-others-small", "layers-compiled"),
+    *("synccheck-trial", "layers-trial-parts", "layers-float16", "layers-tf32", "layers-sm80"),
+    *("racecheck", "layers-bfloat16-small", "layers-others-small", "layers-compiled"),
 )
 
 

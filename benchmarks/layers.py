@@ -18,12 +18,12 @@ from rich.progress import Progress
 from octconv_cuda import split_channels
 
 from . import report
-from .contenders import BUILDERS, MODES, ON_TRIAL
+from .contenders import BUILDERS, MODES, trials_of
 from .files import RESULTS, json_path, write_json
 from .harness import Case, Outcome, run_case
 from .inputs import INPUTS
 from .layer_list import ALPHAS, HEADLINE_ALPHA, LAYERS, batch_word
-from .machine import DTYPES, describe, measure_ceilings, on_trial, slug
+from .machine import DTYPES, describe, measure_ceilings, slug, trials
 
 __all__ = ["main"]
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "samples": args.samples,
         "min_time_s": args.min_time,
         "family": os.environ.get("OCTCONV_CUDA_FAMILY", ""),
-        "trial": on_trial(),
+        "trial": trials(),
     }
     machine = describe(device)
     cases = _cases(args)
@@ -154,8 +154,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--contenders",
         nargs="+",
         choices=tuple(BUILDERS),
-        default=[name for name in BUILDERS if name != ON_TRIAL],
-        help=f"beside vanilla; {ON_TRIAL}, on a GPU alone, is not among the default",
+        metavar="NAME",
+        default=[name for name in BUILDERS if not trials_of(name)],
+        help=f"beside vanilla; {', '.join(BUILDERS)}: those on trial, on a GPU alone, are not "
+        "among the default",
     )
     add("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     add("--samples", type=int, default=25, help="samples of each contender")
@@ -174,14 +176,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args.dtypes = args.dtypes or ["bfloat16" if args.device == "cuda" else "float32"]
     if args.device == "cuda" and not cuda:
         parser.error("--device cuda: this PyTorch sees no GPU")
-    for option, wanted, given in (
-        ("--dtype", "tf32", args.dtypes),
-        ("--contenders", ON_TRIAL, args.contenders),
-    ):
-        if wanted in given and args.device != "cuda":
-            parser.error(f"{option} {wanted} needs --device cuda")
-    if ON_TRIAL in args.contenders and on_trial():
-        parser.error(f"--contenders {ON_TRIAL} is beside the default: unset OCTCONV_CUDA_TRIAL")
+    if "tf32" in args.dtypes and args.device != "cuda":
+        parser.error("--dtype tf32 needs --device cuda")
+    for name in filter(trials_of, args.contenders):
+        if args.device != "cuda":
+            parser.error(f"--contenders {name} needs --device cuda")
+        if trials():
+            parser.error(f"--contenders {name} is beside the default: unset OCTCONV_CUDA_TRIAL")
     wanted = [text.lower() for text in args.layers]
     args.layers = [layer.name for layer in LAYERS if any(t in layer.name for t in wanted)]
     if not args.layers:

@@ -20,11 +20,11 @@ __all__ = [
     "DTYPES",
     "describe",
     "measure_ceilings",
-    "on_trial",
     "precision",
     "slug",
     "synchronize",
-    "with_kernels_on_trial",
+    "trials",
+    "with_trials",
 ]
 
 # tf32 is float32 in memory, rounded to 10 mantissa bits by the tensor cores.
@@ -38,26 +38,27 @@ _TRIAL = "OCTCONV_CUDA_TRIAL"
 T = TypeVar("T")
 
 
-def on_trial() -> bool:
-    """Whether the environment asks for what has run on no GPU yet."""
-    return os.environ.get(_TRIAL) == "1"
+def trials() -> str:
+    """What the environment asks for that has run on no GPU yet: "1" all of it, or parts' names."""
+    asked = os.environ.get(_TRIAL, "")
+    return "" if asked == "0" else asked
 
 
-def with_kernels_on_trial(call: Callable[..., T]) -> Callable[..., T]:
-    """A call during which the environment asks for them: the operators read it at each call.
+def with_trials(call: Callable[..., T], asked: str) -> Callable[..., T]:
+    """A call during which the environment asks for that: the operators read it at each call.
 
     ``os.environ`` is left alone, for this is within what is timed.
     """
     before = os.environ.get(_TRIAL, "")
 
-    def on_trial_call(*arguments: Any) -> T:
-        os.putenv(_TRIAL, "1")
+    def trial_call(*arguments: Any) -> T:
+        os.putenv(_TRIAL, asked)
         try:
             return call(*arguments)
         finally:
             os.putenv(_TRIAL, before)
 
-    return on_trial_call
+    return trial_call
 
 
 def describe(device: torch.device) -> dict[str, str | int | None]:

@@ -24,7 +24,7 @@ from . import network_report
 from .files import RESULTS, json_path, write_json
 from .gpu import gpu_of
 from .inputs import photo_crops
-from .machine import DTYPES, describe, on_trial, precision, slug
+from .machine import DTYPES, describe, precision, slug, trials
 from .timing import interleaved
 from .treatments import TREATMENTS, calibrate, inference_call, prepared, training_call
 
@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "input": "photo",
             "samples": args.samples,
             "min_time_s": args.min_time,
-            "trial": on_trial(),
+            "trial": trials(),
         },
         "timings": [],
     }

@@ -1,7 +1,7 @@
 """Prints what the plans of the fused kernels predict, beside what was measured of the same.
 
 ``python -m benchmarks.predicted``; ``--help`` lists the options. The kernels are those that serve
-on the GPU by default, or with OCTCONV_CUDA_TRIAL=1, the predictions those of their plans, whose
+on the GPU by default, or as OCTCONV_CUDA_TRIAL asks, the predictions those of their plans, whose
 constants are fitted to times on an H100 and an H200 where csrc/plan says so, and assumed elsewhere.
 What was measured comes from the newest file in benchmarks/results that has it, for whatever plan
 was chosen then. Vanilla's times are assumed, of an H200 alone, whose peak was measured: a share of
@@ -12,6 +12,7 @@ import argparse
 import json
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -23,10 +24,10 @@ from rich.table import Table
 from octconv_cuda import split_channels
 from octconv_cuda.cost import macs
 
-from .contenders import ON_TRIAL
+from .contenders import trials_of
 from .files import RESULTS
 from .layer_list import HEADLINE_ALPHA, LAYERS, Layer, batch_word
-from .machine import on_trial
+from .machine import trials
 
 __all__ = ["PASSES", "Prediction", "main", "measured", "predict"]
 
@@ -76,22 +77,22 @@ def predict(
 def measured(gpu: str) -> dict[Case, tuple[float, str]]:
     """Microseconds of our layers on a GPU, and the plan of the forward pass in the same file.
 
-    Of kernels on trial only if the environment asks for them.
+    Of what is on trial only if the environment asks for just that.
     """
     files = (json.loads(path.read_text()) for path in RESULTS.glob("*/*.json"))
     results = [file for file in files if "rows" in file and _is_of(file["machine"]["device"], gpu)]
     results.sort(key=lambda result: result["machine"]["date"])
-    known: dict[bool, dict[Case, tuple[float, str]]] = {False: {}, True: {}}
+    known: dict[str, dict[Case, tuple[float, str]]] = defaultdict(dict)
     for result in results:
-        all_on_trial = result.get("settings", {}).get("trial", False)
+        of_all_rows = result.get("settings", {}).get("trial") or ""
         for row in result["rows"]:
-            trial = row["contender"] == ON_TRIAL
-            if (trial or row["contender"] == "octconv_cuda") and (
+            tried = trials_of(row["contender"])
+            if (tried or row["contender"] == "octconv_cuda") and (
                 (row["dtype"], row["input"]) == (DTYPE, "noise")
             ):
                 case = (row["layer"], row["batch"], row["alpha"], row["mode"])
-                known[trial or all_on_trial][case] = row["median_us"], row["kernel"]
-    return known[False] | known[True] if on_trial() else known[False]
+                known[tried or of_all_rows][case] = row["median_us"], row["kernel"]
+    return known[""] | known[trials()]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,9 +116,9 @@ def _plan(numbers: list[int], mode: str, gpu: str) -> dict[str, Any]:
     ops = torch.ops.octconv_cuda
     of_weight = mode == "weight_gradient"
     operator = ops.plan_weight_grad_sm90 if of_weight else ops.plan_forward_sm90
-    trial = () if of_weight else (on_trial(),)
+    tried = () if of_weight else (trials(),)
     try:
-        plan: dict[str, Any] = json.loads(operator(numbers, DTYPE, gpu, *trial))
+        plan: dict[str, Any] = json.loads(operator(numbers, DTYPE, gpu, *tried))
         if plan.get("is_default", True):
             return plan
     except RuntimeError as error:
@@ -154,7 +155,7 @@ def _predictions(args: argparse.Namespace) -> Iterator[Prediction]:
 
 def _table(predictions: Sequence[Prediction], args: argparse.Namespace) -> Table:
     share = f"{args.vanilla_share:.0%}"
-    kernels = "with kernels on trial" if on_trial() else "by default"
+    kernels = f"with OCTCONV_CUDA_TRIAL={trials()}" if trials() else "by default"
     title = (
         f"PREDICTED for {args.gpu}, {DTYPE}, alpha {args.alpha:g}, by the kernels that serve there "
         f"{kernels}; us of kernel time.\nMeasured: the newest in benchmarks/results, by the plans "

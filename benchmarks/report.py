@@ -19,6 +19,7 @@ __all__ = [
     "STYLES",
     "Line",
     "commit_text",
+    "contenders_of",
     "device_text",
     "draw",
     "kernel_times",
@@ -79,6 +80,13 @@ def lines(result: Result) -> Iterator[Line]:
         )
 
 
+def contenders_of(names: Iterable[str]) -> list[str]:
+    """Those beside vanilla, once each: in the order of STYLES, parts of what is on trial behind."""
+    found = dict.fromkeys(names)
+    known = [name for name in STYLES if name in found]
+    return known + [name for name in found if name not in STYLES and name != "vanilla"]
+
+
 def table(result: Result) -> Table:
     """One line per row of the result, for the terminal."""
     constant, varying = _settings(result)
@@ -116,7 +124,7 @@ def markdown(result: Result, alpha: float) -> str:
     """Speed-ups over vanilla at one alpha: a line per layer, a column per contender."""
     rows = result["rows"]
     constant, varying = _settings(result)
-    names = [name for name in STYLES if any(row["contender"] == name for row in rows)]
+    names = contenders_of(row["contender"] for row in rows)
     heads = ["layer", "batch", *varying, "vanilla, us", *names, "FLOP ceiling"]
     body = []
     groups: dict[tuple[object, ...], dict[str, Line]] = {}
@@ -214,7 +222,8 @@ def draw(result: Result, path: Path) -> None:
         ceiling = 1 / (1 - 0.75 * alphas * (2 - alphas))
         axes.plot(alphas, ceiling, "k--", linewidth=1, label="FLOP ceiling")
         axes.axhline(1, color="0.6", linewidth=1, label="vanilla")
-        for name, style in STYLES.items():
+        for i, name in enumerate(contenders_of(row["contender"] for row in result["rows"])):
+            style = STYLES.get(name, {"color": f"C{i}", "marker": "x"})
             _draw_contender(axes, panel, name, style)
         axes.set_xlabel("alpha")
         axes.grid(alpha=0.3)
@@ -274,7 +283,8 @@ def _settings(
         shared.append("bias" if result["settings"]["bias"] else "no bias")
         family = result["settings"].get("family")
         shared += [f"family {family}"] * bool(family)
-        shared += ["kernels on trial"] * result["settings"].get("trial", False)
+        trial = result["settings"].get("trial")
+        shared += [f"OCTCONV_CUDA_TRIAL={trial}"] * bool(trial)
         unsearched = kernel_times(result) and not result["settings"]["cudnn_benchmark"]
         shared += ["cuDNN's heuristics"] * unsearched
     return ", ".join(shared + ["kernel time"] * kernel_times(result)), varying

@@ -63,7 +63,8 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def("why_no_kernels(int device) -> str");
   m.def("allow_onednn(bool allowed) -> ()");
   m.def("plan_forward(int[] numbers, str dtype, str device) -> str");
-  m.def("plan_forward_sm90(int[] numbers, str dtype, str device, bool trial=False) -> str");
+  m.def("plan_forward_sm90(int[] numbers, str dtype, str device, str trials=\"\") -> str");
+  m.def("trials() -> str");
   m.def("plan_weight_grad(int[] numbers, str dtype, str device) -> str");
   m.def("plan_weight_grad_sm90(int[] numbers, str dtype, str device) -> str");
 }

@@ -152,14 +152,15 @@ std::string joint_json(const Problem& problem, const PlanSm90& plan) {
 }
 
 std::string plan_forward_sm90_text(std::vector<int64_t> numbers, Text dtype, Text device,
-                                   bool trial) {
+                                   Text trials) {
   const char* op = "plan_forward_sm90";
   const auto [problem, type, facts] = question_of(op, numbers, dtype, device);
   if (const char* reason = why_not_sm90(problem, type, facts)) {
     fail(op, "family sm90 does not cover this: ", reason);
   }
-  const PlanSm90 plan =
-      trial ? plan_trial_sm90(problem, type, facts) : plan_forward_sm90(problem, type, facts);
+  const std::optional<Trials> tried = trials_of(trials.value);
+  if (!tried) fail(op, "trials must be 1 or some of ", trial_names(), ", got ", trials.value);
+  const PlanSm90 plan = plan_forward_sm90(problem, type, facts, *tried);
   std::ostringstream json;
   if (plan.joint_items > 0) {
     json << "{\"joint\": " << joint_json(problem, plan) << ", \"blocks\": " << plan.blocks
@@ -247,6 +248,7 @@ std::string plan_weight_grad_sm90_text(std::vector<int64_t> numbers, Text dtype,
 STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CompositeExplicitAutograd, m) {
   m.impl("plan_forward", TORCH_BOX(&octconv::plan_forward_text));
   m.impl("plan_forward_sm90", TORCH_BOX(&octconv::plan_forward_sm90_text));
+  m.impl("trials", TORCH_BOX(&octconv::trial_names));
   m.impl("plan_weight_grad", TORCH_BOX(&octconv::plan_weight_grad_text));
   m.impl("plan_weight_grad_sm90", TORCH_BOX(&octconv::plan_weight_grad_sm90_text));
 }

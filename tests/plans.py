@@ -56,6 +56,19 @@ def plan_of(problem: Problem, dtype: str = "bfloat16", device: str = "H200") -> 
     return json.loads(torch.ops.octconv_cuda.plan_forward(list(map(int, problem)), dtype, device))
 
 
+def plan_sm90(
+    problem: Problem, dtype: str = "bfloat16", device: str = "H100", *, trials: str = ""
+) -> dict[str, Any]:
+    """With what is on trial of those names, or all of it by "1"."""
+    numbers = list(map(int, problem))
+    return json.loads(torch.ops.octconv_cuda.plan_forward_sm90(numbers, dtype, device, trials))
+
+
+def square(size: int, channels: int, batch: int) -> Problem:
+    """3x3, of so many channels in each part."""
+    return Problem(batch, size, size, *4 * [channels])
+
+
 def tiles_of(plan: dict[str, Any]) -> Tiles | JointTiles:
     """The tiles and blocks of a plan, for the emulation."""
     if plan["kernel"] == JointTiles.kernel:

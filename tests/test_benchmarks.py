@@ -285,7 +285,7 @@ def test_command_writes_json_and_picture(monkeypatch, tmp_path, capsys):
         "samples": 2,
         "min_time_s": 0.0,
         "family": "",
-        "trial": False,
+        "trial": "",
     }
     assert result["machine"]["threads"] == 1
     assert result["ceilings"]["flops_per_second"]["float32"] > 1e6
@@ -335,7 +335,7 @@ def test_quick_compiles_at_one_alpha_and_feeds_a_photo():
     ]
     for case in cases:
         names = [name for name, _ in case.entries]
-        assert set(names) == set(contenders.BUILDERS) - {contenders.ON_TRIAL}
+        assert set(names) == {"vanilla", "composed", "composed_compiled", "octconv_cuda"}
         assert names.count("composed_compiled") == 1
     assert [case.input for case in cases] == ["noise", "noise", "noise", "photo"]
 
@@ -361,11 +361,12 @@ def test_bad_options_are_refused(arguments, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_what_is_on_trial_must_stand_beside_what_is_not(monkeypatch, capsys):
-    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", "1")
+@pytest.mark.parametrize("name", ["octconv_cuda_trial", "octconv_cuda_trial:late"])
+def test_what_is_on_trial_must_stand_beside_what_is_not(name, monkeypatch, capsys):
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", "late")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(SystemExit, match="2"):
-        layers.main(["--contenders", "octconv_cuda", "octconv_cuda_trial"])
+        layers.main(["--contenders", "octconv_cuda", name])
     assert "unset OCTCONV_CUDA_TRIAL" in capsys.readouterr().err
 
 

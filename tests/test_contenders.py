@@ -15,6 +15,7 @@ from octconv_cuda import reference
 CPU = torch.device("cpu")
 TINY = Layer("tiny 3x3", (7, 6), 8, 16, 3, (1, 2), 2)
 VARIABLE = "OCTCONV_CUDA_TRIAL"
+SPLITS = "octconv_cuda_trial:splits"
 
 
 def asked():
@@ -51,13 +52,13 @@ class _Asked(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("before", [None, "0", "1"])
-@pytest.mark.parametrize("name", ["octconv_cuda", contenders.ON_TRIAL])
+@pytest.mark.parametrize("name", ["octconv_cuda", contenders.ON_TRIAL, SPLITS])
 def test_kernels_on_trial_serve_their_contender_alone(name, before, monkeypatch):
     if before is None:
         monkeypatch.delenv(VARIABLE, raising=False)
     else:
         monkeypatch.setenv(VARIABLE, before)
-    expected = {"1"} if name == contenders.ON_TRIAL else {before}
+    expected = {{contenders.ON_TRIAL: "1", SPLITS: "splits"}.get(name, before)}
     contender, maps, _, _ = build(name, 0.25)
     gradients = inputs.octave_maps("noise", 1, (12, 4), TINY.size, seed=1)
     single = (("forward",), ("input_grad",), ("weight_grad",))
@@ -78,10 +79,26 @@ def test_what_serves_is_asked_as_it_is_called(monkeypatch):
 
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr(octconv_cuda.OctConv2d, "explain", explain)
-    for name in ("octconv_cuda", contenders.ON_TRIAL):
+    for name in ("octconv_cuda", contenders.ON_TRIAL, SPLITS):
         contender, maps, _, _ = build(name, 0.25)
         assert contender.kernel(*maps) == "it"
-    assert seen == [None, "1"]
+    assert seen == [None, "1", "splits"]
+
+
+@pytest.mark.parametrize("mode", ["forward", "input_gradient"])
+def test_parts_on_trial_are_timed_where_they_change_something(mode, monkeypatch):
+    def explain(self, input):
+        return octconv_cuda.Explanation("operator", "late" if asked() == "late" else "it", "")
+
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(octconv_cuda.OctConv2d, "explain", explain)
+    names = ("octconv_cuda", contenders.ON_TRIAL, *contenders.PARTS_ON_TRIAL)
+    entries = tuple((name, alpha) for name in names for alpha in (0.25, 0.5))
+    case = harness.Case(TINY, 1, "float32", mode, "noise", entries)
+    ready, outcome = harness.check_case(case, CPU)
+    assert outcome == harness.Outcome([], [], [])
+    left = (*names[:2], "octconv_cuda_trial:late") if mode == "forward" else names
+    assert [entry.contender for entry in ready] == 2 * [*left]
 
 
 def test_the_environment_is_as_before_when_a_call_fails(monkeypatch):

@@ -157,6 +157,7 @@ def test_clusters_without_room_are_not_launched(
     check_exact(results, exact_forward(call))
     (launch,) = emulated.launches()
     assert launch.cluster == 1
+    assert launch.overlaps  # for what needs no cluster is left
 
 
 @pytest.mark.usefixtures("on_trial")

@@ -1,28 +1,15 @@
 """How launches of the Hopper kernel are cut into tiles, and which calls it refuses."""
 
-import json
 import math
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
-from plans import Problem
+from plans import Problem, plan_sm90, square
 
 SIZES = range(1, 71)
-
-
-def plan_of(
-    problem: Problem, dtype: str = "bfloat16", device: str = "H100", *, trial: bool = False
-) -> dict[str, Any]:
-    numbers = list(map(int, problem))
-    return json.loads(torch.ops.octconv_cuda.plan_forward_sm90(numbers, dtype, device, trial))
-
-
-def square(size: int, channels: int, batch: int) -> Problem:
-    return Problem(batch, size, size, *4 * [channels])
 
 
 def origins(kind: dict[str, Any], axis: int, count: int) -> list[int]:
@@ -63,9 +50,9 @@ def test_every_output_is_covered_once(height: int) -> None:
         problem = Problem(5, height, width, 64, 64, 64, 64)
         if min(height, width) < 2:
             with pytest.raises(RuntimeError, match="a single row or column"):
-                plan_of(problem)
+                plan_sm90(problem)
             continue
-        plan, quads = plan_of(problem), problem.quads
+        plan, quads = plan_sm90(problem), problem.quads
         for kind in ("high", "low"):
             check_axes(plan[kind], quads, problem.batch)
             # At the quads' resolution: from one quad before each to one behind it.
@@ -84,7 +71,7 @@ def test_every_output_is_covered_once(height: int) -> None:
     dtype=st.sampled_from(["bfloat16", "float16"]),
 )
 def test_blocks_and_columns(channels, size, batch, dtype) -> None:
-    plan = plan_of(Problem(batch, *size, *channels), dtype)
+    plan = plan_sm90(Problem(batch, *size, *channels), dtype)
     items = plan["high"]["items"] + plan["low"]["items"]
     assert 2 <= plan["blocks"] == min(132, items)
     assert 1 <= plan["low_blocks"] < plan["blocks"]
@@ -108,7 +95,7 @@ def test_parts_may_be_absent(channels, absent, size, batch, input_grad) -> None:
     """Octaves that do not come out have no tiles and no blocks; less to do takes less time."""
     present = tuple(0 if i in absent else c for i, c in enumerate(channels))
     plan, whole = (
-        plan_of(Problem(batch, *size, *of, input_grad=input_grad)) for of in (present, channels)
+        plan_sm90(Problem(batch, *size, *of, input_grad=input_grad)) for of in (present, channels)
     )
     high, low = present[:2] if input_grad else present[2:]
     assert (plan["high"]["items"] == 0) == (high == 0)
@@ -139,8 +126,8 @@ LAYERS = (
 
 @pytest.mark.parametrize(("problem", "us", "of_gradient"), LAYERS, ids=str)
 def test_predictions_are_near_what_was_measured(problem, us, of_gradient) -> None:
-    assert 0.92 * us <= plan_of(problem)["us"] <= 1.08 * us
-    gradient = plan_of(problem._replace(input_grad=True))["us"]
+    assert 0.92 * us <= plan_sm90(problem)["us"] <= 1.08 * us
+    gradient = plan_sm90(problem._replace(input_grad=True))["us"]
     assert 0.85 * of_gradient <= gradient <= 1.15 * of_gradient
 
 
@@ -160,7 +147,7 @@ def test_predictions_are_near_what_was_measured(problem, us, of_gradient) -> Non
 )
 def test_predictions_of_small_batches(problem, us) -> None:
     """On an H100: families.txt."""
-    assert 0.9 * us <= plan_of(problem)["us"] <= 1.1 * us
+    assert 0.9 * us <= plan_sm90(problem)["us"] <= 1.1 * us
 
 
 @pytest.mark.parametrize(
@@ -177,7 +164,7 @@ def test_predictions_of_small_batches(problem, us) -> None:
 )
 def test_shares_and_columns_are_those_measured_best(problem, columns, shares) -> None:
     """Or within 2 % of them; the next ones cost 5 % and more (forward-sm90-blocks.txt)."""
-    plan = plan_of(problem)
+    plan = plan_sm90(problem)
     assert plan["low"]["columns"][0] == columns
     assert plan["low_blocks"] in shares
 
@@ -185,25 +172,25 @@ def test_shares_and_columns_are_those_measured_best(problem, columns, shares) ->
 def test_an_input_gradient_is_the_convolution_of_dy_to_dx() -> None:
     problem = Problem(8, 29, 30, 64, 128, 192, 40)
     turned = Problem(8, 29, 30, 192, 40, 64, 128)
-    plans = [plan_of(p) for p in (turned._replace(input_grad=True), problem, turned)]
+    plans = [plan_sm90(p) for p in (turned._replace(input_grad=True), problem, turned)]
     for plan in plans:
         del plan["us"]  # transposed weights come in wider blocks
     assert plans[0] == plans[1] != plans[2]
 
 
 def test_text() -> None:
-    text = plan_of(Problem(256, 56, 56, 32, 32, 128, 128, 1))["text"]
+    text = plan_sm90(Problem(256, 56, 56, 32, 32, 128, 128, 1))["text"]
     assert text == (
         "forward_1x1_sm90, 4x16 quads x 2 * 64 columns, 14 boxes, 2 slots that stay, 132 blocks"
     )
-    text = plan_of(square(112, 64, 32))["text"]
+    text = plan_sm90(square(112, 64, 32))["text"]
     assert text == (
         "forward_sm90, 16x8 quads x 64, low 16x16 x 64, 132 blocks, 57 of them for low tiles"
     )
-    text = plan_of(square(112, 64, 32)._replace(low_out=0))["text"]
+    text = plan_sm90(square(112, 64, 32)._replace(low_out=0))["text"]
     assert text == "forward_sm90, 16x8 quads x 64, 132 blocks"
     assert (
-        "16x8 quads of 2 images x 64, low 16x16 of 4 images" in plan_of(square(14, 64, 8))["text"]
+        "16x8 quads of 2 images x 64, low 16x16 of 4 images" in plan_sm90(square(14, 64, 8))["text"]
     )
 
 
@@ -217,7 +204,7 @@ def test_text() -> None:
 def test_items_of_1x1_kernels(channels, size, batch, input_grad, absent) -> None:
     channels = tuple(0 if i == absent else c for i, c in enumerate(channels))
     problem = Problem(batch, *size, *channels, 1, 1, input_grad)
-    plan = plan_of(problem)
+    plan = plan_sm90(problem)
     joint, (row_groups, column_groups) = plan["joint"], plan["joint"]["groups"]
     assert row_groups * column_groups == 2
     width, height, images = joint["box"]
@@ -264,136 +251,4 @@ def test_items_of_1x1_kernels(channels, size, batch, input_grad, absent) -> None
 )
 def test_what_is_refused(changes, dtype, device, reason) -> None:
     with pytest.raises(RuntimeError, match=f"plan_forward_sm90: .*{reason}|no kernel.*{reason}"):
-        plan_of(square(28, 64, 8)._replace(**changes), dtype, device)
-
-
-@given(
-    channels=st.tuples(*4 * [st.integers(0, 130).map(lambda n: 8 * n)]),
-    size=st.tuples(st.integers(2, 80), st.integers(2, 80)),
-    batch=st.integers(1, 40),
-    kernel=st.sampled_from([1, 3]),
-    input_grad=st.booleans(),
-    dtype=st.sampled_from(["bfloat16", "float16"]),
-)
-def test_plans_on_trial(channels, size, batch, kernel, input_grad, dtype) -> None:
-    """Each cluster has a tile of its own and finds room; it is expected to pay, or not done."""
-    problem = Problem(batch, *size, *channels, kernel, input_grad=input_grad)
-    try:
-        whole = plan_of(problem, dtype)
-    except RuntimeError:
-        assume(False)
-    plan = plan_of(problem, dtype, trial=True)
-    joint = plan.get("joint")
-    splits = (joint or plan)["splits"]
-    shared = joint is not None and joint["sharers"] == 2
-    registers = "through registers" in plan["text"]
-    linear = not joint and plan["high"]["linear"]
-    ahead = "pooled ahead" in plan["text"]
-    narrow = not joint and plan["low"]["columns"][0] < plan["high"]["columns"][0]
-    late = plan.get("late_items", 0)
-    assert dtype == "bfloat16" or not (linear or narrow or registers or ahead)
-    if splits == 1 and not (shared or linear or narrow or registers or ahead or late):
-        assert plan == whole
-        return
-    assert plan["us"] <= whole["us"]
-    if not joint:
-        check_shares(plan)
-    if registers:
-        assert (problem.high_out if problem.input_grad else problem.high_in) > 0
-        assert plan["high"]["items"] > 0
-    if linear:
-        check_linear(plan["high"], problem)
-    if shared:
-        assert plan["blocks"] == 2 * min(66, joint["items"])
-        assert joint["splits"] == 1
-        assert not joint["weights_stay"]
-    if splits == 1:
-        return
-    items = joint["items"] if joint else plan["high"]["items"] + plan["low"]["items"]
-    assert splits in (2, 4, 8)
-    assert plan["blocks"] == items * splits <= 132 * 7 // 8
-    assert f"clusters of {splits}" in plan["text"]
-    if joint:
-        # What a block leaves for others to add up has room where its boxes and slots were.
-        columns, groups = joint["columns"], joint["groups"]
-        boxes, slots = 8192 * groups[0] * joint["boxes"], 256 * columns * groups[1] * joint["slots"]
-        assert boxes + slots >= 2 * 64 * 5 * columns * 4
-        assert not joint["weights_stay"]
-    else:
-        assert plan["low_blocks"] == plan["low"]["items"] * splits
-
-
-def check_shares(plan: dict[str, Any]) -> None:
-    """That each tile is a block's own, and that blocks with low tiles have the last high ones."""
-    high, low = plan["high"]["items"], plan["low"]["items"]
-    if plan["splits"] > 1:
-        assert plan["late_items"] == 0
-        return
-    early, low_blocks, blocks = high - plan["late_items"], plan["low_blocks"], plan["blocks"]
-    assert ("then" in plan["text"]) == (early < high)
-    of_high, of_low = [], []
-    for block in range(blocks):  # as Share has them
-        before, behind = (of * low_blocks // blocks for of in (block, block + 1))
-        if behind > before:
-            of_low += range(before, low, low_blocks)
-            of_high += range(early + low_blocks - 1 - before, high, low_blocks)
-        else:
-            of_high += range(block - before, early, blocks - low_blocks)
-    assert sorted(of_high) == list(range(high))
-    assert sorted(of_low) == list(range(low))
-
-
-def check_linear(kind: dict[str, Any], problem: Problem) -> None:
-    """That whole rows of quads, with a border each, are in the boxes and in 128 cells of them."""
-    (width, height, images), (down, across) = kind["tile"], problem.quads
-    assert across <= width
-    assert images == kind["grid"][0] == 1
-    assert kind["grid"][1] == math.ceil(down / height)
-    assert kind["items"] == kind["grid"][1] * problem.batch * kind["columns"][1]
-    assert kind["quads"] == [width + 2, height + 2, 1]
-    assert kind["phases"] == [width + 2, height + 1, 1]
-    assert (width + 2) * height <= 2 * 64
-
-
-def test_few_tiles_are_split_and_many_are_not() -> None:
-    assert plan_of(square(28, 256, 1), trial=True)["splits"] == 8
-    for problem in (square(28, 256, 32), square(64, 32, 256), square(56, 8, 1)):
-        assert plan_of(problem, trial=True)["splits"] == 1
-
-
-def test_blocks_share_a_weight_that_does_not_stay() -> None:
-    """It is what the most of the copies bring where many channels become few."""
-    reduce, expand = Problem(256, 14, 14, 512, 512, 128, 128, 1), square(56, 32, 256)
-    plan, alone = (plan_of(reduce, trial=trial) for trial in (True, False))
-    assert plan["text"] == alone["text"] + ", 2 to a weight"
-    assert (plan["joint"]["items"], alone["joint"]["items"]) == (98, 196)
-    assert plan["us"] < 0.9 * alone["us"]
-    assert plan_of(expand._replace(kernel=1), trial=True)["joint"]["weights_stay"]
-
-
-def test_linear_tiles_serve_where_they_are_fewer() -> None:
-    """Seven of 28x4 quads in place of eight of 16x8."""
-    plan, whole = (plan_of(square(56, 32, 256), trial=trial) for trial in (True, False))
-    assert plan["text"].startswith("forward_sm90, 28x4 quads x 32, low 16x16 x 32, ")
-    assert 8 * plan["high"]["items"] == 7 * whole["high"]["items"]
-    for problem in (square(58, 32, 256), square(48, 32, 256), square(28, 32, 256)):
-        assert not plan_of(problem, trial=True)["high"]["linear"]
-
-
-def test_one_chunk_goes_through_registers() -> None:
-    """Of more chunks only where tiles are linear."""
-    for size, channels in ((256, 32), (112, 64), (28, 64)):
-        plan, whole = (plan_of(square(size, channels, 32), trial=trial) for trial in (True, False))
-        assert ", through registers, pooled ahead" in plan["text"]
-        assert (plan["high"], plan["low"]) == (whole["high"], whole["low"])
-    for problem in (square(28, 72, 32), square(112, 128, 8), square(14, 64, 256)):
-        assert "through" not in plan_of(problem, trial=True)["text"]
-
-
-def test_blocks_take_high_tiles_behind_their_low_ones() -> None:
-    """Where neither octave's tiles share out evenly: 64 low ones, as long as two others each."""
-    plan, whole = (plan_of(square(14, 128, 256), trial=trial) for trial in (True, False))
-    assert (plan["high"]["items"], plan["low"]["items"]) == (256, 64)
-    assert (plan["low_blocks"], plan["late_items"]) == (64, 256 - 3 * (132 - 64))
-    assert "64 of them for low tiles and then 52 high ones" in plan["text"]
-    assert plan["us"] < 0.9 * whole["us"]
+        plan_sm90(square(28, 64, 8)._replace(**changes), dtype, device)

@@ -83,7 +83,14 @@ def test_kernels_on_trial_count_where_they_are_asked_for(tmp_path, monkeypatch):
     assert written_us(result, tmp_path, case) == before != 1.5
     monkeypatch.setenv("OCTCONV_CUDA_TRIAL", "1")
     assert written_us(result, tmp_path, case) == 1.5
-    result["settings"]["trial"] = True  # then all rows are
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", "late")
+    assert written_us(result, tmp_path, case) == before
+    for row in result["rows"]:
+        row["contender"] = row["contender"].replace("_trial", "_trial:late")
+    assert written_us(result, tmp_path, case) == 1.5
+    result["settings"]["trial"] = "narrow"  # then all rows are
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", "narrow")
+    assert written_us(result, tmp_path, case) == before
     monkeypatch.delenv("OCTCONV_CUDA_TRIAL")
     (tmp_path / "h200" / "layers.json").write_text(json.dumps(result))
     assert predicted.measured("H200") == {}

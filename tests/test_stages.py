@@ -9,7 +9,7 @@ import torch
 
 from benchmarks import device_markdown, device_stages, layers, stages
 from benchmarks import outcomes as outcomes_plugin
-from benchmarks.contenders import ON_TRIAL
+from benchmarks.contenders import ON_TRIAL, PARTS_ON_TRIAL
 from benchmarks.stages import Stage
 
 
@@ -212,6 +212,8 @@ def test_device_stages_are_the_commands_they_should_be(tmp_path, monkeypatch):
     assert trial == {"memcheck-trial", "synccheck-trial"}  # tests and contenders set it themselves
     beside = {s.name for s, a in zip(suites, args, strict=True) if ON_TRIAL in a.contenders}
     assert beside == {"layers-trial", "layers-trial-gradient"}
+    parts = [a.contenders for a in args if {*PARTS_ON_TRIAL} & {*a.contenders}]
+    assert parts == [["octconv_cuda", *PARTS_ON_TRIAL]]
     assert sum(stage.limit_s for stage in made[:6]) <= 0.75 * device_stages.BUDGET_S
     forward = {(d, b) for a in args if a.modes == ["forward"] for d in a.dtypes for b in a.batches}
     assert forward == {

@@ -45,7 +45,7 @@ Choice choose(const char* op, const Tensor& weight, const Problem& problem, bool
   const bool pools = problem.stride == 2 && family != "sm80";
   const Problem convolved = pools ? of_pooled(problem) : problem;
   if (family.empty() || family == "sm90") {
-    const ChoiceSm90 choice = find_plan_sm90(weight, convolved);
+    const ChoiceSm90 choice = find_plan_sm90(op, weight, convolved);
     check_covered(op, argument, choice.plan || problem.batch == 0, choice.reason, "sm90");
     if (choice.plan) return {{}, "", choice.plan, pools};
   }

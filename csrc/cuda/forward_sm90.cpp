@@ -4,7 +4,7 @@
 #include <array>
 #include <cstdlib>
 #include <map>
-#include <string_view>
+#include <optional>
 #include <type_traits>
 
 #include "cuda/call.h"
@@ -53,9 +53,14 @@ bool can_run(const PlanSm90& plan, ScalarType dtype, bool input_grad, int device
 }
 
 // What has not run on a GPU yet is for those who ask.
-bool on_trial() {
+Trials asked_trials(const char* op) {
   const char* variable = std::getenv("OCTCONV_CUDA_TRIAL");
-  return variable && std::string_view(variable) == "1";
+  if (!variable) return kTryNone;
+  const std::optional<Trials> trials = trials_of(variable);
+  if (!trials) {
+    fail(op, "OCTCONV_CUDA_TRIAL must be 1 or some of ", trial_names(), ", got ", variable);
+  }
+  return *trials;
 }
 
 void launch_1x1(const char* op, const Problem& problem, const PlanSm90& plan,
@@ -79,7 +84,7 @@ void launch_1x1(const char* op, const Problem& problem, const PlanSm90& plan,
 
 }  // namespace
 
-ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem) {
+ChoiceSm90 find_plan_sm90(const char* op, const Tensor& weight, const Problem& problem) {
   const ScalarType dtype = weight.scalar_type();
   const auto type = element_type(dtype, false);
   const std::string reason =
@@ -89,16 +94,14 @@ ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem) {
   const DeviceFacts& facts = device_of(device).facts;
   if (const char* why_not = why_not_sm90(problem, *type, facts)) return {{}, why_not};
   thread_local PlanCacheSm90 cache;
-  thread_local TrialPlanCacheSm90 trial_cache;
-  PlanSm90 plan =
-      on_trial() ? trial_cache.plan(problem, *type, facts) : cache.plan(problem, *type, facts);
-  const bool grad = problem.input_grad;
-  if (on_trial() && !can_run(plan, dtype, grad, device)) plan = cache.plan(problem, *type, facts);
-  if (!can_run(plan, dtype, grad, device)) {
-    return {{}, "a library without code for sm_90a"};
+  const Trials asked = asked_trials(op);
+  for (const Trials trials : {asked, asked & ~kTryClusters, Trials{kTryNone}}) {
+    const PlanSm90& plan = cache.plan(problem, *type, facts, trials);
+    if (!can_run(plan, dtype, problem.input_grad, device)) continue;
+    if (!makes_tensor_maps()) return {{}, "a driver that makes no tensor maps"};
+    return {plan, ""};
   }
-  if (!makes_tensor_maps()) return {{}, "a driver that makes no tensor maps"};
-  return {plan, ""};
+  return {{}, "a library without code for sm_90a"};
 }
 
 void launch_forward_sm90(const char* op, const Problem& problem, const PlanSm90& plan,

@@ -16,9 +16,10 @@ int with_kernel_1x1_sm90(const PlanSm90& plan, const Run& run) {
     using Traits = decltype(traits);
     if (Traits::kColumns == cut.columns && Traits::kColumnGroups == cut.column_groups) {
       const int32_t bytes = Traits::shared_bytes(cut.boxes, cut.slots);
-      run(forward_1x1_sm90<Traits>, LaunchShape{static_cast<uint32_t>(plan.blocks), kJointThreads,
-                                                1, static_cast<uint32_t>(bytes),
-                                                static_cast<uint32_t>(cut.cluster()), plan.trial});
+      run(forward_1x1_sm90<Traits>,
+          LaunchShape{static_cast<uint32_t>(plan.blocks), kJointThreads, 1,
+                      static_cast<uint32_t>(bytes), static_cast<uint32_t>(cut.cluster()),
+                      plan.overlaps});
       ++found;
     }
   });

@@ -25,7 +25,7 @@ int with_kernel_sm90(const PlanSm90& plan, const Run& run) {
 
 inline LaunchShape shape_sm90(const PlanSm90& plan) {
   return {static_cast<uint32_t>(plan.blocks), kSm90Threads, 1, kSm90SharedBytes,
-          static_cast<uint32_t>(plan.splits), plan.trial};
+          static_cast<uint32_t>(plan.splits), plan.overlaps};
 }
 
 template <typename T, bool kInputGrad>

@@ -13,10 +13,13 @@ namespace octconv {
 
 // Plans follow from what is asked alone: so it does not matter who has a cache. It does not lock:
 // one for each thread. A result holds until the next call.
-template <typename Plan, Plan (*make)(const Problem&, ElementType, const DeviceFacts&)>
+template <auto make, typename... Options>
 class PlanCacheOf {
+  using Plan = decltype(make({}, {}, {}, Options()...));
+
  public:
-  const Plan& plan(const Problem& p, ElementType type, const DeviceFacts& device) {
+  const Plan& plan(const Problem& p, ElementType type, const DeviceFacts& device,
+                   Options... options) {
     // All fields, or problems would share plans: a new one stops the compiler here.
     const auto& [batch, height, width, high_in, low_in, high_out, low_out, kernel, stride, grad] =
         p;
@@ -34,17 +37,19 @@ class PlanCacheOf {
                   10 * device.major + device.minor,
                   device.multiprocessors,
                   device.shared_per_block,
-                  device.passes_registers()};
+                  device.passes_registers(),
+                  static_cast<int32_t>(options)...};
     const auto found = plans_.find(key);
     if (found != plans_.end()) return found->second;
     if (plans_.size() == kMostPlans) plans_.clear();  // shapes that change without end
-    return plans_[key] = make(p, type, device);
+    return plans_[key] = make(p, type, device, options...);
   }
 
  private:
   static constexpr size_t kMostPlans = 256;
-  // The problem, the type, and of a device what device_facts puts in place of the known one's.
-  using Key = std::array<int32_t, 15>;
+  // The problem, the type, of a device what device_facts puts in place of the known one's, and
+  // whatever else is asked.
+  using Key = std::array<int32_t, 15 + sizeof...(Options)>;
   std::map<Key, Plan> plans_;
 };
 

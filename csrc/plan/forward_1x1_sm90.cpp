@@ -61,7 +61,7 @@ double microseconds(const Problem& p, const JointSm90Params& params, const Joint
 }
 
 template <typename Traits>
-PlanSm90 plan_of(const Problem& p, const QuadBox& box, const DeviceFacts& device, bool trial) {
+PlanSm90 plan_of(const Problem& p, const QuadBox& box, const DeviceFacts& device, Trials trials) {
   PlanSm90 plan{};
   JointCut& cut = plan.joint;
   cut = {Traits::kColumns, Traits::kRowGroups, Traits::kColumnGroups, box, 0, 0, false, 1, 1};
@@ -77,7 +77,6 @@ PlanSm90 plan_of(const Problem& p, const QuadBox& box, const DeviceFacts& device
   }
   plan.microseconds = microseconds(p, params, cut, plan.blocks, device);
   PlanSm90 best = plan;
-  if (!trial) return best;
   const auto consider = [&](int32_t clusters, const JointSm90Params& of_plan, double most) {
     plan.joint_items = of_plan.items;
     plan.blocks = clusters * cut.cluster();
@@ -85,7 +84,7 @@ PlanSm90 plan_of(const Problem& p, const QuadBox& box, const DeviceFacts& device
     if (plan.microseconds < most) best = plan;
   };
   // Both blocks must have boxes.
-  if (!cut.weights_stay && params.items > params.columns) {
+  if (trials & kTrySharers && !cut.weights_stay && params.items > params.columns) {
     cut.sharers = kSharers;
     const JointSm90Params shared = joint_sm90_params(p, cut, none);
     consider(std::min(device.multiprocessors / kSharers, shared.items), shared,
@@ -93,9 +92,10 @@ PlanSm90 plan_of(const Problem& p, const QuadBox& box, const DeviceFacts& device
     cut.sharers = 1;
   }
   // The buffers hold the sums, where splits are added up.
-  if (Traits::buffer_bytes(cut.boxes, cut.slots) < joint_sums_bytes(cut.columns)) return best;
+  const bool may_split = trials & kTrySplits && Traits::buffer_bytes(cut.boxes, cut.slots) >=
+                                                    joint_sums_bytes(cut.columns);
   cut.weights_stay = false;
-  for (cut.splits = 2; cut.splits <= kMostSplits; cut.splits *= 2) {
+  for (cut.splits = 2; may_split && cut.splits <= kMostSplits; cut.splits *= 2) {
     if (!have_room(params.items, cut.splits, device)) break;
     consider(params.items, params, best.microseconds);
   }
@@ -104,11 +104,11 @@ PlanSm90 plan_of(const Problem& p, const QuadBox& box, const DeviceFacts& device
 
 }  // namespace
 
-PlanSm90 plan_1x1_sm90(const Problem& p, const DeviceFacts& device, bool trial) {
+PlanSm90 plan_1x1_sm90(const Problem& p, const DeviceFacts& device, Trials trials) {
   const QuadBox box = fewest_boxes(p);
   PlanSm90 best{};
   const auto consider = [&](auto traits) {  // bfloat16's; the same for float16
-    const PlanSm90 plan = plan_of<decltype(traits)>(p, box, device, trial);
+    const PlanSm90 plan = plan_of<decltype(traits)>(p, box, device, trials);
     if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
   };
   p.input_grad ? for_each_joint_sm90<BFloat16, true>(consider)
@@ -129,6 +129,7 @@ std::string joint_text(const PlanSm90& plan) {
        << (cut.weights_stay ? " that stay, " : ", ") << plan.blocks << " blocks";
   if (cut.splits > 1) text << ", clusters of " << cut.splits;
   if (cut.sharers > 1) text << ", " << cut.sharers << " to a weight";
+  if (plan.overlaps) text << ", overlapping";
   return text.str();
 }
 

@@ -54,7 +54,7 @@ std::vector<Instance> instances_for(const Problem& problem, ElementType type);
 ForwardParams shape_params(const Problem& problem, const Instance& instance, const TileShape& high,
                            const TileShape& low, int32_t weight_stages);
 
-using PlanCache = PlanCacheOf<Plan, plan_forward>;
+using PlanCache = PlanCacheOf<plan_forward>;
 
 // Bytes that a launch, or that of the weight gradient, reads and writes if what it reads twice
 // comes from the second-level cache.

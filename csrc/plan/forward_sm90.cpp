@@ -120,9 +120,9 @@ double tile_clocks(const Problem& p, const PlanSm90& plan, Octave octave, bool i
 }
 
 template <typename Traits>  // of low tiles, and the high ones beside them
-PlanSm90 plan_of(const Problem& problem, const DeviceFacts& device, bool trial) {
+PlanSm90 plan_of(const Problem& problem, const DeviceFacts& device, Trials trials) {
   const Problem p = as_convolution(problem);
-  const int32_t most_splits = trial && Traits::kMaySplit ? kMostSplits : 1;
+  const int32_t most_splits = trials & kTrySplits && Traits::kMaySplit ? kMostSplits : 1;
   PlanSm90 plan{}, best{};
   plan.geometry = Traits::kGeometry;
   plan.columns[kHigh] = Traits::kHighColumns, plan.columns[kLow] = Traits::kLowColumns;
@@ -143,7 +143,7 @@ PlanSm90 plan_of(const Problem& problem, const DeviceFacts& device, bool trial) 
       plan.blocks = std::min(device.multiprocessors, items);
       const LowClocks low_clocks{low, tile_clocks(p, plan, kLow, problem.input_grad, false)};
       clocks = balance(plan, high, low_clocks);
-      if (trial) clocks = balance_late(plan, high, low_clocks, clocks);
+      if (trials & kTryLate) clocks = balance_late(plan, high, low_clocks, clocks);
     } else {
       plan.blocks = items * plan.splits, plan.low_blocks = plan.tiles[kLow].items * plan.splits;
       plan.late_items = 0;
@@ -170,38 +170,30 @@ int32_t geometry_of(const Problem& p) {
 // Whether tiles on trial may serve a problem of another geometry: linear ones that have its rows;
 // others where the high input is one chunk, and pooled ahead.
 template <typename Traits>
-bool may_try(const Problem& p, int32_t of_problem) {
+bool may_try(const Problem& p, int32_t of_problem, Trials trials) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
-  if (kGeometry.linear) return p.quad_width() <= kGeometry.most_quads;
-  return Traits::kOnTrial && kGeometry.most_quads == kSm90Geometries[of_problem].most_quads &&
-         0 < p.high_in && p.high_in <= kSm90Chunk &&
-         Traits::pools_ahead(sm90_narrow_strips(p.high_in));
+  if (kGeometry.linear) return trials & kTryLinear && p.quad_width() <= kGeometry.most_quads;
+  return trials & kTryRegisters && Traits::kOnTrial &&
+         kGeometry.most_quads == kSm90Geometries[of_problem].most_quads && 0 < p.high_in &&
+         p.high_in <= kSm90Chunk && Traits::pools_ahead(sm90_narrow_strips(p.high_in));
 }
 
-// On trial: with what has run in the emulation alone.
 template <typename T>
-PlanSm90 plan_3x3(const Problem& problem, const DeviceFacts& device, bool trial) {
+PlanSm90 plan_3x3(const Problem& problem, const DeviceFacts& device, Trials trials) {
   const Problem p = as_convolution(problem);
   const int32_t geometry = geometry_of(p);
   PlanSm90 best{};
   for_each_sm90<T, false>([&](auto kernel) {  // both directions have the same
     for_each_low_sm90<decltype(kernel)>([&](auto traits) {
       using Traits = decltype(traits);
-      if (Traits::kGeometry != geometry && !(trial && may_try<Traits>(p, geometry))) return;
-      if (Traits::kLowColumns < Traits::kHighColumns && !trial) return;
-      const PlanSm90 plan = plan_of<Traits>(problem, device, trial);
+      if (Traits::kGeometry != geometry && !may_try<Traits>(p, geometry, trials)) return;
+      if (Traits::kLowColumns < Traits::kHighColumns && !(trials & kTryNarrow)) return;
+      const PlanSm90 plan = plan_of<Traits>(problem, device, trials);
       const double most = best.microseconds * (Traits::kOnTrial ? kWorthwhile : 1);
       if (best.blocks == 0 || plan.microseconds < most) best = plan;
     });
   });
   return best;
-}
-
-PlanSm90 make_plan(const Problem& problem, ElementType type, const DeviceFacts& device,
-                   bool trial) {
-  if (problem.kernel == 1) return plan_1x1_sm90(problem, device, trial);
-  return type == ElementType::kBFloat16 ? plan_3x3<BFloat16>(problem, device, trial)
-                                        : plan_3x3<Float16>(problem, device, trial);
 }
 
 }  // namespace
@@ -223,13 +215,12 @@ const char* why_not_sm90(const Problem& p, ElementType type, const DeviceFacts& 
   return most_tiles > INT32_MAX / 2 ? "more than 2^30 tiles" : nullptr;
 }
 
-PlanSm90 plan_forward_sm90(const Problem& problem, ElementType type, const DeviceFacts& device) {
-  return make_plan(problem, type, device, false);
-}
-
-PlanSm90 plan_trial_sm90(const Problem& problem, ElementType type, const DeviceFacts& device) {
-  PlanSm90 plan = make_plan(problem, type, device, true);
-  plan.trial = true;
+PlanSm90 plan_forward_sm90(const Problem& problem, ElementType type, const DeviceFacts& device,
+                           Trials trials) {
+  PlanSm90 plan = problem.kernel == 1              ? plan_1x1_sm90(problem, device, trials)
+                  : type == ElementType::kBFloat16 ? plan_3x3<BFloat16>(problem, device, trials)
+                                                   : plan_3x3<Float16>(problem, device, trials);
+  plan.overlaps = trials & kTryOverlaps;
   return plan;
 }
 
@@ -253,6 +244,7 @@ std::string to_string(const PlanSm90& plan) {
   if (plan.through_registers) text << ", through registers";
   if (plan.pools_ahead) text << ", pooled ahead";
   if (plan.splits > 1) text << ", clusters of " << plan.splits;
+  if (plan.overlaps) text << ", overlapping";
   return text.str();
 }
 

@@ -10,6 +10,7 @@
 #include "params/forward_sm90.h"
 #include "plan/cache.h"
 #include "plan/device_facts.h"
+#include "plan/trials.h"
 #include "problem.h"
 
 namespace octconv {
@@ -19,7 +20,7 @@ struct PlanSm90 : Sm90Cut {
   // Of a kernel of 1x1 taps: items of forward_1x1_sm90, and none of all the above but the blocks.
   JointCut joint;
   int32_t joint_items;
-  bool trial;           // made by plan_trial_sm90: launches overlap
+  bool overlaps;        // launches with those before them
   double microseconds;  // predicted
 };
 
@@ -27,12 +28,8 @@ struct PlanSm90 : Sm90Cut {
 const char* why_not_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
 
 // Of problems that are covered.
-PlanSm90 plan_forward_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
-
-// The same with what no GPU has run yet: blocks of clusters that share tiles, where those are few,
-// blocks that take tiles of both octaves, linear tiles, low tiles narrower than high ones, windows
-// through registers, pooling ahead, launches that overlap.
-PlanSm90 plan_trial_sm90(const Problem& problem, ElementType type, const DeviceFacts& device);
+PlanSm90 plan_forward_sm90(const Problem& problem, ElementType type, const DeviceFacts& device,
+                           Trials trials);
 
 // Clocks of the products of 64 rows and a step of 16 channels with so many columns: half a clock
 // for each column, or as long as both operands take from shared memory at 128 bytes a clock.
@@ -53,7 +50,6 @@ constexpr int32_t steps_of(int32_t channels) { return 2 * divide_up(channels, kS
 // tiles".
 std::string to_string(const PlanSm90& plan);
 
-using PlanCacheSm90 = PlanCacheOf<PlanSm90, plan_forward_sm90>;
-using TrialPlanCacheSm90 = PlanCacheOf<PlanSm90, plan_trial_sm90>;
+using PlanCacheSm90 = PlanCacheOf<plan_forward_sm90, Trials>;
 
 }  // namespace octconv

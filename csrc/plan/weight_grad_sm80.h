@@ -45,6 +45,6 @@ std::string to_string(const WeightGradPlan& plan);
 // All instantiations for a kernel size and type.
 std::vector<WeightGradLimits> weight_grads_for(const Problem& problem, ElementType type);
 
-using WeightGradPlanCache = PlanCacheOf<WeightGradPlan, plan_weight_grad>;
+using WeightGradPlanCache = PlanCacheOf<plan_weight_grad>;
 
 }  // namespace octconv

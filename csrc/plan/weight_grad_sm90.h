@@ -35,6 +35,6 @@ GradPlanSm90 plan_weight_grad_sm90(const Problem& problem, ElementType type,
 // 132 blocks".
 std::string to_string(const GradPlanSm90& plan);
 
-using GradPlanCacheSm90 = PlanCacheOf<GradPlanSm90, plan_weight_grad_sm90>;
+using GradPlanCacheSm90 = PlanCacheOf<plan_weight_grad_sm90>;
 
 }  // namespace octconv
