@@ -26,12 +26,12 @@ __all__ = [
     "Composed",
     "Contender",
     "bind",
-    "trials_of",
+    "trials_of_contender",
 ]
 
 MODES = ("forward", "input_gradient", "weight_gradient", "forward_backward")
 ON_TRIAL = "octconv_cuda_trial"  # the contender with all that is on trial, beside the default one
-_PARTS: str = torch.ops.octconv_cuda.trials()
+_PARTS: str = torch.ops.octconv_cuda.trial_names()
 PARTS_ON_TRIAL = tuple(f"{ON_TRIAL}:{part}" for part in _PARTS.split(","))  # with one part of it
 
 
@@ -101,7 +101,7 @@ class Composed(nn.Module):
         return (torch.cat(rows), *([torch.cat(biases)] if biases else []))
 
 
-def trials_of(contender: str) -> str:
+def trials_of_contender(contender: str) -> str:
     """What a contender's name says of ``Contender.trials``."""
     name, _, part = contender.partition(":")
     return (part or "1") if name == ON_TRIAL else ""
@@ -223,7 +223,7 @@ BUILDERS: dict[str, Callable[[Layer, float, Tensor, Tensor | None], Contender]] 
     "composed": _composed,
     "composed_compiled": _composed_compiled,
     "octconv_cuda": _octconv_cuda,
-    **{name: partial(_on_trial, trials_of(name)) for name in (ON_TRIAL, *PARTS_ON_TRIAL)},
+    **{name: partial(_on_trial, trials_of_contender(name)) for name in (ON_TRIAL, *PARTS_ON_TRIAL)},
 }
 
 

@@ -21,8 +21,9 @@ BUDGET_S = 480.0
 ALL = ("composed", "composed_compiled", "octconv_cuda")
 EAGER = ("composed", "octconv_cuda")  # compiling takes seconds per shape
 # An error of a kernel is one of all that its process does behind it: what is on trial has stages
-# of its own, beside the defaults that it would replace.
+# of its own, beside the defaults that it would replace, and so has each part of it.
 TRIAL = ("octconv_cuda", ON_TRIAL)
+PARTS = {f"layers-trial-{part.partition(':')[2]}": part for part in PARTS_ON_TRIAL}
 # Whatever the caller's environment asks for.
 DEFAULT_KERNELS = {"OCTCONV_CUDA_FAMILY": "", "OCTCONV_CUDA_TRIAL": ""}
 
@@ -46,9 +47,10 @@ LAYERS = {
     "layers-trial": _Layers(60, ("bfloat16",), ("headline", "1"), ("forward",), TRIAL),
     "layers-gradients": _Layers(90, ("bfloat16",), ("headline",), MODES[1:], EAGER),
     "layers-trial-gradient": _Layers(60, ("bfloat16",), ("headline", "1"), MODES[1:2], TRIAL),
-    "layers-trial-parts": _Layers(
-        120, ("bfloat16",), ("headline", "1"), ("forward",), ("octconv_cuda", *PARTS_ON_TRIAL)
-    ),
+    **{
+        name: _Layers(30, ("bfloat16",), ("headline", "1"), ("forward",), ("octconv_cuda", part))
+        for name, part in PARTS.items()
+    },
     "layers-float16": _Layers(60, ("float16",), ("headline",), ("forward",), EAGER),
     "layers-tf32": _Layers(60, ("tf32",), ("headline",), ("forward",), EAGER),
     "layers-sm80": _Layers(60, ("bfloat16",), ("headline",), ("forward",), EAGER, "sm80"),
@@ -60,8 +62,8 @@ LAYERS = {
 STAGES = (
     *("known-answers", "small-case", "layers-bfloat16", "tests", "memcheck", "layers-trial"),
     *("layers-gradients", "tests-trial", "layers-trial-gradient", "synccheck", "memcheck-trial"),
-    *("synccheck-trial", "layers-trial-parts", "layers-float16", "layers-tf32", "layers-sm80"),
-    *("racecheck", "layers-bfloat16-small", "layers-others-small", "layers-compiled"),
+    *("synccheck-trial", *PARTS, "layers-float16", "layers-tf32", "layers-sm80", "racecheck"),
+    *("layers-bfloat16-small", "layers-others-small", "layers-compiled"),
 )
 
 

@@ -18,12 +18,12 @@ from rich.progress import Progress
 from octconv_cuda import split_channels
 
 from . import report
-from .contenders import BUILDERS, MODES, trials_of
+from .contenders import BUILDERS, MODES, trials_of_contender
 from .files import RESULTS, json_path, write_json
 from .harness import Case, Outcome, run_case
 from .inputs import INPUTS
 from .layer_list import ALPHAS, HEADLINE_ALPHA, LAYERS, batch_word
-from .machine import DTYPES, describe, measure_ceilings, slug, trials
+from .machine import DTYPES, asked_trials, describe, measure_ceilings, slug
 
 __all__ = ["main"]
 
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "samples": args.samples,
         "min_time_s": args.min_time,
         "family": os.environ.get("OCTCONV_CUDA_FAMILY", ""),
-        "trial": trials(),
+        "trial": args.trial,
     }
     machine = describe(device)
     cases = _cases(args)
@@ -155,9 +155,9 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
         nargs="+",
         choices=tuple(BUILDERS),
         metavar="NAME",
-        default=[name for name in BUILDERS if not trials_of(name)],
-        help=f"beside vanilla; {', '.join(BUILDERS)}: those on trial, on a GPU alone, are not "
-        "among the default",
+        default=[name for name in BUILDERS if not trials_of_contender(name)],
+        help=f"beside vanilla: {', '.join(list(BUILDERS)[1:])}; those on trial, on a GPU alone, "
+        "are not among the default",
     )
     add("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     add("--samples", type=int, default=25, help="samples of each contender")
@@ -176,12 +176,16 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args.dtypes = args.dtypes or ["bfloat16" if args.device == "cuda" else "float32"]
     if args.device == "cuda" and not cuda:
         parser.error("--device cuda: this PyTorch sees no GPU")
+    try:
+        args.trial = asked_trials()
+    except ValueError as error:
+        parser.error(str(error))
     if "tf32" in args.dtypes and args.device != "cuda":
         parser.error("--dtype tf32 needs --device cuda")
-    for name in filter(trials_of, args.contenders):
+    for name in filter(trials_of_contender, args.contenders):
         if args.device != "cuda":
             parser.error(f"--contenders {name} needs --device cuda")
-        if trials():
+        if args.trial:
             parser.error(f"--contenders {name} is beside the default: unset OCTCONV_CUDA_TRIAL")
     wanted = [text.lower() for text in args.layers]
     args.layers = [layer.name for layer in LAYERS if any(t in layer.name for t in wanted)]

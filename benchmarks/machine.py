@@ -18,12 +18,12 @@ from octconv_cuda.cost import macs
 
 __all__ = [
     "DTYPES",
+    "asked_trials",
     "describe",
     "measure_ceilings",
     "precision",
     "slug",
     "synchronize",
-    "trials",
     "with_trials",
 ]
 
@@ -38,10 +38,19 @@ _TRIAL = "OCTCONV_CUDA_TRIAL"
 T = TypeVar("T")
 
 
-def trials() -> str:
-    """What the environment asks for that has run on no GPU yet: "1" all of it, or parts' names."""
-    asked = os.environ.get(_TRIAL, "")
-    return "" if asked == "0" else asked
+def asked_trials() -> str:
+    """What the environment asks for that has run on no GPU yet: "1" all of it, or parts' names.
+
+    Raises:
+        ValueError: Unknown names.
+    """
+    text = os.environ.get(_TRIAL, "")
+    if text in ("", "0", "1"):
+        return text.strip("0")
+    names, asked = torch.ops.octconv_cuda.trial_names().split(","), set(text.split(","))
+    if unknown := asked.difference(names):
+        raise ValueError(f"{_TRIAL} must be 1 or some of {','.join(names)}, got {unknown.pop()!r}")
+    return "1" if len(asked) == len(names) else ",".join(n for n in names if n in asked)
 
 
 def with_trials(call: Callable[..., T], asked: str) -> Callable[..., T]:

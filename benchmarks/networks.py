@@ -24,7 +24,7 @@ from . import network_report
 from .files import RESULTS, json_path, write_json
 from .gpu import gpu_of
 from .inputs import photo_crops
-from .machine import DTYPES, describe, precision, slug, trials
+from .machine import DTYPES, asked_trials, describe, precision, slug
 from .timing import interleaved
 from .treatments import TREATMENTS, calibrate, inference_call, prepared, training_call
 
@@ -155,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "input": "photo",
             "samples": args.samples,
             "min_time_s": args.min_time,
-            "trial": trials(),
+            "trial": args.trial,
         },
         "timings": [],
     }
@@ -223,6 +223,10 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     args.networks = [f"oct_{name.removeprefix('oct_')}" for name in args.networks]
     if unknown := set(args.networks) - set(names):
         parser.error(f"--networks must be of {', '.join(names)}, got {', '.join(unknown)}")
+    try:
+        args.trial = asked_trials()
+    except ValueError as error:
+        parser.error(str(error))
     if on_gpu and not cuda:
         parser.error("--device cuda: this PyTorch sees no GPU")
     if not on_gpu and any("graphed" in treatment for treatment in args.treatments):

@@ -24,10 +24,10 @@ from rich.table import Table
 from octconv_cuda import split_channels
 from octconv_cuda.cost import macs
 
-from .contenders import trials_of
+from .contenders import trials_of_contender
 from .files import RESULTS
 from .layer_list import HEADLINE_ALPHA, LAYERS, Layer, batch_word
-from .machine import trials
+from .machine import asked_trials
 
 __all__ = ["PASSES", "Prediction", "main", "measured", "predict"]
 
@@ -84,15 +84,15 @@ def measured(gpu: str) -> dict[Case, tuple[float, str]]:
     results.sort(key=lambda result: result["machine"]["date"])
     known: dict[str, dict[Case, tuple[float, str]]] = defaultdict(dict)
     for result in results:
-        of_all_rows = result.get("settings", {}).get("trial") or ""
+        of_all_rows = result.get("settings", {}).get("trial") or ""  # False in older files
         for row in result["rows"]:
-            tried = trials_of(row["contender"])
+            tried = trials_of_contender(row["contender"])
             if (tried or row["contender"] == "octconv_cuda") and (
                 (row["dtype"], row["input"]) == (DTYPE, "noise")
             ):
                 case = (row["layer"], row["batch"], row["alpha"], row["mode"])
                 known[tried or of_all_rows][case] = row["median_us"], row["kernel"]
-    return known[""] | known[trials()]
+    return known[""] | known[asked_trials()]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(width=None if sys.stdout.isatty() else 150)
     try:
         predictions = list(_predictions(args))
-    except RuntimeError as error:  # of a GPU that the plans do not know
+    except (RuntimeError, ValueError) as error:  # of a GPU or a trial that the plans do not know
         print(error, file=sys.stderr)
         return 2
     console.print(_table(predictions, args))
@@ -116,7 +116,7 @@ def _plan(numbers: list[int], mode: str, gpu: str) -> dict[str, Any]:
     ops = torch.ops.octconv_cuda
     of_weight = mode == "weight_gradient"
     operator = ops.plan_weight_grad_sm90 if of_weight else ops.plan_forward_sm90
-    tried = () if of_weight else (trials(),)
+    tried = () if of_weight else (asked_trials(),)
     try:
         plan: dict[str, Any] = json.loads(operator(numbers, DTYPE, gpu, *tried))
         if plan.get("is_default", True):
@@ -155,7 +155,7 @@ def _predictions(args: argparse.Namespace) -> Iterator[Prediction]:
 
 def _table(predictions: Sequence[Prediction], args: argparse.Namespace) -> Table:
     share = f"{args.vanilla_share:.0%}"
-    kernels = f"with OCTCONV_CUDA_TRIAL={trials()}" if trials() else "by default"
+    kernels = f"with OCTCONV_CUDA_TRIAL={tried}" if (tried := asked_trials()) else "by default"
     title = (
         f"PREDICTED for {args.gpu}, {DTYPE}, alpha {args.alpha:g}, by the kernels that serve there "
         f"{kernels}; us of kernel time.\nMeasured: the newest in benchmarks/results, by the plans "

@@ -236,7 +236,11 @@ def draw(result: Result, path: Path) -> None:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     figure.legend(
-        handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), fontsize=9
+        handles.values(),
+        handles.keys(),
+        loc="outside lower center",
+        ncols=min(len(handles), 3 * columns // 2),
+        fontsize=9,
     )
     figure.savefig(path, dpi=120)
     plt.close(figure)

@@ -64,7 +64,7 @@ STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def("allow_onednn(bool allowed) -> ()");
   m.def("plan_forward(int[] numbers, str dtype, str device) -> str");
   m.def("plan_forward_sm90(int[] numbers, str dtype, str device, str trials=\"\") -> str");
-  m.def("trials() -> str");
+  m.def("trial_names() -> str");
   m.def("plan_weight_grad(int[] numbers, str dtype, str device) -> str");
   m.def("plan_weight_grad_sm90(int[] numbers, str dtype, str device) -> str");
 }

@@ -248,7 +248,7 @@ std::string plan_weight_grad_sm90_text(std::vector<int64_t> numbers, Text dtype,
 STABLE_TORCH_LIBRARY_IMPL(octconv_cuda, CompositeExplicitAutograd, m) {
   m.impl("plan_forward", TORCH_BOX(&octconv::plan_forward_text));
   m.impl("plan_forward_sm90", TORCH_BOX(&octconv::plan_forward_sm90_text));
-  m.impl("trials", TORCH_BOX(&octconv::trial_names));
+  m.impl("trial_names", TORCH_BOX(&octconv::trial_names));
   m.impl("plan_weight_grad", TORCH_BOX(&octconv::plan_weight_grad_text));
   m.impl("plan_weight_grad_sm90", TORCH_BOX(&octconv::plan_weight_grad_sm90_text));
 }

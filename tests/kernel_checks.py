@@ -18,6 +18,16 @@ from octconv_cuda.build import build_info, why_no_kernels
 OPS = torch.ops.octconv_cuda
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)  # float32 as tf32
 EACH_DTYPE = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+# A small call that each part of what is on trial changes alone, and a word of its plan.
+PARTS_ON_TRIAL = {
+    "splits": (Case((256, 256), (64, 64), size=(14, 14), batch=1), "clusters of 8"),
+    "sharers": (Case((200, 40), (200, 40), (1, 1), size=(14, 14), batch=2), "2 to a weight"),
+    "overlaps": (Case((8, 8), (8, 8), size=(14, 15), batch=1), "overlapping"),
+    "late": (Case((8, 8), (72, 72), size=(2, 5), batch=231), "and then 10 high ones"),
+    "linear": (Case((32, 8), (8, 8), size=(13, 14), batch=1), "28x4 quads"),
+    "narrow": (Case((8, 8), (8, 8), size=(14, 15), batch=1), "x 64, low 16x16 x 32"),
+    "registers": (Case((24, 0), (24, 8), size=(8, 28), batch=1), "through registers"),
+}
 
 
 class Platform(NamedTuple):

@@ -86,19 +86,30 @@ def test_what_serves_is_asked_as_it_is_called(monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["forward", "input_gradient"])
-def test_parts_on_trial_are_timed_where_they_change_something(mode, monkeypatch):
+@pytest.mark.parametrize(
+    ("others", "timed"),
+    [
+        (["octconv_cuda", "octconv_cuda_trial:late"], True),
+        (["octconv_cuda_trial:splits", "octconv_cuda_trial:late", "octconv_cuda"], True),
+        (["octconv_cuda", "octconv_cuda_trial:splits", "octconv_cuda_trial:linear"], False),
+        (["octconv_cuda", "composed", "octconv_cuda_trial:splits"], True),
+        (["octconv_cuda", contenders.ON_TRIAL], True),
+        (["octconv_cuda"], True),
+    ],
+)
+def test_parts_on_trial_are_timed_where_they_change_something(others, timed, mode, monkeypatch):
     def explain(self, input):
-        return octconv_cuda.Explanation("operator", "late" if asked() == "late" else "it", "")
+        late = asked() == "late" and self.in_split == (4, 4)
+        return octconv_cuda.Explanation("operator", f"late{late}", "")
 
     monkeypatch.delenv(VARIABLE, raising=False)
     monkeypatch.setattr(octconv_cuda.OctConv2d, "explain", explain)
-    names = ("octconv_cuda", contenders.ON_TRIAL, *contenders.PARTS_ON_TRIAL)
-    entries = tuple((name, alpha) for name in names for alpha in (0.25, 0.5))
+    entries = (("vanilla", 0.0), *((name, alpha) for alpha in (0.25, 0.5) for name in others))
     case = harness.Case(TINY, 1, "float32", mode, "noise", entries)
     ready, outcome = harness.check_case(case, CPU)
     assert outcome == harness.Outcome([], [], [])
-    left = (*names[:2], "octconv_cuda_trial:late") if mode == "forward" else names
-    assert [entry.contender for entry in ready] == 2 * [*left]
+    timed |= mode != "forward"  # of which alone it is known before
+    assert [(entry.contender, entry.alpha) for entry in ready] == [*entries] * timed
 
 
 def test_the_environment_is_as_before_when_a_call_fails(monkeypatch):

@@ -13,6 +13,7 @@ from epilogues import Extras
 from kernel_checks import (
     CHECKS,
     OPS,
+    PARTS_ON_TRIAL,
     check_exact,
     check_forward,
     check_inference,
@@ -82,24 +83,12 @@ def test_the_runtime_is_asked_once(
     assert emulated.questions() == 0
 
 
-# What parts of what is on trial do to small calls: a word of the plan.
-PARTS = {
-    "splits": (Case((256, 256), (64, 64), size=(14, 14), batch=1), "clusters of 8"),
-    "sharers": (Case((200, 40), (200, 40), (1, 1), size=(14, 14), batch=2), "2 to a weight"),
-    "overlaps": (Case((8, 8), (8, 8), size=(14, 15), batch=1), "overlapping"),
-    "late": (Case((8, 8), (72, 72), size=(2, 5), batch=231), "and then 10 high ones"),
-    "linear": (Case((32, 8), (8, 8), size=(13, 14), batch=1), "28x4 quads"),
-    "narrow": (Case((8, 8), (8, 8), size=(14, 15), batch=1), "x 64, low 16x16 x 32"),
-    "registers": (Case((24, 0), (24, 8), size=(8, 28), batch=1), "through registers"),
-}
-
-
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", PARTS_ON_TRIAL)
 def test_a_part_of_what_is_on_trial_serves_alone(
     part: str, emulated: EmulatedOperators, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OCTCONV_CUDA_TRIAL", part)
-    case, word = PARTS[part]
+    case, word = PARTS_ON_TRIAL[part]
     call = forward_call(case, torch.bfloat16)
     assert word in emulated.ops.explain_forward(*call[:3], *call[4:])
     check_exact(emulated.ops.forward(*call), exact_forward(call))
@@ -115,8 +104,9 @@ def test_unknown_parts_are_refused(
     call = forward_call(case, torch.bfloat16)
     monkeypatch.setenv("OCTCONV_CUDA_TRIAL", "late,early")
     expected = "forward: OCTCONV_CUDA_TRIAL must be 1 or some of .*, got late,early"
-    with pytest.raises(RuntimeError, match=expected):
-        emulated.ops.forward(*call)
+    for family in ("", "sm80", "none"):
+        with pytest.raises(RuntimeError, match=expected):
+            emulated.ops.forward(*call, family)
     assert not emulated.launches()
 
 

@@ -18,6 +18,7 @@ from kernel_checks import (
     DTYPES,
     EACH_DTYPE,
     OPS,
+    PARTS_ON_TRIAL,
     Platform,
     check_forward,
     check_input_grad,
@@ -160,6 +161,18 @@ def test_family_sm90_on_trial(
     text = check_family_sm90(case, check, dtype, Platform.of(device))
     if dtype == torch.bfloat16:  # for which alone there are all kernels on trial
         assert (forward if check is check_forward else input_grad) in text
+
+
+@pytest.mark.trial
+@HOPPER_CHECKS
+@pytest.mark.parametrize("part", PARTS_ON_TRIAL)
+def test_family_sm90_with_a_part_on_trial(
+    part: str, check, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", part)
+    case, word = PARTS_ON_TRIAL[part]
+    text = check_family_sm90(case, check, torch.bfloat16, Platform.of(device))
+    assert check is check_input_grad or word in text
 
 
 def plan_sm90(case: Case, input_grad: bool, trials: str) -> dict[str, Any]:

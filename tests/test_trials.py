@@ -1,5 +1,6 @@
 """What no GPU has run yet: plans with all of it, with a part alone, and who asks for which."""
 
+import contextlib
 import math
 from typing import Any
 
@@ -7,10 +8,13 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from kernel_checks import PARTS_ON_TRIAL
 from plans import Problem, plan_sm90, square
 
+from benchmarks import layers, machine, networks, predicted
+
 OPS = torch.ops.octconv_cuda
-NAMES = OPS.trials().split(",")
+NAMES = OPS.trial_names().split(",")
 # A problem that each part changes alone, and how its plan says so.
 CHANGED = {
     "splits": (square(28, 256, 1), "clusters of 8"),
@@ -157,7 +161,7 @@ def test_blocks_take_high_tiles_behind_their_low_ones() -> None:
 
 
 def test_each_part_is_tried_alone() -> None:
-    assert list(CHANGED) == NAMES
+    assert list(CHANGED) == list(PARTS_ON_TRIAL) == NAMES
     for name, (problem, words) in CHANGED.items():
         others = ",".join(part for part in NAMES if part != name)
         assert words in plan_sm90(problem, trials=name)["text"]
@@ -185,3 +189,21 @@ def test_unknown_names_are_refused(text: str) -> None:
     expected = f"plan_forward_sm90: trials must be 1 or some of splits,.*,registers, got {text}$"
     with pytest.raises(RuntimeError, match=expected):
         plan_sm90(square(28, 64, 8), trials=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", ""), ("0", ""), ("1", "1"), ("late,splits,late", "splits,late"), (",".join(NAMES), "1")],
+)
+def test_benchmarks_say_what_is_asked_for_in_one_way(text, expected, monkeypatch) -> None:
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", text)
+    assert machine.asked_trials() == expected
+
+
+@pytest.mark.parametrize("program", [layers, networks, predicted])
+def test_benchmarks_refuse_unknown_names(program, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("OCTCONV_CUDA_TRIAL", "late,early")
+    with contextlib.suppress(SystemExit):
+        assert program.main(["--batches", "1"]) == 2
+    text = capsys.readouterr().err
+    assert f"OCTCONV_CUDA_TRIAL must be 1 or some of {','.join(NAMES)}, got 'early'" in text

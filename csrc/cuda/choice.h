@@ -10,6 +10,7 @@
 #include "cuda/device.h"
 #include "plan/cache.h"
 #include "plan/coverage.h"
+#include "plan/trials.h"
 #include "problem.h"
 
 namespace octconv {
@@ -65,6 +66,17 @@ inline std::string family_of(const char* op, const std::string& argument) {
          family);
   }
   return family;
+}
+
+// What the environment asks for of what has not run on a GPU yet.
+inline Trials asked_trials(const char* op) {
+  const char* variable = std::getenv("OCTCONV_CUDA_TRIAL");
+  if (!variable) return kTryNone;
+  const std::optional<Trials> trials = trials_of(variable);
+  if (!trials) {
+    fail(op, "OCTCONV_CUDA_TRIAL must be 1 or some of ", trial_names(), ", got ", variable);
+  }
+  return *trials;
 }
 
 // Raises where the argument names `family` and that does not cover the call.

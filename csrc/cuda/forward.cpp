@@ -41,11 +41,12 @@ Choice find_plan(const Tensor& weight, const Problem& problem, bool allow_tf32) 
 Choice choose(const char* op, const Tensor& weight, const Problem& problem, bool allow_tf32,
               const std::string& argument) {
   const std::string family = family_of(op, argument);
+  const Trials trials = asked_trials(op);
   if (family == "none") return {{}, "the family none is asked for"};
   const bool pools = problem.stride == 2 && family != "sm80";
   const Problem convolved = pools ? of_pooled(problem) : problem;
   if (family.empty() || family == "sm90") {
-    const ChoiceSm90 choice = find_plan_sm90(op, weight, convolved);
+    const ChoiceSm90 choice = find_plan_sm90(weight, convolved, trials);
     check_covered(op, argument, choice.plan || problem.batch == 0, choice.reason, "sm90");
     if (choice.plan) return {{}, "", choice.plan, pools};
   }

@@ -2,7 +2,6 @@
 #include "cuda/forward_sm90.h"
 
 #include <array>
-#include <cstdlib>
 #include <map>
 #include <optional>
 #include <type_traits>
@@ -52,17 +51,6 @@ bool can_run(const PlanSm90& plan, ScalarType dtype, bool input_grad, int device
   });
 }
 
-// What has not run on a GPU yet is for those who ask.
-Trials asked_trials(const char* op) {
-  const char* variable = std::getenv("OCTCONV_CUDA_TRIAL");
-  if (!variable) return kTryNone;
-  const std::optional<Trials> trials = trials_of(variable);
-  if (!trials) {
-    fail(op, "OCTCONV_CUDA_TRIAL must be 1 or some of ", trial_names(), ", got ", variable);
-  }
-  return *trials;
-}
-
 void launch_1x1(const char* op, const Problem& problem, const PlanSm90& plan,
                 const ForwardPointers& pointers, ScalarType dtype, cudaStream_t stream) {
   const auto map = [&](const TensorView& view) { return tensor_map(op, view, dtype); };
@@ -84,7 +72,7 @@ void launch_1x1(const char* op, const Problem& problem, const PlanSm90& plan,
 
 }  // namespace
 
-ChoiceSm90 find_plan_sm90(const char* op, const Tensor& weight, const Problem& problem) {
+ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem, Trials trials) {
   const ScalarType dtype = weight.scalar_type();
   const auto type = element_type(dtype, false);
   const std::string reason =
@@ -94,14 +82,16 @@ ChoiceSm90 find_plan_sm90(const char* op, const Tensor& weight, const Problem& p
   const DeviceFacts& facts = device_of(device).facts;
   if (const char* why_not = why_not_sm90(problem, *type, facts)) return {{}, why_not};
   thread_local PlanCacheSm90 cache;
-  const Trials asked = asked_trials(op);
-  for (const Trials trials : {asked, asked & ~kTryClusters, Trials{kTryNone}}) {
-    const PlanSm90& plan = cache.plan(problem, *type, facts, trials);
-    if (!can_run(plan, dtype, problem.input_grad, device)) continue;
-    if (!makes_tensor_maps()) return {{}, "a driver that makes no tensor maps"};
-    return {plan, ""};
-  }
-  return {{}, "a library without code for sm_90a"};
+  const auto plan_with = [&](Trials some) -> std::optional<PlanSm90> {
+    const PlanSm90& plan = cache.plan(problem, *type, facts, some);
+    return can_run(plan, dtype, problem.input_grad, device) ? std::optional(plan) : std::nullopt;
+  };
+  std::optional<PlanSm90> plan = plan_with(trials);
+  if (!plan && trials & kTryClusters) plan = plan_with(trials & ~kTryClusters);
+  if (!plan && trials) plan = plan_with(kTryNone);
+  if (!plan) return {{}, "a library without code for sm_90a"};
+  if (!makes_tensor_maps()) return {{}, "a driver that makes no tensor maps"};
+  return {plan, ""};
 }
 
 void launch_forward_sm90(const char* op, const Problem& problem, const PlanSm90& plan,

@@ -17,7 +17,7 @@ struct ChoiceSm90 {
   std::optional<PlanSm90> plan;
   std::string reason;
 };
-ChoiceSm90 find_plan_sm90(const char* op, const Tensor& weight, const Problem& problem);
+ChoiceSm90 find_plan_sm90(const Tensor& weight, const Problem& problem, Trials trials);
 
 // All pointers are there, but for those of absent parts.
 void launch_forward_sm90(const char* op, const Problem& problem, const PlanSm90& plan,

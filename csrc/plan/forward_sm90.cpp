@@ -172,7 +172,9 @@ int32_t geometry_of(const Problem& p) {
 template <typename Traits>
 bool may_try(const Problem& p, int32_t of_problem, Trials trials) {
   constexpr Sm90Geometry kGeometry = kSm90Geometries[Traits::kGeometry];
-  if (kGeometry.linear) return trials & kTryLinear && p.quad_width() <= kGeometry.most_quads;
+  if (kGeometry.linear) {
+    return trials & kTryLinear && p.high_out > 0 && p.quad_width() <= kGeometry.most_quads;
+  }
   return trials & kTryRegisters && Traits::kOnTrial &&
          kGeometry.most_quads == kSm90Geometries[of_problem].most_quads && 0 < p.high_in &&
          p.high_in <= kSm90Chunk && Traits::pools_ahead(sm90_narrow_strips(p.high_in));

@@ -17,13 +17,12 @@ enum Trial : Trials {
   kTrySharers = 1 << 1,    // two blocks of a cluster share the copies of a 1x1 weight
   kTryOverlaps = 1 << 2,   // launches begin while those before them end
   kTryLate = 1 << 3,       // blocks take high tiles when they have done their low ones
-  kTryLinear = 1 << 4,     // tiles of 28x4 quads, what kTryRegisters is for among them
+  kTryLinear = 1 << 4,     // tiles of 28x4 quads, and for these what kTryRegisters does
   kTryNarrow = 1 << 5,     // low tiles of 32 columns beside high ones of 64
   kTryRegisters = 1 << 6,  // a chunk of the high input through registers, and pooled ahead
 };
 
-constexpr Trials kTryNone = 0, kTryAll = 2 * kTryRegisters - 1;
-constexpr Trials kTryClusters = kTrySplits | kTrySharers;
+constexpr Trials kTryNone = 0, kTryClusters = kTrySplits | kTrySharers;
 
 struct TrialName {
   Trial trial;
@@ -34,6 +33,12 @@ constexpr TrialName kTrialNames[] = {
     {kTryLate, "late"},           {kTryLinear, "linear"},   {kTryNarrow, "narrow"},
     {kTryRegisters, "registers"},
 };
+
+constexpr Trials kTryAll = [] {
+  Trials all = kTryNone;
+  for (const TrialName& known : kTrialNames) all |= known.trial;
+  return all;
+}();
 
 // All names, with commas between them.
 inline std::string trial_names() {
