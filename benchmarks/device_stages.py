@@ -62,7 +62,7 @@ LAYERS = {
 STAGES = (
     *("known-answers", "small-case", "layers-bfloat16", "tests", "memcheck", "layers-trial"),
     *("layers-gradients", "tests-trial", "layers-trial-gradient", "synccheck", "memcheck-trial"),
-    *("synccheck-trial", *PARTS, "layers-float16", "layers-tf32", "layers-sm80", "racecheck"),
+    *("synccheck-trial", "layers-tf32", *PARTS, "layers-float16", "layers-sm80", "racecheck"),
     *("layers-bfloat16-small", "layers-others-small", "layers-compiled"),
 )
 

@@ -1,6 +1,7 @@
 """One case of the layer benchmark: builds its contenders, checks each, times them together."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 from octconv_cuda import cost, split_channels
 
 from . import contenders
-from .accuracy import WrongResultError, check, expect
+from .accuracy import Expectation, WrongResultError, check, expect
 from .contenders import bind
 from .gpu import gpu_of
 from .inputs import octave_maps
@@ -63,12 +64,16 @@ class Outcome(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """A contender whose result was right, with the call that is timed."""
+    """A contender whose result was right, with the call that is timed.
+
+    ``verify`` calls it once more and raises WrongResultError where its result is wrong.
+    """
 
     contender: str
     alpha: float
     kernel: str
     call: Callable[[], object]
+    verify: Callable[[], None]
 
 
 def run_case(
@@ -92,7 +97,12 @@ def run_case(
     with precision(case.dtype):
         peaks = [gpu.peak_bytes(entry.call) if gpu else None for entry in ready]
         timings = interleaved([e.call for e in ready], gpu, samples, min_time, progress)
-    for entry, peak, timing in zip(ready, peaks, timings, strict=True):
+        wrong = [_wrong_at_the_end(entry) for entry in ready]
+    for entry, peak, timing, error in zip(ready, peaks, timings, wrong, strict=True):
+        if error:
+            label = f"{case}, alpha {entry.alpha}, {entry.contender}"
+            outcome.refused.append(f"{label}, when it had been timed: {error}")
+            continue
         flops, traffic = flops_and_bytes(case, entry.alpha)
         outcome.rows.append(
             {
@@ -111,6 +121,15 @@ def run_case(
             }
         )
     return outcome
+
+
+def _wrong_at_the_end(entry: Ready) -> str:
+    """By what calls before it, its own or others', have left behind; empty if it is right."""
+    try:
+        entry.verify()
+    except WrongResultError as error:
+        return str(error)
+    return ""
 
 
 def check_case(case: Case, device: torch.device) -> tuple[list[Ready], Outcome]:
@@ -164,11 +183,8 @@ def _prepare(
         label = f"{case}, alpha {alpha}, {name}"
         try:
             call = bind(contender, inputs, gradients, case.mode)
-            result = call()
-            if case.mode in ("weight_gradient", "forward_backward"):
-                count = len(contender.parameters)
-                result = (*result[:-count], *contender.merge(*result[-count:]))
-            check(result, expected)
+            verify = partial(_verify, contender, call, case.mode, expected)
+            verify()
         except WrongResultError as error:
             outcome.refused.append(f"{label}: {error}")
         except torch._dynamo.exc.TorchDynamoException as error:
@@ -177,7 +193,20 @@ def _prepare(
         except RuntimeError as error:  # a launch that failed, or no memory
             outcome.refused.append(f"{label}: {type(error).__name__}: {error}")
         else:
-            ready.append(Ready(name, alpha, contender.kernel(*inputs), call))
+            ready.append(Ready(name, alpha, contender.kernel(*inputs), call, verify))
+
+
+def _verify(
+    contender: contenders.Contender,
+    call: Callable[[], tuple[Tensor, ...]],
+    mode: str,
+    expected: list[Expectation],
+) -> None:
+    result = call()
+    if mode in ("weight_gradient", "forward_backward"):
+        count = len(contender.parameters)
+        result = (*result[:-count], *contender.merge(*result[-count:]))
+    check(result, expected)
 
 
 def _changes_nothing(case: Case, weight: Tensor, bias: Tensor | None) -> bool:

@@ -17,6 +17,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from octconv_cuda import cost, models
 
@@ -32,8 +33,8 @@ __all__ = ["Case", "main", "run_case"]
 
 ALPHAS = (0.0, 0.125, 0.25, 0.5, 0.75)
 MODES = ("inference", "training")
-# A fused or compiled network may be as far from float64 as twice the eager one, and this, relative
-# to the norm over so many images at least: of one, how far the eager one is off is luck.
+# What is timed may be as far from float64 as twice what PyTorch's own operators are, and this,
+# relative to the norm over so many images: of one, how far these are off is luck.
 _TOLERANCE = 1e-3
 _IMAGES = 8
 Row = dict[str, Any]
@@ -116,18 +117,53 @@ def _checked(
     network = prepared(network, device, images.dtype)
     x = images[: case.batch].clone()
     if case.mode == "training":
-        call = training_call(network, x, case.treatment)
-        loss = call()
-        assert isinstance(loss, Tensor)
-        return call, "" if loss.isfinite() else f"the loss is {loss.item()}"
+        few, eager = x[:_IMAGES], case.treatment.replace("graphed", "eager")
+        gradients = [
+            _gradient(copy.deepcopy(network), few, eager),
+            *(_gradient(n, few.to(p.dtype), "composed") for n, p in _copies(network)),
+        ]
+        return training_call(network, x, case.treatment), _judged("the gradient", *gradients)
     calibrate(network, images)
     call = inference_call(network, x, case.treatment)
-    outputs = [_outputs(c, x, images) for c in (inference_call(network, x, "eager"), call)]
-    x64, network = x.double(), copy.deepcopy(network).double()
-    exact = _outputs(inference_call(network, x64, "eager"), x64, images)
-    of_eager, error = (float((y - exact).norm() / exact.norm()) for y in outputs)
-    right = error <= 2 * of_eager + _TOLERANCE
-    return call, "" if right else f"is off by {error:.1e} of the norm, the eager one {of_eager:.1e}"
+    outputs = [_outputs(call, x, images)]
+    for other, parameter in _copies(network):
+        image = x.to(parameter.dtype)
+        outputs.append(_outputs(_composed(inference_call(other, image, "eager")), image, images))
+    return call, _judged("the output", *outputs)
+
+
+def _judged(name: str, result: Tensor, of_torch: Tensor, exact: Tensor) -> str:
+    """What is wrong with a result; empty if nothing is."""
+    error, allowed = (float((y - exact).norm() / exact.norm()) for y in (result, of_torch))
+    if error <= 2 * allowed + _TOLERANCE:
+        return ""
+    return f"{name} is off by {error:.1e} of the norm, that of PyTorch's operators {allowed:.1e}"
+
+
+def _copies(network: nn.Module) -> list[tuple[nn.Module, nn.Parameter]]:
+    """In the network's own dtype and in float64, each with one of its parameters."""
+    copies = [copy.deepcopy(network), copy.deepcopy(network).double()]
+    return [(other, next(other.parameters())) for other in copies]
+
+
+def _composed(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """The call by PyTorch's own operators, which serve octave layers in forward mode."""
+
+    def composed() -> Tensor:
+        with forward_ad.dual_level():  # type: ignore[no-untyped-call]
+            return call()
+
+    return composed
+
+
+def _gradient(network: nn.Module, images: Tensor, treatment: str) -> Tensor:
+    """Of all parameters, in float64, of one step of training; "composed": as ``_composed``."""
+    composed = treatment == "composed"
+    call = training_call(network, images, "eager" if composed else treatment)
+    (_composed(call) if composed else call)()
+    return torch.cat(
+        [p.grad.double().flatten() for p in network.parameters() if p.grad is not None]
+    )
 
 
 def _outputs(call: Callable[[], Tensor], x: Tensor, images: Tensor) -> Tensor:

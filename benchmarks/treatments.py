@@ -13,7 +13,6 @@ __all__ = ["TREATMENTS", "calibrate", "inference_call", "prepared", "training_ca
 
 # In inference "compiled" is torch.compile of the network as it is, "fused" octconv_cuda.fuse.
 TREATMENTS = ("eager", "fused", "compiled", "fused_compiled", "graphed", "fused_graphed")
-Call = Callable[[], object]
 
 
 def prepared(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
@@ -34,25 +33,29 @@ def calibrate(network: nn.Module, image: Tensor) -> None:
 def inference_call(network: nn.Module, image: Tensor, treatment: str) -> Callable[[], Tensor]:
     """A call that gives the network's output for the image.
 
-    Compiled networks get what inductor has for constants: on a CPU its ``freezing``, which lays
-    out weights in advance, as ``fuse`` does.
+    Compiled networks get what inductor has for constants: on a CPU its ``freezing``, which takes
+    in norms and activations and lays out weights in advance, as ``fuse`` does.
     """
     network = network.eval()
     if treatment.startswith("fused"):
         network = fuse(network)
-    options = {"freezing": True} if image.device.type == "cpu" else {}
     run: Callable[[Tensor], Tensor] = network
     if treatment.endswith("compiled"):
-        run = torch.compile(network, dynamic=False, fullgraph=True, options=options)
+        run = torch.compile(network, dynamic=False, fullgraph=True)
 
     def call() -> Tensor:
         with torch.no_grad():
             return run(image)
 
+    if treatment.endswith("compiled"):
+        # As an option of torch.compile it would not do: who asks for it looks here alone.
+        with torch._inductor.config.patch(freezing=image.device.type == "cpu"):
+            call()
+
     return _graphed(call) if treatment.endswith("graphed") else call
 
 
-def training_call(network: nn.Module, image: Tensor, treatment: str) -> Call:
+def training_call(network: nn.Module, image: Tensor, treatment: str) -> Callable[[], Tensor]:
     """A call that does one step of stochastic gradient descent, and gives its loss.
 
     On CUDA the forward pass runs under autocast to bfloat16, with parameters in float32.

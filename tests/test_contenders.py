@@ -123,3 +123,25 @@ def test_the_environment_is_as_before_when_a_call_fails(monkeypatch):
     with pytest.raises(RuntimeError, match="1"):
         call()
     assert asked() is None
+
+
+def test_a_result_that_goes_wrong_as_it_is_timed_is_refused(monkeypatch):
+    builder, calls = contenders.BUILDERS["octconv_cuda"], []
+
+    def build_it(*arguments):
+        contender = builder(*arguments)
+
+        def run(*maps):
+            calls.append(maps)
+            high, low = contender.run(*maps)
+            return (high if len(calls) < 4 else high.roll(1, 2)), low
+
+        return contender._replace(run=run)
+
+    monkeypatch.setitem(contenders.BUILDERS, "octconv_cuda", build_it)
+    entries = (("vanilla", 0.0), ("octconv_cuda", 0.5))
+    case = harness.Case(TINY, 1, "float32", "forward", "noise", entries)
+    outcome = harness.run_case(case, CPU, samples=3, min_time=0.0)
+    assert [row["contender"] for row in outcome.rows] == ["vanilla"]
+    (refusal,) = outcome.refused
+    assert "alpha 0.5, octconv_cuda, when it had been timed: y_high may differ" in refusal

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import network_report, networks, treatments
+from octconv_cuda import OctConv2d, per_part
+from octconv_cuda.call import uncovered
 
 QUICK = ["--size", "64", "--samples", "1", "--min-time", "0", "--alphas", "0.5"]
 SMALL = ["--networks", "mobilenet_v1", *QUICK]
@@ -158,3 +160,46 @@ def test_summary_has_a_line_for_each_case(result: dict[str, Any]) -> None:
 def test_refuses_arguments(arguments: list[str]) -> None:
     with pytest.raises(SystemExit):
         networks.main([*arguments, "--device", "cpu"])
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="PyTorch without oneDNN")
+def test_compiled_networks_have_their_weights_laid_out_in_advance() -> None:
+    """What is written to a weight that inductor has frozen comes too late."""
+    torch.compiler.reset()
+    network = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()).eval()
+    network.to(memory_format=torch.channels_last)
+    image = torch.randn(1, 8, 16, 16).contiguous(memory_format=torch.channels_last)
+    call = treatments.inference_call(network, image, "compiled")
+    before = call()
+    torch.testing.assert_close(before, network(image), rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        network[0].weight.zero_()
+    assert torch.equal(call(), before)
+
+
+@pytest.mark.parametrize(
+    ("mode", "treatment"),
+    [("inference", "eager"), ("inference", "compiled"), ("training", "eager")],
+)
+def test_a_wrong_operator_is_refused(
+    mode: str, treatment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Wrong in float64, too, and not by a factor, which norms would take out."""
+    forward = OctConv2d.forward
+
+    def flipped(part: Tensor) -> Tensor:
+        return part.flip(3)
+
+    def wrong(self: OctConv2d, *arguments: Any) -> Any:
+        result = forward(self, *arguments)
+        if uncovered(self._prepare(*arguments, None)):  # by PyTorch's operators
+            return result
+        return per_part(flipped, result)
+
+    monkeypatch.setattr(OctConv2d, "forward", wrong)
+    out = tmp_path / "a.json"
+    arguments = [*SMALL, "--modes", mode, "--treatments", treatment, "--out", str(out)]
+    assert networks.main(arguments) == 1
+    text = {"inference": "the output", "training": "the gradient"}[mode]
+    assert f"alpha 0.5: {text} is off by" in capsys.readouterr().out
+    assert [row["alpha"] for row in json.loads(out.read_text())["timings"]] == [0.0]
