@@ -73,7 +73,8 @@ def with_trials(call: Callable[..., T], asked: str) -> Callable[..., T]:
 def describe(device: torch.device) -> dict[str, str | int | None]:
     """Device, versions, threads, commit ("-dirty": with local changes) and UTC date.
 
-    A CPU's name often stands for several processors: ``processor`` tells them apart.
+    A CPU's name often stands for several processors: ``processor`` tells them apart; of a GPU's
+    host it tells the name, too.
 
     What does not apply (the driver of a CPU) or is unknown (the commit outside a checkout) is None.
     """
@@ -82,7 +83,7 @@ def describe(device: torch.device) -> dict[str, str | int | None]:
     driver = _output_of(query) if cuda else None
     return {
         "device": torch.cuda.get_device_name(device) if cuda else _cpu_fact("model name") or "CPU",
-        "processor": None if cuda else _processor(),
+        "processor": f"{_cpu_fact('model name')}, {_processor()}" if cuda else _processor(),
         "driver": driver.splitlines()[0] if driver else None,
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]

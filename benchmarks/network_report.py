@@ -104,19 +104,28 @@ def summary(results: Iterable[Result], alpha: float) -> str:
     title = (
         f"Networks at alpha {alpha}: time over that of the vanilla twin in the same treatment, "
         "measured beside it; less than 1 is faster. Wall time, which a CUDA graph (graphed) frees "
-        "of the host's."
+        "of the host's. The last column is of the fastest treatment of each."
     )
     rows: dict[tuple[object, ...], dict[str, float]] = {}
+    fastest: dict[tuple[object, ...], dict[float, float]] = {}
     for result in results:
         for row, time, _ in ratios(result):
+            name = f"{row['network']} {row['variant']}".strip()
+            sizes = (row["size"], row["dtype"], row["mode"], row["batch"])
+            case = (device_text(result), name, *sizes)
+            of_case = fastest.setdefault(case, {})
+            least = min(row["median_us"], of_case.get(row["alpha"], math.inf))
+            of_case[row["alpha"]] = least
             if row["alpha"] == alpha and time:
-                name = f"{row['network']} {row['variant']}".strip()
-                sizes = (row["size"], row["dtype"], row["mode"], row["batch"])
-                rows.setdefault((device_text(result), name, *sizes), {})[row["treatment"]] = time
+                rows.setdefault(case, {})[row["treatment"]] = time
     treatments = [t for t in COLOURS if any(t in times for times in rows.values())]
-    heads = ["machine", "network", "pixels", "dtype", "mode", "batch", *treatments]
+    heads = ["machine", "network", "pixels", "dtype", "mode", "batch", *treatments, "fastest"]
     body = (
-        [*case, *(f"{times[t]:.2f}" if t in times else "" for t in treatments)]
+        [
+            *case,
+            *(f"{times[t]:.2f}" if t in times else "" for t in treatments),
+            f"{fastest[case][alpha] / fastest[case][0]:.2f}",
+        ]
         for case, times in rows.items()
     )
     return f"{title}\n\n{markdown_table(heads, body, texts=5)}"

@@ -49,7 +49,7 @@ def block(root: Path) -> str:
     parts = []
     if layers:
         parts.append(report.summary(layers, HEADLINE_ALPHA))
-        pictures = [path for path, _ in results if path.stem in ("layers", "one-thread")]
+        pictures = [path for path, _ in results if path.stem in ("layers", "one-thread-avx512")]
         parts += [_picture(path, root) for path in pictures]
     if networks:
         parts.append(network_report.summary(networks, HEADLINE_ALPHA))

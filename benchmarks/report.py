@@ -1,7 +1,7 @@
 """Tables and pictures of a result file; everything shown is computed from its JSON."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any, NamedTuple
@@ -146,12 +146,14 @@ def markdown(result: Result, alpha: float) -> str:
 
 def summary(results: Mapping[str, Result], alpha: float) -> str:
     """Speed-ups of octconv_cuda at one alpha: a line for each mode of each result, by its name."""
-    heads = ["result", "machine", "settings", "mode", "layers", "batch", "mean", "range"]
-    heads += ["wall, mean", "over composed"]
+    heads = ["result", "machine", "settings", "mode", "layers", "batch", "mean", "3x3", "1x1"]
+    heads += ["range", "wall, mean", "over composed"]
     title = (
         f"Layers at alpha {alpha}: speed-up of octconv_cuda over PyTorch's vanilla convolution, "
-        "and over the faster composition of PyTorch's operators, measured beside it. Means are "
-        "geometric. Wall time includes the host's, kernel time does not."
+        "and over the composition of PyTorch's operators, run eagerly, or the faster of that and "
+        "compiled, measured beside it. Means are geometric, over all layers and over "
+        "those with such windows. Kernel time, on GPUs, is without the host's and with a cold L2 "
+        "cache; wall time, the only one on CPUs, with the host's and warm caches."
     )
     rows = []
     for name, result in results.items():
@@ -171,13 +173,22 @@ def summary(results: Mapping[str, Result], alpha: float) -> str:
             ours = [line.speedup or 0 for line, _ in pairs]
             walls = [line.wall_speedup for line, _ in pairs if line.wall_speedup]
             over = [(line.speedup or 0) / (c.speedup or 1) for line, c in pairs if c]
+            compiled = any(row["contender"] == "composed_compiled" for row in result["rows"])
             cells = [name, device_text(result), settings, mode, len(pairs)]
             cells.append(" to ".join(map(str, dict.fromkeys((batches[0], batches[-1])))))
-            cells.append(f"{geometric_mean(ours):.2f}x")
-            cells.append(f"{min(ours):.2f} to {max(ours):.2f}")
-            cells += [f"{geometric_mean(x):.2f}x" if x else "" for x in (walls, over)]
+            of_kind = [
+                [line.speedup or 0 for line, _ in pairs if kind in line.row["layer"]]
+                for kind in ("3x3", "1x1")
+            ]
+            cells += [_mean(x) for x in (ours, *of_kind)]
+            cells += [f"{min(ours):.2f} to {max(ours):.2f}", _mean(walls)]
+            cells.append(_mean(over) + (", faster of 2" if compiled else ", eager") * bool(over))
             rows.append(cells)
     return f"{title}\n\n{markdown_table(heads, rows, texts=4)}"
+
+
+def _mean(ratios: Sequence[float]) -> str:
+    return f"{geometric_mean(ratios):.2f}x" if ratios else ""
 
 
 def markdown_table(heads: Iterable[str], rows: Iterable[Iterable[object]], *, texts: int) -> str:

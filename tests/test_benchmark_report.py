@@ -75,12 +75,14 @@ def test_markdown(result):
 
 def test_summary(result):
     result["rows"] += [
-        {**row("vanilla", 0.0, 300.0, 100_000), "layer": "another"},
-        {**row("octconv_cuda", 0.5, 600.0, 40_000), "layer": "another"},
+        {**row("vanilla", 0.0, 300.0, 100_000), "layer": "another 1x1"},
+        {**row("octconv_cuda", 0.5, 600.0, 40_000), "layer": "another 1x1"},
+        {**row("vanilla", 0.0, 300.0, 100_000), "layer": "a third 3x3"},
+        {**row("octconv_cuda", 0.5, 300.0, 40_000), "layer": "a third 3x3"},
     ]
     assert report.summary({"abacus/layers": result}, 0.5).splitlines()[-1] == (
-        "| abacus/layers | Abacus, 2 threads | float32 | forward | 2 | 4 "
-        "| 1.00x | 0.50 to 2.00 |  | 1.60x |"
+        "| abacus/layers | Abacus, 2 threads | float32 | forward | 3 | 4 "
+        "| 1.00x | 1.00x | 0.50x | 0.50 to 2.00 |  | 1.60x, eager |"
     )
 
 
@@ -93,7 +95,7 @@ def test_summary_of_a_gpu_has_wall_time_and_what_search_there_was(result):
     )
     last = report.summary({"abacus/layers": result}, 0.5).splitlines()[-1]
     assert "float32, no bias, cuDNN's heuristics, kernel time" in last
-    assert last.endswith("| 2.00x | 2.00 to 2.00 | 0.75x | 1.25x |")  # over the faster composition
+    assert last.endswith("| 2.00x |  |  | 2.00 to 2.00 | 0.75x | 1.25x, faster of 2 |")
     result["settings"]["cudnn_benchmark"] = True
     assert "heuristics" not in report.summary({"abacus/layers": result}, 0.5)
 
@@ -110,7 +112,7 @@ def test_readme_block(result, tmp_path, capsys):
     (folder / "quick.json").write_text("not shown")
     (folder / "device-report.json").write_text('{"stages": []}')
     text = tmp_path / "README.md"
-    text.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    text.write_text(f"before\n{readme.BEGIN}\nnot by it\n{readme.END}\nafter\n")
     assert readme.main(["--check"], tmp_path) == 1
     assert "python -m benchmarks.readme" in capsys.readouterr().out
     assert readme.main([], tmp_path) == 0
@@ -118,7 +120,7 @@ def test_readme_block(result, tmp_path, capsys):
     written = text.read_text()
     assert written.startswith("before\n")
     assert written.endswith("\nafter\n")
-    assert "old" not in written
+    assert "not by it" not in written
     assert report.summary({"abacus/layers": result}, 0.5) in written
     assert "(benchmarks/results/abacus/layers.png)" in written
     everything = (tmp_path / readme.FULL).read_text()
