@@ -25,7 +25,7 @@ endif
 # A file's tests stay together, since their fixtures compile. On a GPU each process holds a context.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
-SOURCES := setup.py pyproject.toml $(shell find csrc -type f)
+SOURCES := setup.py pyproject.toml octconv_cuda/sources.py $(shell find csrc -type f)
 
 .PHONY: another-venv build bench device-report test sanitize coverage lint format clean
 

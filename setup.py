@@ -5,6 +5,7 @@ holds CUDA kernels if nvcc is found; that asks neither for a GPU nor for a CUDA 
 """
 
 import hashlib
+import importlib.util
 import os
 import platform
 import re
@@ -126,6 +127,32 @@ def headers_digest(sources: list[Path]) -> str:
     return hashlib.sha256(b"".join(contents)).hexdigest()[:16]
 
 
+def sources_digest() -> str:
+    """By the package's own function: benchmarks compare what it gave with the sources they have."""
+    spec = importlib.util.spec_from_file_location("sources", Path("octconv_cuda", "sources.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.sources_digest(Path())
+
+
+class BuildLibrary(cpp_extension.BuildExtension):
+    """Tells the library of which sources it is, in a header that ops.cpp alone includes.
+
+    In a flag it would have all files compiled again after a change of one.
+    """
+
+    def build_extensions(self) -> None:
+        """Writes the header if it would be another: an old one makes nothing compile again."""
+        folder = Path(self.build_temp).resolve()
+        header, text = folder / "sources.h", f'#define OCTCONV_CUDA_SOURCES "{sources_digest()}"\n'
+        if not header.exists() or header.read_text() != text:
+            folder.mkdir(parents=True, exist_ok=True)
+            header.write_text(text)
+        for extension in self.extensions:
+            extension.include_dirs.append(str(folder))
+        super().build_extensions()
+
+
 def native_library(cuda_home: Path | None, archs: str) -> Extension:
     """The extension: a CppExtension even with kernels, so that it asks for no CUDA library."""
     of_cuda = {CSRC / "cuda", CSRC / "launch"}
@@ -176,7 +203,7 @@ def main() -> None:
         os.environ["TORCH_CUDA_ARCH_LIST"] = archs = checked_archs(archs)
     distribution = setup(
         ext_modules=[native_library(cuda_home, archs)],
-        cmdclass={"build_ext": cpp_extension.BuildExtension},
+        cmdclass={"build_ext": BuildLibrary},
         options={
             "bdist_wheel": {"py_limited_api": "cp310"},
             # Without ninja objects look up to date that other flags or headers made.

@@ -23,7 +23,7 @@ from .files import RESULTS, json_path, write_json
 from .harness import Case, Outcome, run_case
 from .inputs import INPUTS
 from .layer_list import ALPHAS, HEADLINE_ALPHA, LAYERS, batch_word
-from .machine import DTYPES, asked_trials, describe, measure_ceilings, slug
+from .machine import DTYPES, asked_trials, describe, measure_ceilings, slug, stale_library
 
 __all__ = ["main"]
 
@@ -55,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "trial": args.trial,
     }
     machine = describe(device)
+    if warning := stale_library(machine):
+        console.print(warning, style="yellow", markup=False, soft_wrap=True)
     cases = _cases(args)
     total = Outcome([], [], [])
     out = args.out or (

@@ -7,14 +7,16 @@ import platform
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 
+from octconv_cuda.build import build_info
 from octconv_cuda.cost import macs
+from octconv_cuda.sources import sources_digest
 
 __all__ = [
     "DTYPES",
@@ -23,6 +25,7 @@ __all__ = [
     "measure_ceilings",
     "precision",
     "slug",
+    "stale_library",
     "synchronize",
     "with_trials",
 ]
@@ -35,6 +38,7 @@ DTYPES = {
     "float16": torch.float16,
 }
 _TRIAL = "OCTCONV_CUDA_TRIAL"
+_STALE = "-stale"
 T = TypeVar("T")
 
 
@@ -74,7 +78,8 @@ def describe(device: torch.device) -> dict[str, str | int | None]:
     """Device, versions, threads, commit ("-dirty": with local changes) and UTC date.
 
     A CPU's name often stands for several processors: ``processor`` tells them apart; of a GPU's
-    host it tells the name, too.
+    host it tells the name, too. ``library`` is the hash of the sources that the native library was
+    built of ("-stale": other ones lie here).
 
     What does not apply (the driver of a CPU) or is unknown (the commit outside a checkout) is None.
     """
@@ -93,8 +98,16 @@ def describe(device: torch.device) -> dict[str, str | int | None]:
         "commit": _output_of(
             ["git", "describe", "--always", "--exclude=*", "--dirty", "--abbrev=40"]
         ),
+        "library": _library(),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
+
+
+def stale_library(machine: Mapping[str, object]) -> str:
+    """A warning for the reader if what ``describe`` gave has a stale library, else empty."""
+    if not str(machine["library"]).endswith(_STALE):
+        return ""
+    return "Stale library, built of other sources than those here: times are not of this tree."
 
 
 def slug(device_name: str) -> str:
@@ -169,6 +182,11 @@ def _fastest(call: Callable[[], object], device: torch.device) -> float:
         synchronize(device)
         times.append(time.perf_counter() - start)
     return min(times)
+
+
+def _library() -> str:
+    built, here = build_info().sources, sources_digest(Path(__file__).parents[1])
+    return built if here in (None, built) else built + _STALE
 
 
 def _processor() -> str:

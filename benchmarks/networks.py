@@ -25,7 +25,7 @@ from . import network_report
 from .files import RESULTS, json_path, write_json
 from .gpu import gpu_of
 from .inputs import photo_crops
-from .machine import DTYPES, asked_trials, describe, precision, slug
+from .machine import DTYPES, asked_trials, describe, precision, slug, stale_library
 from .timing import interleaved
 from .treatments import TREATMENTS, calibrate, inference_call, prepared, training_call
 
@@ -183,6 +183,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     torch.backends.cudnn.benchmark = True
     machine = describe(device)
+    if warning := stale_library(machine):
+        console.print(warning, style="yellow", markup=False, soft_wrap=True)
     cases = _cases(args)
     result: dict[str, Any] = {
         "machine": machine,

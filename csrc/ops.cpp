@@ -6,6 +6,7 @@
 #include <string>
 
 #include "build_info.h"
+#include "sources.h"  // written by setup.py
 
 STABLE_TORCH_LIBRARY(octconv_cuda, m) {
   m.def(
@@ -77,10 +78,11 @@ const char* built_archs() { return OCTCONV_CUDA_ARCHS; }
 
 namespace {
 
-// What this library was built with and for, as JSON. nvcc is null where there are no kernels.
+// What this library was built of, with and for, as JSON. nvcc is null where there are no kernels.
 std::string build_info() {
   const std::string nvcc = OCTCONV_CUDA_NVCC;
-  return R"({"torch": ")" OCTCONV_CUDA_TORCH R"(", "nvcc": )" +
+  return R"({"sources": ")" OCTCONV_CUDA_SOURCES R"(", "torch": ")" OCTCONV_CUDA_TORCH
+         R"(", "nvcc": )" +
          (nvcc.empty() ? "null" : "\"" + nvcc + "\"") +
          R"(, "archs": ")" OCTCONV_CUDA_ARCHS R"("})";
 }

@@ -42,7 +42,10 @@ def main() -> int:
         if build.nvcc
         else "no CUDA kernels (no nvcc at build time)"
     )
-    print(f"octconv_cuda {__version__}, built against torch {build.torch}, {kernels}")
+    print(
+        f"octconv_cuda {__version__} of sources {build.sources}, built against torch "
+        f"{build.torch}, {kernels}"
+    )
     print(
         f"Python {platform.python_version()}, torch {torch.__version__}, "
         f"CUDA of torch: {torch.version.cuda or 'none'}"

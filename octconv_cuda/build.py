@@ -1,4 +1,4 @@
-"""What the native library was built with and for, and whether its kernels run on a device."""
+"""What the native library was built of, with and for, and whether its kernels run on a device."""
 
 import functools
 import json
@@ -16,11 +16,13 @@ class BuildInfo(NamedTuple):
         torch: Version of torch that it was compiled against.
         nvcc: Version of the CUDA compiler; None if there are no kernels.
         archs: Targets of the kernels, as in TORCH_CUDA_ARCH_LIST.
+        sources: ``sources_digest`` of what it was compiled of.
     """
 
     torch: str
     nvcc: str | None
     archs: str
+    sources: str = "unknown"  # so say libraries from before there was a hash
 
 
 @functools.cache

@@ -274,7 +274,7 @@ def test_command_writes_json_and_picture(monkeypatch, tmp_path, capsys):
     assert set(result) == {"machine", "settings", "ceilings", "rows"}
     assert set(result["machine"]) == {
         *("device", "processor", "driver", "cuda", "cudnn", "python", "torch", "threads"),
-        *("commit", "date"),
+        *("commit", "library", "date"),
     }
     assert result["settings"] == {
         "cudnn_benchmark": True,

@@ -244,7 +244,7 @@ def test_devices_do_not_mix(device):
 
 def test_build_info_is_json():
     info = json.loads(NATIVE.build_info())
-    assert info.keys() == {"torch", "nvcc", "archs"}
+    assert info.keys() == {"sources", "torch", "nvcc", "archs"}
     assert (info["nvcc"] is None) == (info["archs"] == "")
     assert "pool2x2" in ops.native_kernels("cpu")
     assert ("pool2x2" in ops.native_kernels("cuda")) == (info["nvcc"] is not None)
