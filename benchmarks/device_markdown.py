@@ -74,7 +74,10 @@ def _head(report: Record) -> Iterator[str]:
     facts = {name: machine[name] for name in ("date", "commit", "torch", "cuda", "cudnn")}
     facts |= {name: machine[name] for name in ("driver", "python")}
     kernels = f"{library['archs']} by nvcc {library['nvcc']}" if library["nvcc"] else "none"
-    facts["octconv_cuda"] = f"{library['version']}, built against torch {library['torch']}"
+    facts["octconv_cuda"] = (
+        f"{library['version']} of sources {machine['library']}, built against torch "
+        f"{library['torch']}"
+    )
     facts["CUDA kernels"] = kernels
     facts["native CUDA operators"] = ", ".join(library["native"]["cuda"]) or "none"
     facts["time"] = f"{report['seconds']:g} s of {report['budget_s']:g} s"

@@ -39,6 +39,7 @@ def empty_report():
             "python": "3.12.3",
             "torch": "2.11.0",
             "commit": "abc",
+            "library": "0123456789ab-stale",
             "date": "2026-01-02",
         },
         "library": {
@@ -203,6 +204,7 @@ def test_markdown(result):
     assert text.startswith("# Device report: Abacus\n")
     expected = [
         "| driver | unknown |",
+        "| octconv_cuda | 0.1.0 of sources 0123456789ab-stale, built against torch 2.11.0 |",
         "| CUDA kernels | 8.0;9.0a by nvcc 13.0 |",
         "| native CUDA operators | forward, pool2x2 |",
         "| time | 1.5 s of 480 s |",

@@ -222,6 +222,7 @@ def test_rows_hold_kernel_and_wall_time_and_memory(monkeypatch):
             "torch": "2.13.0",
             "date": "2026-01-02T03",
             "commit": None,
+            "library": "0123456789ab",
         },
         "settings": {"bias": False, "cudnn_benchmark": True},
         "ceilings": {"flops_per_second": {"float32": 1e9}, "bytes_per_second": 1e8},
