@@ -110,7 +110,7 @@ MODES = [
 def test_sharers_have_items_and_boxes_as_they_say(name, input_grad):
     case, tiles = SHARERS[name]
     numbers = (case.batch, *case.size, *case.in_channels, *case.out_channels, 1, 1, int(input_grad))
-    plan = torch.ops.octconv_cuda.plan_forward_sm90(numbers, "bfloat16", "H200", False)
+    plan = torch.ops.octconv_cuda.plan_forward_sm90(numbers, "bfloat16", "H200")
     joint = json.loads(plan)["joint"]
     boxes = math.prod(joint["grid"][:2]) * math.ceil(joint["image"][2] / joint["box"][2])
     of_block = 3 - tiles.groups
