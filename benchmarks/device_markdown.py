@@ -134,10 +134,13 @@ def _conditions(result: Record) -> str:
         times = "wall times on a CPU"
     rates = [f"{rate / 1e12:.3g} TFLOP/s ({t})" for t, rate in ceilings["flops_per_second"].items()]
     rates.append(f"{ceilings['bytes_per_second'] / 1e12:.3g} TB/s")
+    empty = result.get("empty_us")
+    events = f" {empty:.1f} us of each is of the events around it." if empty else ""
     return (
         f"Speed-ups over nn.Conv2d at alpha {HEADLINE_ALPHA}. Times are {times}: medians of "
-        f"{settings['samples']} samples, in which the contenders take turns. Random normal data, "
-        f"{settings['memory_format']}, {bias}; cuDNN's search for algorithms is {search} for all. "
+        f"{settings['samples']} samples, in which the contenders take turns.{events} "
+        f"Random normal data, {settings['memory_format']}, {bias}; cuDNN's search for algorithms "
+        f"is {search} for all. "
         f"The roofline is of {', '.join(rates)}, measured just before."
     )
 

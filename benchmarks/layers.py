@@ -20,10 +20,12 @@ from octconv_cuda import split_channels
 from . import report
 from .contenders import BUILDERS, MODES, trials_of_contender
 from .files import RESULTS, json_path, write_json
+from .gpu import gpu_of
 from .harness import Case, Outcome, run_case
 from .inputs import INPUTS
 from .layer_list import ALPHAS, HEADLINE_ALPHA, LAYERS, batch_word
 from .machine import DTYPES, asked_trials, describe, measure_ceilings, slug, stale_library
+from .timing import empty_us
 
 __all__ = ["main"]
 
@@ -67,11 +69,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         task = progress.add_task(
             "ceilings", total=sum(len(c.entries) * args.samples for c in cases)
         )
-        ceilings = measure_ceilings(device, args.dtypes)
+        gpu = gpu_of(device)
         result = {
             "machine": machine,
             "settings": settings,
-            "ceilings": ceilings,
+            "ceilings": measure_ceilings(device, args.dtypes),
+            "empty_us": empty_us(gpu) if gpu else None,
             "rows": total.rows,
         }
         done = 0

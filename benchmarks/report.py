@@ -158,6 +158,7 @@ def summary(results: Mapping[str, Result], alpha: float) -> str:
     rows = []
     for name, result in results.items():
         settings, _ = _settings(result, ("dtype",))
+        _, varying = _settings(result, ("dtype", "input"))
         of_mode: dict[str, list[tuple[Line, Line | None]]] = {}
         at_alpha = [line for line in lines(result) if line.row["alpha"] == alpha and line.speedup]
         composed: dict[tuple[object, ...], Line] = {}
@@ -167,7 +168,8 @@ def summary(results: Mapping[str, Result], alpha: float) -> str:
         for line in at_alpha:
             if line.row["contender"] == "octconv_cuda":
                 pair = (line, composed.get(_group(line.row)))
-                of_mode.setdefault(line.row["mode"], []).append(pair)
+                mode = ", ".join([line.row["mode"], *(line.row[name] for name in varying)])
+                of_mode.setdefault(mode, []).append(pair)
         for mode, pairs in of_mode.items():
             batches = sorted({line.row["batch"] for line, _ in pairs})
             ours = [line.speedup or 0 for line, _ in pairs]

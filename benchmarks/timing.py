@@ -5,24 +5,27 @@ So drifts of clock and temperature, and other work on the machine, meet all cont
 Wall time, on every device: of a block of calls, from an idle device until it has done them all
 (``timeit``: no garbage collection). It holds what the host takes to enqueue the calls.
 Kernel time, on GPUs: of one call between two events, with cold L2 cache and without the host: the
-GPU is delayed until the whole call is enqueued, and a sample that began earlier is taken again.
+GPU is delayed until the whole call is enqueued, and a sample that began earlier is taken again. It
+holds what the events themselves take (``empty_us``), which counts in calls of few microseconds.
 """
 
 import itertools
 import math
 import timeit
 from collections.abc import Callable, Sequence
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 
 from .gpu import Gpu
 
-__all__ = ["Timing", "interleaved", "kernel_us"]
+__all__ = ["Timing", "empty_us", "interleaved", "kernel_us"]
 
 Call = Callable[[], object]
 _WARM_UP_CALLS = 3
 _MOST_DELAYS = 12  # doublings of a delay of about 0.1 ms: 0.4 s
+_EMPTY_SAMPLES = 21
 
 
 class Timing(NamedTuple):
@@ -101,6 +104,11 @@ def kernel_us(call: Call, gpu: Gpu) -> float:
         f"a call was not enqueued in {gpu.delay_cycles // 2} cycles: it waits for the GPU, and its "
         "kernel time cannot be told from the host's"
     )
+
+
+def empty_us(gpu: Gpu) -> float:
+    """Median microseconds of the GPU between two events for a call that enqueues nothing."""
+    return median(kernel_us(lambda: None, gpu) for _ in range(_EMPTY_SAMPLES))
 
 
 def _percentiles(samples: Sequence[float]) -> tuple[float, float, float]:

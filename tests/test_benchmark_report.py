@@ -86,6 +86,16 @@ def test_summary(result):
     )
 
 
+def test_summary_keeps_dtypes_and_inputs_apart(result):
+    result["rows"] += [
+        {**row("vanilla", 0.0, 300.0, 100_000), "input": "photo"},
+        {**row("octconv_cuda", 0.5, 200.0, 40_000), "input": "photo"},
+    ]
+    *_, noise, photo = report.summary({"abacus/layers": result}, 0.5).splitlines()
+    assert "| float32 | forward, noise | 1 | 4 | 2.00x |" in noise
+    assert "| float32 | forward, photo | 1 | 4 | 1.50x |" in photo
+
+
 def test_summary_of_a_gpu_has_wall_time_and_what_search_there_was(result):
     result["settings"] = {"bias": False, "cudnn_benchmark": False}
     for measured in result["rows"]:

@@ -271,7 +271,8 @@ def test_command_writes_json_and_picture(monkeypatch, tmp_path, capsys):
     out = tmp_path / "here" / "result.json"
     assert layers.main([*RUN, "--input", "noise", "photo", "--out", str(out)]) == 0
     result = json.loads(out.read_text())
-    assert set(result) == {"machine", "settings", "ceilings", "rows"}
+    assert set(result) == {"machine", "settings", "ceilings", "empty_us", "rows"}
+    assert result["empty_us"] is None
     assert set(result["machine"]) == {
         *("device", "processor", "driver", "cuda", "cudnn", "python", "torch", "threads"),
         *("commit", "library", "date"),

@@ -162,6 +162,7 @@ def result():
             "min_time_s": 0.05,
         },
         "ceilings": {"flops_per_second": {"bfloat16": 1e12}, "bytes_per_second": 2e12},
+        "empty_us": 1.25,
         "rows": [
             row("one", "vanilla", 200.0, 220.0, 100_000_000),
             row("one", "composed", 250.0, 440.0, 40_000_000),
@@ -225,6 +226,7 @@ def test_markdown(result):
     assert "without bias; cuDNN's search for algorithms is on for all" in text
     assert "The roofline is of 1 TFLOP/s (bfloat16), 2 TB/s, measured just before." in text
     assert "kernels with a cold L2 cache" in text
+    assert "take turns. 1.2 us of each is of the events around it. Random" in text
 
 
 def test_markdown_of_wall_times_alone(result):

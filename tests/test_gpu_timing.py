@@ -103,6 +103,12 @@ def test_a_call_that_waits_for_the_gpu_is_refused(simulated):
         timing.kernel_us(waits, simulated)
 
 
+def test_what_events_take_themselves(simulated, monkeypatch):
+    monkeypatch.setattr(simulated, "mark", lambda: simulated.enqueue("mark", 2) or simulated.free)
+    assert timing.empty_us(simulated) == 2
+    assert timing.kernel_us(a_call(simulated, "k", 1, [5]), simulated) == 7
+
+
 def test_both_times_of_each_call(simulated):
     one_launch = a_call(simulated, "a", 10, [40])
     five_launches = a_call(simulated, "b", 10, [2] * 5)
