@@ -82,6 +82,7 @@ class HopperJointTiles(NamedTuple):
 
     ``slots``: of the weight, 0 for one that stays; ``blocks``: for each range of columns; clusters
     of ``splits`` take an item each instead, and those of ``sharers`` boxes beside each other.
+    ``quads``: of a box, at most.
     """
 
     columns: int = 64
@@ -91,13 +92,14 @@ class HopperJointTiles(NamedTuple):
     blocks: int = 2
     splits: int = 1
     sharers: int = 1
+    quads: int = 64
 
     kernel = "forward_1x1_sm90"
     name = ""
 
     @property
-    def shape(self) -> tuple[int, int, int, int, int, int]:
-        return *self[:4], self.splits, self.sharers
+    def shape(self) -> tuple[int, ...]:
+        return *self[:4], self.splits, self.sharers, self.quads
 
     @property
     def types(self) -> tuple[torch.dtype, ...]:

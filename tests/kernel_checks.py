@@ -27,6 +27,7 @@ PARTS_ON_TRIAL = {
     "linear": (Case((32, 8), (8, 8), size=(13, 14), batch=1), "28x4 quads"),
     "narrow": (Case((8, 8), (8, 8), size=(14, 15), batch=1), "x 64, low 16x16 x 32"),
     "registers": (Case((24, 0), (24, 8), size=(8, 28), batch=1), "through registers"),
+    "small": (Case((72, 72), (8, 8), (1, 1), size=(14, 14), batch=2), "7x6 quads"),
 }
 
 

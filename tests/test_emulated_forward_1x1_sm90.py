@@ -47,6 +47,8 @@ TILES = {
     "64, streams": HopperJointTiles(64, boxes=2, slots=2),
     "2 * 64": HopperJointTiles(64, groups=2, boxes=2, blocks=1),
     "2 * 64, streams": HopperJointTiles(64, groups=2, boxes=7, slots=3, blocks=4),
+    "32, small": HopperJointTiles(32, boxes=5, slots=2, blocks=3, quads=21),
+    "2 * 64, small": HopperJointTiles(64, groups=2, boxes=2, slots=1, blocks=4, quads=5),
 }
 
 

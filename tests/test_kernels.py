@@ -113,11 +113,12 @@ SM90_PARTS = (
 
 # Few tiles of many channels, whose chunks share out evenly and not; a weight for two blocks, whose
 # cluster has one item or several; linear tiles; one chunk, wide and narrow, in large maps and small
-# ones; blocks of both octaves; low tiles narrower than high ones. What both directions' plans say
-# in bfloat16.
+# ones; blocks of both octaves; low tiles narrower than high ones; boxes of fewer quads. What both
+# directions' plans say in bfloat16.
 SPLIT, PAIRED, LINEAR = "clusters of", "clusters of 2", "28x4 quads x 32"
 REGISTERS, LATE = "through registers", "of them for low tiles and then"
 SHARED, NARROW = "2 to a weight", "x 64, low 16x16 x 32"
+SMALL, SMALL_OF_ODD = "7x6 quads", "18x1 quads of 2 images"
 TRIAL_CASES = (
     (Case((320, 320), (320, 320), size=(32, 32), batch=1), SPLIT, SPLIT),
     (Case((160, 160), (160, 160), size=(64, 64), batch=1), PAIRED, PAIRED),
@@ -127,7 +128,7 @@ TRIAL_CASES = (
     (Case((136, 264), (136, 72), size=(14, 9), batch=2, bias=False), SPLIT, SPLIT),
     (Case((512, 512), (128, 128), (1, 1), size=(14, 14), batch=1), SPLIT, ""),
     (Case((128, 128), (512, 512), (1, 1), size=(13, 14), batch=1), "", SPLIT),
-    (Case((200, 40), (200, 40), (1, 1), size=(14, 14), batch=2), SHARED, SHARED),
+    (Case((288, 504), (208, 496), (1, 1), size=(7, 7), batch=11), SHARED, SHARED),
     (Case((512, 512), (256, 256), (1, 1), size=(14, 14), batch=100), SHARED, SHARED),
     (Case((32, 32), (32, 32), size=(56, 56), batch=46), LINEAR, LINEAR),
     (Case((24, 40), (32, 8), size=(51, 55), batch=12), LINEAR, REGISTERS),
@@ -138,6 +139,8 @@ TRIAL_CASES = (
     (Case((72, 8), (72, 8), size=(33, 34), batch=8), NARROW, NARROW),
     (Case((8, 8), (8, 8), size=(14, 15), batch=1), NARROW, NARROW),
     (Case((8, 8), (8, 8), size=(9, 10), batch=1), *2 * ["x 64, low 16x16 of 4 images x 32"]),
+    (Case((200, 40), (200, 40), (1, 1), size=(14, 14), batch=2), SMALL, SMALL),
+    (Case((72, 40), (136, 72), (1, 1), size=(33, 35), batch=6), SMALL_OF_ODD, SMALL_OF_ODD),
 )
 HOPPER_CHECKS = pytest.mark.parametrize(
     "check", [check_forward, check_input_grad], ids=lambda f: f.__name__[6:]

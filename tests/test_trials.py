@@ -24,6 +24,7 @@ CHANGED = {
     "linear": (square(56, 32, 256), "28x4 quads"),
     "narrow": (Problem(8, 33, 34, 72, 8, 72, 8), "x 64, low 16x16 x 32"),
     "registers": (square(112, 64, 32), "through registers, pooled ahead"),
+    "small": (Problem(8, 56, 56, 128, 128, 32, 32, 1), "4x9 quads"),
 }
 
 
@@ -51,13 +52,17 @@ def test_plans_on_trial(channels, size, batch, kernel, input_grad, dtype) -> Non
     ahead = "pooled ahead" in plan["text"]
     narrow = not joint and plan["low"]["columns"][0] < plan["high"]["columns"][0]
     late = plan.get("late_items", 0)
+    small = joint is not None and joint["box"] != whole["joint"]["box"]
     assert dtype == "bfloat16" or not (linear or narrow or registers or ahead)
-    if splits == 1 and not (shared or linear or narrow or registers or ahead or late):
+    if splits == 1 and not (shared or linear or narrow or registers or ahead or late or small):
         assert plan == {**whole, "text": whole["text"] + ", overlapping"}
         return
     assert plan["us"] <= whole["us"]
     if not joint:
         check_shares(plan)
+    if small:
+        assert math.prod(joint["box"]) < math.prod(whole["joint"]["box"])
+        assert joint["items"] < 2**31 / 64
     if registers:
         assert (problem.high_out if problem.input_grad else problem.high_in) > 0
         assert plan["high"]["items"] > 0
@@ -131,6 +136,17 @@ def test_blocks_share_a_weight_that_does_not_stay() -> None:
     assert plan_sm90(expand._replace(kernel=1), trials="1")["joint"]["weights_stay"]
 
 
+def test_small_boxes_serve_where_they_keep_more_blocks_busy() -> None:
+    """Not where each block has many boxes."""
+    reduce = Problem(8, 14, 14, 512, 512, 128, 128, 1)
+    plan, whole = (plan_sm90(reduce, trials=trials) for trials in ("small", ""))
+    assert (whole["blocks"], plan["blocks"]) == (16, 28)
+    assert plan["us"] < 0.8 * whole["us"]
+    for batch in (64, 1024):
+        many = Problem(batch, 112, 112, 128, 128, 128, 128, 1)
+        assert plan_sm90(many, trials="small") == plan_sm90(many)
+
+
 def test_linear_tiles_serve_where_they_are_fewer() -> None:
     """Seven of 28x4 quads in place of eight of 16x8."""
     plan, whole = (plan_sm90(square(56, 32, 256), trials=trials) for trials in ("linear", ""))
@@ -186,7 +202,7 @@ def test_more_parts_are_expected_to_take_no_longer(problem: Problem, parts: set[
 
 @pytest.mark.parametrize("text", ["2", "all", "splits,", ",splits", "splits late", " "])
 def test_unknown_names_are_refused(text: str) -> None:
-    expected = f"plan_forward_sm90: trials must be 1 or some of splits,.*,registers, got {text}$"
+    expected = f"plan_forward_sm90: trials must be 1 or some of splits,.*,small, got {text}$"
     with pytest.raises(RuntimeError, match=expected):
         plan_sm90(square(28, 64, 8), trials=text)
 

@@ -15,8 +15,12 @@ namespace {
 // Fitted to times on an H100 and an H200.
 constexpr double kLaunchUs = 5;
 constexpr double kItem = 1200;  // clocks: to wait for an item's first box, and to store its results
+// Clocks from a copy's issue to the data in shared memory; assumed, a bound of small boxes alone.
+constexpr double kLatency = 1160;
 
 constexpr int32_t kLeastBoxes = 7, kMostSlots = 4;
+// Of a block, from which on no boxes of fewer quads are tried: they could save a fraction of one.
+constexpr int32_t kManyItems = 16;
 
 // Buffers that fill the shared memory: for all chunks of the weight where they leave room enough
 // for boxes, else for some.
@@ -46,7 +50,10 @@ double item_clocks(const Problem& p, const JointCut& cut, const DeviceFacts& dev
   // As fitted: of the input gradient, too, the layer's inputs are counted.
   const double weight = cut.weights_stay ? 0 : octaves * columns * (p.high_in + p.low_in);
   const double elements = rows * in + weight / cut.sharers + (3 + octaves) * rows * columns;
-  return kItem + std::max(products * product_clocks(cut.columns), 2 * elements / device.l2_bytes);
+  const int32_t boxes = divide_up(params.channels_in[kLow], kSm90Chunk) +
+                        4 * divide_up(params.channels_in[kHigh], kSm90Chunk);
+  return kItem + std::max({products * product_clocks(cut.columns), 2 * elements / device.l2_bytes,
+                           kLatency * boxes / cut.boxes});
 }
 
 double microseconds(const Problem& p, const JointSm90Params& params, const JointCut& cut,
@@ -102,18 +109,34 @@ PlanSm90 plan_of(const Problem& p, const QuadBox& box, const DeviceFacts& device
   return best;
 }
 
-}  // namespace
+void keep_faster(PlanSm90& best, const PlanSm90& plan) {
+  if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
+}
 
-PlanSm90 plan_1x1_sm90(const Problem& p, const DeviceFacts& device, Trials trials) {
-  const QuadBox box = fewest_boxes(p);
+PlanSm90 plan_with(const QuadBox& box, const Problem& p, const DeviceFacts& device, Trials trials) {
   PlanSm90 best{};
   const auto consider = [&](auto traits) {  // bfloat16's; the same for float16
-    const PlanSm90 plan = plan_of<decltype(traits)>(p, box, device, trials);
-    if (best.blocks == 0 || plan.microseconds < best.microseconds) best = plan;
+    keep_faster(best, plan_of<decltype(traits)>(p, box, device, trials));
   };
   p.input_grad ? for_each_joint_sm90<BFloat16, true>(consider)
                : for_each_joint_sm90<BFloat16, false>(consider);
   return best;
+}
+
+}  // namespace
+
+PlanSm90 plan_1x1_sm90(const Problem& p, const DeviceFacts& device, Trials trials) {
+  QuadBox box = fewest_boxes(p);
+  PlanSm90 best = plan_with(box, p, device, trials);
+  if (!(trials & kTrySmall) || best.joint_items >= kManyItems * best.blocks) return best;
+  PlanSm90 smaller{};
+  while (box.cells() > 1) {
+    box = fewest_boxes(p, box.cells() - 1);
+    keep_faster(smaller, plan_with(box, p, device, trials));
+  }
+  const bool worthwhile =
+      smaller.blocks > 0 && smaller.microseconds < kWorthwhile * best.microseconds;
+  return worthwhile ? smaller : best;
 }
 
 std::string joint_text(const PlanSm90& plan) {

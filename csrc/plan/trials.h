@@ -20,6 +20,7 @@ enum Trial : Trials {
   kTryLinear = 1 << 4,     // tiles of 28x4 quads, and for these what kTryRegisters does
   kTryNarrow = 1 << 5,     // low tiles of 32 columns beside high ones of 64
   kTryRegisters = 1 << 6,  // a chunk of the high input through registers, and pooled ahead
+  kTrySmall = 1 << 7,      // boxes of fewer quads in 1x1 layers, for more blocks or fewer rounds
 };
 
 constexpr Trials kTryNone = 0, kTryClusters = kTrySplits | kTrySharers;
@@ -31,7 +32,7 @@ struct TrialName {
 constexpr TrialName kTrialNames[] = {
     {kTrySplits, "splits"},       {kTrySharers, "sharers"}, {kTryOverlaps, "overlaps"},
     {kTryLate, "late"},           {kTryLinear, "linear"},   {kTryNarrow, "narrow"},
-    {kTryRegisters, "registers"},
+    {kTryRegisters, "registers"}, {kTrySmall, "small"},
 };
 
 constexpr Trials kTryAll = [] {

@@ -76,12 +76,12 @@ PlaneViews plane_views(const Problem& p, const void* high, const void* low,
   return views;
 }
 
-QuadBox fewest_boxes(const Problem& problem) {
+QuadBox fewest_boxes(const Problem& problem, int32_t most_quads) {
   const Problem p = stacked(problem);
   QuadBox best{1, 1, 1};
-  for (int32_t width = std::min(p.quad_width(), kJointRows); width > 0; --width) {
-    for (int32_t height = std::min(p.quad_height(), kJointRows / width); height > 0; --height) {
-      const QuadBox box{width, height, std::min(p.batch, kJointRows / (width * height))};
+  for (int32_t width = std::min(p.quad_width(), most_quads); width > 0; --width) {
+    for (int32_t height = std::min(p.quad_height(), most_quads / width); height > 0; --height) {
+      const QuadBox box{width, height, std::min(p.batch, most_quads / (width * height))};
       if (boxes_of(p, box) < boxes_of(p, best)) best = box;
     }
   }

@@ -27,8 +27,8 @@ PlaneViews plane_views(const Problem& problem, const void* high, const void* low
                        const std::array<int32_t, 2>& channels, int32_t box_channels,
                        const QuadBox& box);
 
-// The box of at most kJointRows quads of which the fewest cover the problem; the widest of those.
-QuadBox fewest_boxes(const Problem& problem);
+// The box of at most so many quads of which the fewest cover the problem; the widest of those.
+QuadBox fewest_boxes(const Problem& problem, int32_t most_quads = kJointRows);
 
 // Of both inputs together.
 int32_t joint_chunks(const Problem& problem);

@@ -62,9 +62,9 @@ Value with_direction(const Problem& problem, const JointCut& cut, const Value& a
 }
 
 // As forward_1x1_sm80 of bind_forward_1x1.cpp, but for the shape: columns and groups of them, boxes
-// and slots, 0 for a weight that stays, splits, and blocks that share the weight. `blocks`, or
-// clusters of those, for each range of columns; of items that are split there is a cluster for
-// each.
+// and slots, 0 for a weight that stays, splits, blocks that share the weight, and the most quads of
+// a box. `blocks`, or clusters of those, for each range of columns; of items that are split there
+// is a cluster for each.
 Value forward_1x1_sm90(const std::string& dtype, const std::string&, const Value& numbers,
                        const Value& shape, const Value& arrays, uint32_t blocks,
                        const Value& options) {
@@ -72,8 +72,9 @@ Value forward_1x1_sm90(const std::string& dtype, const std::string&, const Value
   const Problem problem = problem_of(numbers);
   const bool stays = number(3) == 0;
   const int32_t slots = stays ? joint_chunks(problem) : number(3);
-  const JointCut cut{number(0), 3 - number(1), number(1), fewest_boxes(problem), number(2), slots,
-                     stays,     number(4),     number(5)};
+  const JointCut cut{number(0), 3 - number(1), number(1), fewest_boxes(problem, number(6)),
+                     number(2), slots,         stays,     number(4),
+                     number(5)};
 #if !defined(EMULATION_SANITIZED)  // bfloat16's code but for two conversions, slow to compile
   if (dtype == "float16") {
     return with_direction<octconv::Float16>(problem, cut, arrays, blocks, options);
