@@ -153,6 +153,7 @@ def run_forward(
         arrays["bias"] = memory_of(bias)
     arguments = (str(dtype).removeprefix("torch."), tiles.name, numbers, tiles.shape)
     high, low, counters = emulator(tiles.kernel, *arguments, arrays, tiles.blocks, run=run)
+    assert counters["cold_maps"] == 0
     size = case.size if input_grad else case.out_size
     channels = case.in_channels if input_grad else case.out_channels
     parts = (

@@ -62,6 +62,7 @@ def run_weight_grad(
     arguments = (str(dtype).removeprefix("torch."), tiles.name, numbers, tiles.shapes, arrays)
     flags = (channels_last, wide_output, bias, shared_limit)
     dweight, dbias, counters = emulator(kernel, *arguments, *flags, run=run)
+    assert counters["cold_maps"] == 0
     rows, columns, k = sum(case.out_channels), sum(case.in_channels), case.kernel_size[0]
     shape = (rows, k, k, columns) if channels_last else (rows, columns, k, k)
     out = torch.float32 if wide_output else dtype

@@ -141,6 +141,14 @@ def test_weight_grad_sm90_multiplies_three_taps_at_once(library_code):
         assert most_within(20, "LDS.128", kernel.code) >= 8, kernel.name  # two windows' pixels
 
 
+@pytest.mark.parametrize(("kernel", "maps"), zip(KERNELS, (11, 19, 2, 10), strict=True))
+def test_maps_are_prefetched_before_anything_is_copied(library_code, kernel, maps):
+    for each in library_code.kernels(kernel, "90a"):
+        names = [name for name in names_of(each.code) if name in ("UTMACCTL", "BAR", "UTMALDG")]
+        assert names[: maps + 1] == ["UTMACCTL"] * maps + ["BAR"], each.name
+        assert names.count("UTMACCTL") == each.count(r"UTMACCTL\.PF") == maps
+
+
 def most_within(span: int, instruction: str, code: str) -> int:
     """How many of an instruction stand together at most, so that their results come together."""
     line = r"^\s+/\*[0-9a-f]{4,5}\*/\s+(?:@!?U?P\w+\s+)?([\w.]+)"

@@ -75,6 +75,14 @@ def test_twin_counts_what_is_read_through_a_cluster(emulator_in: Get, mode):
 
 
 @pytest.mark.parametrize("mode", [PLAIN])
+@pytest.mark.parametrize(("probe", "cold"), [("copy_box_4", 0), ("share_boxes", 4)])
+def test_twin_counts_maps_that_blocks_have_not_prefetched(emulator_in: Get, mode, probe, cold):
+    ((_, case),) = PROBES[probe]()
+    _, counters = emulator_in(mode)("probe", probe, case.data)
+    assert counters["cold_maps"] == cold
+
+
+@pytest.mark.parametrize("mode", [PLAIN])
 @pytest.mark.parametrize("probe", PROBES)
 def test_gpu_does_what_its_twin_does(emulator_in: Get, gpu: Gpu, mode, probe):
     if probe in HOPPER and torch.cuda.get_device_capability() != (9, 0):

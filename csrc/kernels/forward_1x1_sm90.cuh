@@ -70,6 +70,7 @@ __global__ void __launch_bounds__(kJointThreads, 1)
       memory.slots.init(sm90::kMultiplierWarps * p.sharers);
       ptx::fence_barriers();
     }
+    if (ptx::thread_x() == 32) sm90::prefetch_maps(p);
     ptx::sync_block();
     if (p.sharers > 1) sm90::meet_cluster();  // others tell a block's barriers from now on
     ptx::wait_for_prerequisites();

@@ -43,7 +43,7 @@ template <typename Tile>
 __device__ __forceinline__ void finish_first_segment(Sums<Tile>& sum, const ForwardParams& p,
                                                      const Program& program,
                                                      const TilePlace& place) {
-  if (!Tile::kHigh) return;
+  static_assert(Tile::kHigh);
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     float mean = 1;
@@ -184,8 +184,10 @@ struct Products {
           turns.advance();
         }
       });
-      if (index < first_chunks && (index + 1 == item.end || index + 1 == first_chunks)) {
-        finish_first_segment<Tile>(sum, p, program, item.place);
+      if constexpr (Tile::kHigh) {
+        if (index < first_chunks && (index + 1 == item.end || index + 1 == first_chunks)) {
+          finish_first_segment<Tile>(sum, p, program, item.place);
+        }
       }
       ++chunk;
     } while (++index < item.end);

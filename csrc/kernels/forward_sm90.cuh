@@ -73,6 +73,7 @@ __global__ void __launch_bounds__(kSm90Threads, 1)
       if (low.first < low.end) sm90::Memory(address, kLow).init_barriers(true);
       if (high.first < high.end) of_high.init_barriers(false);
     }
+    if (ptx::thread_x() == 32) sm90::prefetch_maps(p);
     ptx::sync_block();
     ptx::wait_for_prerequisites();
     ptx::launch_dependents();

@@ -28,6 +28,12 @@ __global__ void __launch_bounds__(kJointGradThreads, 1)
       memory.stages.init(4 * multipliers + (with_bias ? sm90::kGradHelperWarps : 0));
       ptx::fence_barriers();
     }
+    if (ptx::thread_x() == kFirstOfLoaders) {
+      for (int plane = 0; plane < kPlanes; ++plane) {
+        ptx::prefetch_map(&p.dy[plane]);
+        ptx::prefetch_map(&p.x[plane]);
+      }
+    }
     ptx::sync_block();
     const auto warpgroup = static_cast<int32_t>(ptx::shuffle(ptx::thread_x() / 128, 0));
     if (warpgroup < kJointGradMultipliers) {

@@ -24,6 +24,10 @@ __global__ void __launch_bounds__(kGradSm90Threads, 1)
     const sm90::GradMemory memory(shared.take(p.shared_bytes), p.more[item.index]);
     const bool with_bias = p.job[item.index].bias && item.column == 0;
     if (ptx::thread_x() == 0) memory.init_barriers(with_bias);
+    if (ptx::thread_x() == kFirstOfLoaders) {
+      ptx::prefetch_map(&p.fixed[item.index]);
+      ptx::prefetch_map(&p.shifted[item.index]);
+    }
     ptx::sync_block();
     const auto warpgroup = static_cast<int32_t>(ptx::shuffle(ptx::thread_x() / 128, 0));
     if (warpgroup < kGradSm90Multipliers) {

@@ -38,6 +38,7 @@ Value to_dict(const Counters& counters) {
                       {"bank_conflicts", counters.bank_conflicts},
                       {"box_copies", counters.box_copies},
                       {"box_bytes", counters.box_bytes},
+                      {"cold_maps", counters.cold_maps},
                       {"box_sectors", counters.box_sectors},
                       {"wgmma", counters.wgmma},
                       {"cluster_bytes", counters.cluster_bytes}});

@@ -5,6 +5,12 @@
 
 namespace octconv::ptx {
 
+// Data Movement and Conversion Instructions: prefetch.tensormap. Brings `map`, as of copy_box, to
+// where copies look for it: the first one of a block would wait for memory.
+__device__ __forceinline__ void prefetch_map(const void* map) {
+  asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
+}
+
 // Data Movement and Conversion Instructions: cp.async.bulk.tensor. Copies the box of `map`, a
 // CUtensorMap among the kernel's parameters, that begins at these coordinates, innermost first;
 // what lies outside of the tensor is zeros. All its bytes count for `barrier`.

@@ -10,6 +10,22 @@
 
 namespace octconv::sm90 {
 
+// The maps of all that a block copies, by one thread.
+__device__ __forceinline__ void prefetch_maps(const ForwardSm90Params& p) {
+  for (const Octave tiles : {kHigh, kLow}) {
+    const Share share(p, tiles);
+    if (share.first >= share.end) continue;
+    if (p.channels_in[kLow] > 0) {
+      ptx::prefetch_map(&p.low_input[tiles]);
+      ptx::prefetch_map(&p.weight[tiles][kLow]);
+    }
+    if (p.channels_in[kHigh] == 0) continue;
+    ptx::prefetch_map(&p.weight[tiles][kHigh]);
+    if (tiles == kLow) ptx::prefetch_map(&p.strip);
+    for (int phase = 0; tiles == kHigh && phase < 4; ++phase) ptx::prefetch_map(&p.phase[phase]);
+  }
+}
+
 // The inputs of high tiles. All chunks of the low input come first: what they give a quad is where
 // the sums of its four phases begin. They take one or two planes.
 template <typename Traits>

@@ -10,6 +10,23 @@
 
 namespace octconv::sm90 {
 
+// The maps of all that a block copies and stores, by one thread.
+__device__ __forceinline__ void prefetch_maps(const JointSm90Params& p) {
+  for (int plane = 0; plane < kPlanes; ++plane) {
+    const Octave octave = octave_of(plane);
+    if (p.channels_in[octave] > 0) ptx::prefetch_map(&p.in[plane]);
+    if (p.channels_out[octave] > 0) ptx::prefetch_map(&p.out[plane]);
+    if (p.has_residual[octave]) ptx::prefetch_map(&p.residual[plane]);
+  }
+  for (const Octave to : {kHigh, kLow}) {
+    for (const Octave from : {kHigh, kLow}) {
+      if (p.channels_out[to] > 0 && p.channels_in[from] > 0) {
+        ptx::prefetch_map(&p.weight[to][from]);
+      }
+    }
+  }
+}
+
 // All chunks of the low input, then those of the high one, four phases each; then the residuals of
 // all that the warpgroups store, in the order in which they do.
 template <typename Traits>

@@ -100,6 +100,7 @@ __global__ void copy_box(const __grid_constant__ ProbeParams p) {
     const uint32_t box = shared.take(kShift + 128 * kRows) + kShift;
     const uint32_t full = shared.take(16), thread = ptx::thread_x();
     if (thread == 0) {
+      ptx::prefetch_map(&p.maps[0]);
       begin_copies(full, 128 * kRows);
       if constexpr (kRank == 3) ptx::copy_box(box, &p.maps[0], full, 8, 12, 2);
       if constexpr (kRank == 4) ptx::copy_box(box, &p.maps[0], full, -8, -1, 1, 1);

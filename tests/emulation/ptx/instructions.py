@@ -251,6 +251,11 @@ def _store_box(operands: Sequence[Operand], rank: str) -> str:
     return _call("octconv::ptx::store_box")([f"pointer({tensor})", shared, *coordinates])
 
 
+def _prefetch_map(operands: Sequence[Operand]) -> str:
+    """[tensorMap]."""
+    return _call("octconv::ptx::prefetch_map")([f"pointer({operands[0]})"])
+
+
 def _count(function: str) -> Callable[..., str]:
     """A rule: a template of the number that is the operand."""
     return lambda operands: f"octconv::ptx::{function}<{operands[0]}>();"
@@ -316,6 +321,7 @@ RULES: list[tuple[str, Callable[..., str]]] = [
         _copy_box,
     ),
     (r"cp\.async\.bulk\.tensor\.(\d)d\.global\.shared::cta\.tile\.bulk_group", _store_box),
+    (r"prefetch\.tensormap", _prefetch_map),
     (r"cp\.async\.bulk\.commit_group", _call("octconv::ptx::commit_stores")),
     (r"cp\.async\.bulk\.wait_group\.read", _count("wait_stores_read")),
     (r"griddepcontrol\.launch_dependents", _call("octconv::ptx::launch_dependents")),

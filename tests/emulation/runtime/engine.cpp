@@ -111,6 +111,7 @@ void Engine::start_block(Block& block, uint32_t index) {
   clear_shared_arena(block);
   for (Barrier& barrier : block.barriers) barrier = {};
   block.counting_barriers.clear();
+  block.maps.clear();
   for (size_t w = 0; w < block.warps.size(); ++w) {
     Warp& warp = block.warps[w];
     warp.threads = &block.threads[w * kLanes];

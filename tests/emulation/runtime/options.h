@@ -41,6 +41,7 @@ struct Counters {
   uint64_t bank_conflicts = 0;    // wavefronts beyond those that the sizes alone need
   uint64_t box_copies = 0;        // by tensor maps
   uint64_t box_bytes = 0;         // that they write to shared memory
+  uint64_t cold_maps = 0;         // that blocks use and have not prefetched
   uint64_t box_sectors = 0;       // of 32 bytes of global memory that they read
   uint64_t wgmma = 0;             // counted in products of 64 x 8 x 16
   uint64_t cluster_bytes = 0;     // of shared memory, read through the cluster

@@ -63,16 +63,23 @@ void check_fenced(const LastUse& use, const char* what, const char* instruction,
            " there without a fence_shared behind it");
 }
 
+TensorDescription description_at(const void* map, const char* instruction, const Site& at) {
+  if (reinterpret_cast<uintptr_t>(map) % 64 != 0) {
+    fail(instruction, at, "a tensor map off a multiple of 64 bytes");
+  }
+  TensorDescription tensor;
+  std::memcpy(&tensor, map, sizeof tensor);
+  if (tensor.mark != kMark) fail(instruction, at, "that is no tensor map");
+  return tensor;
+}
+
 // What loads and stores have in common.
 BoxCopy box_of(const void* map, const Place& shared, uint32_t rank, const int32_t* first,
                const char* instruction, const Site& at) {
   yield();
   BoxCopy copy{};
-  if (reinterpret_cast<uintptr_t>(map) % 64 != 0) {
-    fail(instruction, at, "a tensor map off a multiple of 64 bytes");
-  }
-  std::memcpy(&copy.tensor, map, sizeof copy.tensor);
-  if (copy.tensor.mark != kMark) fail(instruction, at, "that is no tensor map");
+  copy.tensor = description_at(map, instruction, at);
+  if (self->block->maps.insert(map).second) ++engine->counters.cold_maps;
   if (copy.tensor.rank != rank) {
     fail(instruction, at,
          std::to_string(rank) + " coordinates in a tensor of rank " +
@@ -94,6 +101,12 @@ BoxCopy box_of(const void* map, const Place& shared, uint32_t rank, const int32_
 }
 
 }  // namespace
+
+void prefetch_map(const void* map, const Site& at) {
+  const IgnoreAccesses ignore;
+  description_at(map, "prefetch_map", at);
+  self->block->maps.insert(map);
+}
 
 BoxCopy begin_box(const Place& target, const void* map, const Place& barrier, uint32_t rank,
                   const int32_t* first, bool again, void (*land)(const BoxCopy&),

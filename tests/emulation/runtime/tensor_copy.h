@@ -67,6 +67,9 @@ constexpr uint32_t swizzled(uint32_t address, uint32_t swizzle_bytes) {
   return address ^ (address / 128 % (swizzle_bytes / 16) * 16);
 }
 
+// A block's first use of a map that it has not prefetched is counted.
+void prefetch_map(const void* map, const Site& at);
+
 // `again`: one more target of what has been read already.
 BoxCopy begin_box(const Place& target, const void* map, const Place& barrier, uint32_t rank,
                   const int32_t* first, bool again, void (*land)(const BoxCopy&),

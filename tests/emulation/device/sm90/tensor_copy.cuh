@@ -13,6 +13,10 @@ namespace octconv::ptx {
 
 using emulation::Site;
 
+inline void prefetch_map(const void* map, Site at = Site::current()) {
+  emulation::prefetch_map(map, at);
+}
+
 inline void write_box_row(const emulation::BoxCopy& copy, uint32_t row, const void* bytes) {
   for (uint32_t piece = 0; piece < copy.row_bytes() / 16; ++piece) {
     Word128 word;
