@@ -64,6 +64,11 @@ class EmulatedOperators:
         asked: int = self._library.emulated_questions()
         return asked
 
+    def maps(self) -> int:
+        """How many tensor maps the driver has made since ``begin``."""
+        made: int = self._library.emulated_maps()
+        return made
+
 
 @pytest.fixture(scope="session", params=["cpp", "ptx"])
 def emulated_library(request: pytest.FixtureRequest) -> EmulatedOperators:

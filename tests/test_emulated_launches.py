@@ -83,6 +83,17 @@ def test_the_runtime_is_asked_once(
     assert emulated.questions() == 0
 
 
+@IN_CPP
+def test_maps_are_made_once_for_tensors_that_stay(emulated: EmulatedOperators) -> None:
+    """Of 3x3 layers all are of operands; others than these have maps of their own."""
+    case = Case((104, 56), (88, 72), size=(12, 18), batch=2)
+    call, other = (forward_call(case, torch.bfloat16) for _ in range(2))
+    other[0].neg_()
+    for operands, made in ((call, 11), (call, 11), (other, 22), (call, 22), (other, 22)):
+        check_exact(emulated.ops.forward(*operands), exact_forward(operands))
+        assert emulated.maps() == made
+
+
 @pytest.mark.parametrize("part", PARTS_ON_TRIAL)
 def test_a_part_of_what_is_on_trial_serves_alone(
     part: str, emulated: EmulatedOperators, monkeypatch: pytest.MonkeyPatch

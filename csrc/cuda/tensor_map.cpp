@@ -3,7 +3,11 @@
 #include <cuda.h>
 #include <cuda_runtime.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <iterator>
+#include <vector>
 
 #include "check/check.h"
 
@@ -29,6 +33,37 @@ Encode encode_function() {
   return encode = reinterpret_cast<Encode>(found ? function : nullptr);
 }
 
+// Maps follow from what they are asked for alone, and in a loop of calls tensors lie where they
+// have lain. A map replaces the one that it shares its slot with.
+class KnownMaps {
+ public:
+  // All that a map follows from.
+  using Key = std::array<uint64_t, 18>;
+
+  static Key key_of(const TensorView& view, CUtensorMapDataType type) {
+    const auto& [address, rank, sizes, strides, box, swizzled] = view;
+    Key key{reinterpret_cast<uintptr_t>(address), u(rank), type, swizzled};
+    const auto of_strides = std::copy(std::begin(sizes), std::end(sizes), key.begin() + 4);
+    const auto of_box = std::copy(std::begin(strides), std::end(strides), of_strides);
+    std::copy(std::begin(box), std::end(box), of_box);
+    return key;
+  }
+
+  struct Slot {
+    TensorMap map;
+    Key key;
+  };
+  Slot& slot_of(const Key& key) {
+    uint64_t hash = 0;
+    for (const uint64_t word : key) hash = (hash ^ word) * 0x9E3779B97F4A7C15;
+    return slots_[hash >> (64 - kBits)];
+  }
+
+ private:
+  static constexpr int kBits = 12;  // 1.5 MB, for all layers of a large network
+  std::vector<Slot> slots_ = std::vector<Slot>(1 << kBits);
+};
+
 }  // namespace
 
 bool makes_tensor_maps() { return encode_function() != nullptr; }
@@ -37,6 +72,10 @@ TensorMap tensor_map(const char* op, const TensorView& view, ScalarType dtype) {
   if (view.empty()) return {};
   const auto type = dtype == ScalarType::BFloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
                                                   : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
+  thread_local KnownMaps known;
+  const KnownMaps::Key key = KnownMaps::key_of(view, type);
+  KnownMaps::Slot& slot = known.slot_of(key);
+  if (slot.key == key) return slot.map;
   const auto swizzle = !view.swizzled      ? CU_TENSOR_MAP_SWIZZLE_NONE
                        : view.box[0] == 32 ? CU_TENSOR_MAP_SWIZZLE_64B
                                            : CU_TENSOR_MAP_SWIZZLE_128B;
@@ -54,9 +93,9 @@ TensorMap tensor_map(const char* op, const TensorView& view, ScalarType dtype) {
     fail(op, "the driver refuses a tensor map, with error ", static_cast<int>(result),
          "; OCTCONV_CUDA_FAMILY=sm80 chooses kernels without");
   }
-  TensorMap copy;
-  std::memcpy(&copy, &map, sizeof copy);
-  return copy;
+  std::memcpy(&slot.map, &map, sizeof map);
+  slot.key = key;
+  return slot.map;
 }
 
 }  // namespace octconv

@@ -34,7 +34,7 @@ bool has_room = true;  // for clusters
 // Of kernels of such parameters the code does not load, with this error.
 std::string refused;
 cudaError_t refusal = cudaSuccess;
-int questions = 0;  // to the runtime, since the device was made
+int questions = 0, maps = 0;  // to the runtime, and that the driver made, since the device was made
 std::map<const void*, size_t> shared_limits;
 cudaError_t last_error = cudaSuccess;
 int current_device = 0;
@@ -183,6 +183,7 @@ CUresult cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType, cuuint32_
                                 const cuuint32_t* box, const cuuint32_t* steps,
                                 CUtensorMapInterleave, CUtensorMapSwizzle swizzle,
                                 CUtensorMapL2promotion, CUtensorMapFloatOOBfill) {
+  ++maps;
   const bool has_rows_of_swizzle = swizzle == CU_TENSOR_MAP_SWIZZLE_NONE ||
                                    box[0] == (swizzle == CU_TENSOR_MAP_SWIZZLE_64B ? 32 : 64);
   if (!has_rows_of_swizzle || std::any_of(steps, steps + rank, [](auto s) { return s != 1; })) {
@@ -251,7 +252,7 @@ void emulated_begin(int schedule, bool late, uint64_t seed, uint32_t resident_bl
   device = std::make_unique<Device>(
       Options{static_cast<Schedule>(schedule), late, seed, resident_blocks, false});
   has_room = room;
-  questions = 0;
+  questions = maps = 0;
   refused.clear();
   launches.str("");
 }
@@ -263,6 +264,7 @@ void emulated_refuse(const char* params, bool for_memory) {
 }
 
 int emulated_questions() { return questions; }
+int emulated_maps() { return maps; }
 
 const char* emulated_launches() {
   static std::string text;
