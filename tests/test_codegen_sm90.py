@@ -118,11 +118,15 @@ def test_addresses_of_products_stay_in_uniform_registers(library_code, name):
 
 @pytest.mark.parametrize("name", ["forward_sm90", "forward_1x1_sm90"])
 def test_kernels_wait_for_launches_before_them_before_they_touch_memory(library_code, name):
-    """The compiler may move loads of what it takes to be constant, such as residuals."""
+    """The compiler may move loads of what it takes to be constant, such as residuals.
+
+    Maps, which are prefetched before, are parameters and not in other launches' hands.
+    """
     for kernel in library_code.kernels(name, "90a"):
         assert kernel.count("ACQBULK") > 0, kernel.name
         before = kernel.code[: kernel.code.index("ACQBULK")]
-        assert not re.search(r"\b(LDG?|STG?|REDG?|ATOMG?|UTMA\w+|UBLKCP)\b", before), kernel.name
+        touches = r"\b(LDG?|STG?|REDG?|ATOMG?|UTMA(?!CCTL)\w+|UBLKCP)\b"
+        assert not re.search(touches, before), kernel.name
 
 
 def test_weight_grad_sm90_multiplies_three_taps_at_once(library_code):
@@ -141,7 +145,7 @@ def test_weight_grad_sm90_multiplies_three_taps_at_once(library_code):
         assert most_within(20, "LDS.128", kernel.code) >= 8, kernel.name  # two windows' pixels
 
 
-@pytest.mark.parametrize(("kernel", "maps"), zip(KERNELS, (11, 19, 2, 10), strict=True))
+@pytest.mark.parametrize(("kernel", "maps"), [*zip(KERNELS, (11, 19, 2, 10), strict=True)])
 def test_maps_are_prefetched_before_anything_is_copied(library_code, kernel, maps):
     for each in library_code.kernels(kernel, "90a"):
         names = [name for name in names_of(each.code) if name in ("UTMACCTL", "BAR", "UTMALDG")]
