@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -138,7 +139,7 @@ struct Block {
   std::vector<Warpgroup> warpgroups;
   Barrier barriers[kBarriers];
   std::map<uint32_t, CountingBarrier> counting_barriers;  // by address
-  std::unordered_set<const void*> maps;                   // prefetched, or used
+  std::unordered_set<std::string> maps;                   // prefetched, or used
   std::byte* shared;                                      // the arena
   // Of its first byte: in a cluster the rank is in the upper 8 bits.
   uint32_t first_address;

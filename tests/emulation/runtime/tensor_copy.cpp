@@ -73,13 +73,18 @@ TensorDescription description_at(const void* map, const char* instruction, const
   return tensor;
 }
 
+// By what it holds, for each thread has a copy of the parameters. Whether it is new to the block.
+bool note_map(const void* map) {
+  return self->block->maps.emplace(static_cast<const char*>(map), sizeof(TensorDescription)).second;
+}
+
 // What loads and stores have in common.
 BoxCopy box_of(const void* map, const Place& shared, uint32_t rank, const int32_t* first,
                const char* instruction, const Site& at) {
   yield();
   BoxCopy copy{};
   copy.tensor = description_at(map, instruction, at);
-  if (self->block->maps.insert(map).second) ++engine->counters.cold_maps;
+  if (note_map(map)) ++engine->counters.cold_maps;
   if (copy.tensor.rank != rank) {
     fail(instruction, at,
          std::to_string(rank) + " coordinates in a tensor of rank " +
@@ -105,7 +110,7 @@ BoxCopy box_of(const void* map, const Place& shared, uint32_t rank, const int32_
 void prefetch_map(const void* map, const Site& at) {
   const IgnoreAccesses ignore;
   description_at(map, "prefetch_map", at);
-  self->block->maps.insert(map);
+  note_map(map);
 }
 
 BoxCopy begin_box(const Place& target, const void* map, const Place& barrier, uint32_t rank,
