@@ -20,6 +20,7 @@ from torch.utils import cpp_extension
 
 DEFAULT_ARCHS = "8.0;9.0a;8.0+PTX"  # the PTX serves every card from 8.0 on that has no code here
 OLDEST_ARCH, OLDEST_NVCC = 8.0, (12, 5)
+POOR_NVCC = (13, 3)  # and later ones, up to 13.5 at least
 TORCH_TARGET = "0x020a000000000000"  # 2.10, the oldest torch that can load the library
 CSRC = Path("csrc")
 # Where toolkits keep what is for this kind of machine, beside links to it that some lack.
@@ -70,6 +71,11 @@ def is_new(cuda_home: Path) -> bool:
     except (OSError, subprocess.CalledProcessError, RuntimeError):
         return False
     return (major, minor) >= OLDEST_NVCC
+
+
+def makes_poor_code(version: str, archs: str) -> bool:
+    """Whether products in the kernels for Hopper bring their addresses from other registers."""
+    return (*map(int, version.split(".")),) >= POOR_NVCC and "9.0a" in archs.split(";")
 
 
 def nvcc_version(cuda_home: Path) -> str:
@@ -221,7 +227,13 @@ def main() -> None:
         )
     else:
         targets = archs.replace(";", ", ")
-        print(f"octconv_cuda: CUDA kernels for {targets} built with nvcc {nvcc_version(cuda_home)}")
+        version = nvcc_version(cuda_home)
+        print(f"octconv_cuda: CUDA kernels for {targets} built with nvcc {version}")
+        if makes_poor_code(version, archs):
+            print(
+                f"octconv_cuda: nvcc {version} makes poor machine code of the 3x3 kernels for "
+                "Hopper, as 13.0 to 13.2 do not: see Limits in README.md"
+            )
 
 
 if __name__ == "__main__":

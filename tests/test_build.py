@@ -55,6 +55,19 @@ def test_build_info_names_the_compiler(setup_py: ModuleType, nvcc: Path) -> None
     assert info.nvcc == setup_py.nvcc_version(nvcc.parents[1])
 
 
+@pytest.mark.parametrize(
+    ("version", "archs", "poor"),
+    [
+        *(("12.9", "9.0a", False), ("13.2", "8.0;9.0a", False), ("13.3", "8.0;9.0a", True)),
+        *(("13.5", "8.0;9.0;8.0+PTX", False), ("14.0", "9.0a", True)),
+    ],
+)
+def test_compilers_that_make_poor_code(
+    setup_py: ModuleType, version: str, archs: str, poor: bool
+) -> None:
+    assert setup_py.makes_poor_code(version, archs) == poor
+
+
 def test_headers_that_the_compiler_knows_are_not_named(
     setup_py: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
