@@ -86,9 +86,10 @@ def describe(device: torch.device) -> dict[str, str | int | None]:
     cuda = device.type == "cuda"
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     driver = _output_of(query) if cuda else None
+    host = _cpu_fact("model name") or platform.machine()
     return {
         "device": torch.cuda.get_device_name(device) if cuda else _cpu_fact("model name") or "CPU",
-        "processor": f"{_cpu_fact('model name')}, {_processor()}" if cuda else _processor(),
+        "processor": f"{host}, {_processor()}" if cuda else _processor(),
         "driver": driver.splitlines()[0] if driver else None,
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
@@ -190,13 +191,14 @@ def _library() -> str:
 
 
 def _processor() -> str:
-    facts = {"family": _cpu_fact("cpu family"), "model": _cpu_fact("model")}
+    names = ("cpu family", "model", "CPU implementer", "CPU part")  # the last two are ARM's
+    facts = {name.split()[-1]: _cpu_fact(name) for name in names}
     numbers = [f"{name} {number}" for name, number in facts.items() if number]
     return ", ".join([*numbers, torch.backends.cpu.get_cpu_capability()])
 
 
 def _cpu_fact(name: str) -> str | None:
-    """What Linux says of the first processor; ARM's have none of these names."""
+    """What Linux says of the first processor; ARM's have no model name."""
     facts = re.findall(rf"^{name}\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return facts[0] if facts else None
 

@@ -1,7 +1,9 @@
 import functools
 import json
+import platform
 import re
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -377,6 +379,17 @@ def test_results_go_to_no_folder(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         layers.main(["--out", str(folder)])
     assert f"must be a .json file, got {folder}" in capsys.readouterr().err
+
+
+def test_the_arm_host_of_a_gpu_is_named(monkeypatch):
+    cpuinfo = "processor\t: 0\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: 0xd4f\n"
+    read_text = Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda path: cpuinfo if path.match("cpuinfo") else read_text(path)
+    )
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA GH200 480GB")
+    host = machine.describe(torch.device("cuda"))["processor"]
+    assert host.startswith(f"{platform.machine()}, implementer 0x41, part 0xd4f, ")
 
 
 def test_machine_slug():
