@@ -10,9 +10,9 @@ Value forward_sm80(const std::string& dtype, const std::string& tiles, const Val
                    const Value& shapes, const Value& arrays, uint32_t blocks,
                    const Value& options) {
   const Problem problem = problem_of(numbers);
-  const RunForward& run = dtype == "bfloat16"  ? forward_bfloat16
-                          : dtype == "float16" ? forward_float16
-                                               : forward_tfloat32;
+  RunForward& run = dtype == "bfloat16"  ? forward_bfloat16
+                    : dtype == "float16" ? forward_float16
+                                         : forward_tfloat32;
   return run(tiles, problem, shapes, arrays, blocks, options);
 }
 

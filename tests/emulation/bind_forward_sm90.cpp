@@ -28,7 +28,7 @@ Value forward_sm90(const std::string& dtype, const std::string&, const Value& nu
     if (blocks.size() > 2) cut.late_items = blocks[2].cast<int32_t>();
     cut.late_items = std::min(cut.late_items, cut.tiles[kHigh].items);
   }
-  const RunForwardSm90& run = dtype == "bfloat16" ? forward_sm90_bfloat16 : forward_sm90_float16;
+  RunForwardSm90& run = dtype == "bfloat16" ? forward_sm90_bfloat16 : forward_sm90_float16;
   return run(problem, cut, arrays, options);
 }
 

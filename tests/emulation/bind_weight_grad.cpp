@@ -24,9 +24,9 @@ Value weight_grad_sm80(const std::string& dtype, const std::string& tiles, const
                        bool wide_output, bool bias, int32_t shared_limit, const Value& options) {
   const Problem problem = grad_problem_of(numbers);
   const PixelTiles pixel_tiles = pixel_tiles_of(shapes);
-  const RunWeightGrad& run = dtype == "bfloat16"  ? weight_grad_bfloat16
-                             : dtype == "float16" ? weight_grad_float16
-                                                  : weight_grad_tfloat32;
+  RunWeightGrad& run = dtype == "bfloat16"  ? weight_grad_bfloat16
+                       : dtype == "float16" ? weight_grad_float16
+                                            : weight_grad_tfloat32;
   return run(tiles, {problem, pixel_tiles, arrays, channels_last, wide_output, bias, shared_limit,
                      options});
 }

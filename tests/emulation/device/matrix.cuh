@@ -36,9 +36,9 @@ void load_matrix_transposed(uint32_t (&fragment)[kMatrices], uint32_t row,
 template <typename T>
 constexpr emulation::MatrixType kMatrixType = emulation::MatrixType::kTFloat32;
 template <>
-constexpr emulation::MatrixType kMatrixType<Float16> = emulation::MatrixType::kFloat16;
+inline constexpr emulation::MatrixType kMatrixType<Float16> = emulation::MatrixType::kFloat16;
 template <>
-constexpr emulation::MatrixType kMatrixType<BFloat16> = emulation::MatrixType::kBFloat16;
+inline constexpr emulation::MatrixType kMatrixType<BFloat16> = emulation::MatrixType::kBFloat16;
 
 template <typename T>
 void mma(float (&sum)[4], const uint32_t (&a)[4], const uint32_t (&b)[2],
