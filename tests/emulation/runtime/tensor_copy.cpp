@@ -13,6 +13,11 @@ namespace {
 
 constexpr uint64_t kMark = 0x70616D20726F736E;
 constexpr uint32_t kElement = 2, kMostBox = 256, kAlignment = 128;
+#if defined(__aarch64__)  // where g++ aligns copies of parameters so, whatever their type asks for
+constexpr uintptr_t kMapAlignment = 16;
+#else
+constexpr uintptr_t kMapAlignment = 64;
+#endif
 constexpr const char* kStoreName = "store_box";
 
 void require(bool condition, const std::string& text) {
@@ -64,7 +69,7 @@ void check_fenced(const LastUse& use, const char* what, const char* instruction,
 }
 
 TensorDescription description_at(const void* map, const char* instruction, const Site& at) {
-  if (reinterpret_cast<uintptr_t>(map) % 64 != 0) {
+  if (reinterpret_cast<uintptr_t>(map) % kMapAlignment != 0) {
     fail(instruction, at, "a tensor map off a multiple of 64 bytes");
   }
   TensorDescription tensor;
