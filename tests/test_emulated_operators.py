@@ -89,12 +89,14 @@ def test_any_covered_geometry(
     check(case, emulated_library.platform, dtype)
 
 
-# Few tiles of many channels, a weight for two blocks, and rows of quads in their order.
+# Few tiles of many channels, a weight for two blocks, boxes of fewer quads, and rows of quads in their
+# order.
 TRIAL_CASES = (
     (Case((256, 256), (64, 64), size=(14, 14), batch=1), 8),
     (Case((264, 72), (104, 200), size=(13, 7), batch=1), 8),
     (Case((512, 512), (128, 128), (1, 1), size=(14, 14), batch=1), 8),
-    (Case((200, 40), (200, 40), (1, 1), size=(14, 14), batch=2), 2),
+    (Case((288, 504), (208, 496), (1, 1), size=(7, 7), batch=11), 2),
+    (Case((200, 40), (200, 40), (1, 1), size=(14, 14), batch=2), 1),
     (Case((32, 32), (32, 32), size=(56, 56), batch=1), 1),
 )
 
