@@ -198,7 +198,7 @@ def native_library(cuda_home: Path | None, archs: str) -> Extension:
 
 
 def main() -> None:
-    """Build, and say in the last line what was built."""
+    """Build, and say last what was built."""
     cuda_home, archs = find_cuda(), ""
     if cuda_home is not None:
         cpp_extension.CUDA_HOME = str(cuda_home)  # None under CPU builds of torch

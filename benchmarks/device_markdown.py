@@ -135,7 +135,7 @@ def _conditions(result: Record) -> str:
     rates = [f"{rate / 1e12:.3g} TFLOP/s ({t})" for t, rate in ceilings["flops_per_second"].items()]
     rates.append(f"{ceilings['bytes_per_second'] / 1e12:.3g} TB/s")
     empty = result.get("empty_us")
-    events = f" {empty:.1f} us of each is of the events around it." if empty else ""
+    events = f" Events with nothing between them are {empty:.1f} us apart." if empty else ""
     return (
         f"Speed-ups over nn.Conv2d at alpha {HEADLINE_ALPHA}. Times are {times}: medians of "
         f"{settings['samples']} samples, in which the contenders take turns.{events} "

@@ -69,12 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         task = progress.add_task(
             "ceilings", total=sum(len(c.entries) * args.samples for c in cases)
         )
-        gpu = gpu_of(device)
         result = {
             "machine": machine,
             "settings": settings,
             "ceilings": measure_ceilings(device, args.dtypes),
-            "empty_us": empty_us(gpu) if gpu else None,
+            "empty_us": empty_us(gpu_of(device)),
             "rows": total.rows,
         }
         done = 0

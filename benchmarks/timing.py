@@ -5,8 +5,8 @@ So drifts of clock and temperature, and other work on the machine, meet all cont
 Wall time, on every device: of a block of calls, from an idle device until it has done them all
 (``timeit``: no garbage collection). It holds what the host takes to enqueue the calls.
 Kernel time, on GPUs: of one call between two events, with cold L2 cache and without the host: the
-GPU is delayed until the whole call is enqueued, and a sample that began earlier is taken again. It
-holds what the events themselves take (``empty_us``), which counts in calls of few microseconds.
+GPU is delayed until the whole call is enqueued, and a sample that began earlier is taken again. Two
+events with nothing between them are some time apart (``empty_us``), which may count in short calls.
 """
 
 import itertools
@@ -106,9 +106,9 @@ def kernel_us(call: Call, gpu: Gpu) -> float:
     )
 
 
-def empty_us(gpu: Gpu) -> float:
-    """Median microseconds of the GPU between two events for a call that enqueues nothing."""
-    return median(kernel_us(lambda: None, gpu) for _ in range(_EMPTY_SAMPLES))
+def empty_us(gpu: Gpu | None) -> float | None:
+    """Median microseconds between two events with nothing between them; None on the CPU."""
+    return gpu and median(kernel_us(lambda: None, gpu) for _ in range(_EMPTY_SAMPLES))
 
 
 def _percentiles(samples: Sequence[float]) -> tuple[float, float, float]:

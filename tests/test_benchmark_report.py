@@ -94,6 +94,14 @@ def test_summary_keeps_dtypes_and_inputs_apart(result):
     *_, noise, photo = report.summary({"abacus/layers": result}, 0.5).splitlines()
     assert "| float32 | forward, noise | 1 | 4 | 2.00x |" in noise
     assert "| float32 | forward, photo | 1 | 4 | 1.50x |" in photo
+    result["ceilings"]["flops_per_second"]["bfloat16"] = 1e9
+    result["rows"][-2:] = [
+        {**row("vanilla", 0.0, 300.0, 100_000), "dtype": "bfloat16"},
+        {**row("octconv_cuda", 0.5, 100.0, 40_000), "dtype": "bfloat16"},
+    ]
+    *_, wide, narrow = report.summary({"abacus/layers": result}, 0.5).splitlines()
+    assert "|  | forward, float32 | 1 | 4 | 2.00x |" in wide
+    assert "|  | forward, bfloat16 | 1 | 4 | 3.00x |" in narrow
 
 
 def test_summary_of_a_gpu_has_wall_time_and_what_search_there_was(result):

@@ -226,7 +226,7 @@ def test_markdown(result):
     assert "without bias; cuDNN's search for algorithms is on for all" in text
     assert "The roofline is of 1 TFLOP/s (bfloat16), 2 TB/s, measured just before." in text
     assert "kernels with a cold L2 cache" in text
-    assert "take turns. 1.2 us of each is of the events around it. Random" in text
+    assert "take turns. Events with nothing between them are 1.2 us apart. Random" in text
 
 
 def test_markdown_of_wall_times_alone(result):

@@ -1,5 +1,6 @@
 """What the operators on CUDA launch and what they copy, compose or refuse, in the emulation."""
 
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -85,13 +86,30 @@ def test_the_runtime_is_asked_once(
 
 @IN_CPP
 def test_maps_are_made_once_for_tensors_that_stay(emulated: EmulatedOperators) -> None:
-    """Of 3x3 layers all are of operands; others than these have maps of their own."""
+    """Of 3x3 layers all are of operands. What is new in any respect has maps of its own."""
     case = Case((104, 56), (88, 72), size=(12, 18), batch=2)
     call, other = (forward_call(case, torch.bfloat16) for _ in range(2))
     other[0].neg_()
-    for operands, made in ((call, 11), (call, 11), (other, 22), (call, 22), (other, 22)):
-        check_exact(emulated.ops.forward(*operands), exact_forward(operands))
-        assert emulated.maps() == made
+    turned = *map(turned_by_memory, call[:2]), *call[2:5], (18, 12), *call[6:]
+    zeros = *(t.zero_() for t in forward_call(case, torch.bfloat16)[:4]), *call[4:]
+    of_float16 = *(t.view(torch.float16) for t in zeros[:4]), *call[4:]
+    made = []
+
+    def run() -> None:
+        for operands in (call, call, other, call, other, turned, turned, zeros, of_float16):
+            check_exact(emulated.ops.forward(*operands), exact_forward(operands))
+            made.append(emulated.maps())
+
+    thread = threading.Thread(target=run)  # which knows none
+    thread.start()
+    thread.join()
+    assert made == [11, 11, 22, 22, 22, 29, 29, 40, 51]
+
+
+def turned_by_memory(x: Tensor) -> Tensor:
+    """The same memory in channels_last, with height and width exchanged."""
+    n, c, height, width = x.shape
+    return x.permute(0, 2, 3, 1).view(n, width, height, c).permute(0, 3, 1, 2)
 
 
 @pytest.mark.parametrize("part", PARTS_ON_TRIAL)

@@ -89,7 +89,7 @@ def test_any_covered_geometry(
     check(case, emulated_library.platform, dtype)
 
 
-# Few tiles of many channels, a weight for two blocks, boxes of fewer quads, and rows of quads in their
+# Few tiles of many channels, a weight for two blocks, boxes of fewer quads, rows of quads in their
 # order.
 TRIAL_CASES = (
     (Case((256, 256), (64, 64), size=(14, 14), batch=1), 8),

@@ -5,9 +5,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstring>
 #include <iterator>
-#include <vector>
+#include <unordered_map>
 
 #include "check/check.h"
 
@@ -33,36 +34,35 @@ Encode encode_function() {
   return encode = reinterpret_cast<Encode>(found ? function : nullptr);
 }
 
-// Maps follow from what they are asked for alone, and in a loop of calls tensors lie where they
-// have lain. A map replaces the one that it shares its slot with.
-class KnownMaps {
- public:
-  // All that a map follows from.
-  using Key = std::array<uint64_t, 18>;
+// All that a map follows from.
+using MapKey = std::array<uint64_t, 18>;
+MapKey key_of(const TensorView& view, CUtensorMapDataType type) {
+  const auto& [address, rank, sizes, strides, box, swizzled] = view;
+  MapKey key{reinterpret_cast<uintptr_t>(address), u(rank), type, swizzled};
+  const auto of_strides = std::copy(std::begin(sizes), std::end(sizes), key.begin() + 4);
+  const auto of_box = std::copy(std::begin(strides), std::end(strides), of_strides);
+  std::copy(std::begin(box), std::end(box), of_box);
+  return key;
+}
 
-  static Key key_of(const TensorView& view, CUtensorMapDataType type) {
-    const auto& [address, rank, sizes, strides, box, swizzled] = view;
-    Key key{reinterpret_cast<uintptr_t>(address), u(rank), type, swizzled};
-    const auto of_strides = std::copy(std::begin(sizes), std::end(sizes), key.begin() + 4);
-    const auto of_box = std::copy(std::begin(strides), std::end(strides), of_strides);
-    std::copy(std::begin(box), std::end(box), of_box);
-    return key;
-  }
-
-  struct Slot {
-    TensorMap map;
-    Key key;
-  };
-  Slot& slot_of(const Key& key) {
+struct MapHash {
+  size_t operator()(const MapKey& key) const {
     uint64_t hash = 0;
     for (const uint64_t word : key) hash = (hash ^ word) * 0x9E3779B97F4A7C15;
-    return slots_[hash >> (64 - kBits)];
+    return hash ^ hash >> 32;
   }
-
- private:
-  static constexpr int kBits = 12;  // 1.5 MB, for all layers of a large network
-  std::vector<Slot> slots_ = std::vector<Slot>(1 << kBits);
 };
+
+// In a loop of calls tensors lie where they have lain. Of all layers of a large network; 5 MB.
+using MapBytes = std::array<std::byte, sizeof(CUtensorMap)>;
+using KnownMaps = std::unordered_map<MapKey, MapBytes, MapHash>;
+constexpr size_t kMostMaps = 1 << 14;
+
+TensorMap copy_of(const MapBytes& bytes) {
+  TensorMap map;
+  std::memcpy(&map, bytes.data(), sizeof map);
+  return map;
+}
 
 }  // namespace
 
@@ -73,9 +73,8 @@ TensorMap tensor_map(const char* op, const TensorView& view, ScalarType dtype) {
   const auto type = dtype == ScalarType::BFloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
                                                   : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
   thread_local KnownMaps known;
-  const KnownMaps::Key key = KnownMaps::key_of(view, type);
-  KnownMaps::Slot& slot = known.slot_of(key);
-  if (slot.key == key) return slot.map;
+  const MapKey key = key_of(view, type);
+  if (const auto found = known.find(key); found != known.end()) return copy_of(found->second);
   const auto swizzle = !view.swizzled      ? CU_TENSOR_MAP_SWIZZLE_NONE
                        : view.box[0] == 32 ? CU_TENSOR_MAP_SWIZZLE_64B
                                            : CU_TENSOR_MAP_SWIZZLE_128B;
@@ -93,9 +92,10 @@ TensorMap tensor_map(const char* op, const TensorView& view, ScalarType dtype) {
     fail(op, "the driver refuses a tensor map, with error ", static_cast<int>(result),
          "; OCTCONV_CUDA_FAMILY=sm80 chooses kernels without");
   }
-  std::memcpy(&slot.map, &map, sizeof map);
-  slot.key = key;
-  return slot.map;
+  if (known.size() == kMostMaps) known.clear();  // tensors that come and go without end
+  MapBytes& bytes = known[key];
+  std::memcpy(bytes.data(), &map, sizeof map);
+  return copy_of(bytes);
 }
 
 }  // namespace octconv

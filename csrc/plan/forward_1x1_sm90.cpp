@@ -19,8 +19,8 @@ constexpr double kItem = 1200;  // clocks: to wait for an item's first box, and 
 constexpr double kLatency = 1160;
 
 constexpr int32_t kLeastBoxes = 7, kMostSlots = 4;
-// Of a block, from which on no boxes of fewer quads are tried: they could save a fraction of one.
-constexpr int32_t kManyItems = 16;
+// From which on no boxes of fewer quads are tried: there would be more than an int32_t counts.
+constexpr int32_t kManyItems = 1 << 20;
 
 // Buffers that fill the shared memory: for all chunks of the weight where they leave room enough
 // for boxes, else for some.
@@ -128,7 +128,7 @@ PlanSm90 plan_with(const QuadBox& box, const Problem& p, const DeviceFacts& devi
 PlanSm90 plan_1x1_sm90(const Problem& p, const DeviceFacts& device, Trials trials) {
   QuadBox box = fewest_boxes(p);
   PlanSm90 best = plan_with(box, p, device, trials);
-  if (!(trials & kTrySmall) || best.joint_items >= kManyItems * best.blocks) return best;
+  if (!(trials & kTrySmall) || best.joint_items >= kManyItems) return best;
   PlanSm90 smaller{};
   while (box.cells() > 1) {
     box = fewest_boxes(p, box.cells() - 1);

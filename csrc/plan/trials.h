@@ -20,7 +20,7 @@ enum Trial : Trials {
   kTryLinear = 1 << 4,     // tiles of 28x4 quads, and for these what kTryRegisters does
   kTryNarrow = 1 << 5,     // low tiles of 32 columns beside high ones of 64
   kTryRegisters = 1 << 6,  // a chunk of the high input through registers, and pooled ahead
-  kTrySmall = 1 << 7,      // boxes of fewer quads in 1x1 layers, for more blocks or fewer rounds
+  kTrySmall = 1 << 7,  // boxes of fewer quads in 1x1 layers, which more blocks share out, or evenly
 };
 
 constexpr Trials kTryNone = 0, kTryClusters = kTrySplits | kTrySharers;

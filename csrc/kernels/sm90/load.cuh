@@ -10,7 +10,7 @@
 
 namespace octconv::sm90 {
 
-// The maps of all that a block copies, by one thread.
+// The maps of all that a block may copy, by one thread.
 __device__ __forceinline__ void prefetch_maps(const ForwardSm90Params& p) {
   for (const Octave tiles : {kHigh, kLow}) {
     const Share share(p, tiles);

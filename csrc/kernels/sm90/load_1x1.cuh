@@ -10,7 +10,7 @@
 
 namespace octconv::sm90 {
 
-// The maps of all that a block copies and stores, by one thread.
+// The maps of all that a block may copy and store, by one thread.
 __device__ __forceinline__ void prefetch_maps(const JointSm90Params& p) {
   for (int plane = 0; plane < kPlanes; ++plane) {
     const Octave octave = octave_of(plane);
