@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from emulated_operators import EmulatedOperators
+from emulated_operators import IN_CPP, EmulatedOperators
 from emulation import build
 from refusals import GOOD
 from torch import nn
@@ -67,10 +67,9 @@ def test_operators(operator: str) -> None:
 @pytest.mark.skipif(build.COMPILER is None, reason="no g++")
 @pytest.mark.parametrize("family", ["none", "sm80", "sm90"])
 def test_operators_on_cuda(family: str, emulated: EmulatedOperators) -> None:
-    """Family none: what is left to PyTorch."""
-    high, low = torch.randn(1, 8, 2, 2).bfloat16(), torch.randn(1, 8, 1, 1).bfloat16()
-    weight, ops = torch.randn(16, 16, 3, 3).bfloat16(), emulated.ops
-    maps, factors, flags = (high, low), 2 * (torch.ones(16),), ((2, 2), 1, True)
+    """Family none: what is left to PyTorch. Operands lie as kernels read them: no copies."""
+    maps, weight = (as_read(1, 8, 2, 2), as_read(1, 8, 1, 1)), as_read(16, 16, 3, 3)
+    ops, factors, flags = emulated.ops, 2 * (torch.ones(16),), ((2, 2), 1, True)
 
     def call() -> None:
         emulated.begin()
@@ -80,6 +79,32 @@ def test_operators_on_cuda(family: str, emulated: EmulatedOperators) -> None:
         ops.weight_grad(*maps, *maps, (2, 2), (3, 3), 1, True, True, family)
 
     check_keeps_nothing(call, calls=20)
+
+
+def as_read(*shape: int) -> torch.Tensor:
+    return torch.randn(shape).bfloat16().contiguous(memory_format=torch.channels_last)
+
+
+@IN_CPP
+def test_tensor_maps_that_are_remembered_have_bounds(emulated: EmulatedOperators) -> None:
+    """Tensors that never lie where some have lain need no more memory than as many before them.
+
+    Each call has 11 maps; that of 400 is more than is remembered.
+    """
+    assert _mallinfo2 is not None
+    arena, most = torch.zeros(800, 2344, dtype=torch.bfloat16), [0, 0]
+    for i, memory in enumerate(arena):
+        high, low, weight = (
+            part.view(n, k, k, c).permute(0, 3, 1, 2)
+            for part, (n, k, c) in zip(
+                memory.split((32, 8, 2304)), ((1, 2, 8), (1, 1, 8), (16, 3, 16)), strict=True
+            )
+        )
+        emulated.begin()
+        emulated.ops.forward(high, low, weight, None, 8, (2, 2), 1, True, "sm90")
+        assert emulated.maps() == 11
+        most[i // 400] = max(most[i // 400], _mallinfo2().uordblks)
+    assert most[1] < most[0] + 100_000
 
 
 @pytest.mark.parametrize("fused", [False, True])
