@@ -146,11 +146,11 @@ def test_small_boxes_serve_where_they_keep_more_blocks_busy() -> None:
 
 
 def test_boxes_are_no_more_than_can_be_counted() -> None:
-    """Of 2^26 quads each box of one would be an item for each of 64 ranges of columns."""
-    many = Problem(1 << 20, 16, 16, 8, 8, 2048, 2048, 1)
+    """Of 2^27 quads each, as a box, would be an item for each of 16 ranges of columns or more."""
+    many = Problem(1 << 21, 16, 16, 8, 8, 2048, 2048, 1)
     plan = plan_sm90(many, trials="small")
     assert plan == plan_sm90(many)
-    assert plan["joint"]["items"] == 16 * (1 << 20)
+    assert plan["joint"]["items"] == 16 * (1 << 21)
 
 
 def test_linear_tiles_serve_where_they_are_fewer() -> None:
